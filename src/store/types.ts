@@ -1,0 +1,106 @@
+import type { ArcId, LogIndex, Term, Version, VolumeId } from '../base/ids.ts';
+
+/** Byte position on the device. Block data is 4 KiB-aligned there. */
+export type DevicePosition = number;
+
+/** Names a chunk within an arc. `layer` is 0 until snapshots exist. */
+export interface ChunkKey {
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+}
+
+/** Where an entry's data goes on the ring; carried in the record so that a misdirected read is caught. */
+export interface BlockRange extends ChunkKey {
+  /** First block in the chunk, 0 … 255. */
+  readonly firstBlock: number;
+  readonly blockCount: number;
+}
+
+/** One Raft log entry as stored. `head` is the arc's encoding of everything but the block data; ≤ `headBytesMax`. */
+export interface EntryRecord {
+  readonly arc: ArcId;
+  readonly term: Term;
+  readonly index: LogIndex;
+  /** consensus' EntryKind; opaque here. */
+  readonly kind: number;
+  /** The commit index known when it was appended, so that a restart knows what to apply. */
+  readonly commit: LogIndex;
+  readonly head: Uint8Array;
+  /** Undefined for entries without block data. */
+  readonly range: BlockRange | undefined;
+  /** CRC32C per block of `data`; length = blockCount. */
+  readonly crcs: Uint32Array;
+  /** `blockCount` × 4,096 bytes in any number of pieces; not copied: unchanged until durable. */
+  readonly data: readonly Uint8Array[];
+}
+
+/** What a restart or a follower's catch-up reads back of an entry: all but the data, which is at `position`. */
+export interface StoredEntry {
+  readonly arc: ArcId;
+  readonly term: Term;
+  readonly index: LogIndex;
+  readonly kind: number;
+  readonly commit: LogIndex;
+  readonly head: Uint8Array;
+  readonly range: BlockRange | undefined;
+  readonly crcs: Uint32Array;
+  /** Of the first data block; undefined without data. */
+  readonly position: DevicePosition | undefined;
+}
+
+/** Copied blocks of one chunk (healing, catch-up): not log entries; each block brings its own version. */
+export interface ChunkCopyRecord {
+  readonly arc: ArcId;
+  readonly key: ChunkKey;
+  /** Block numbers in the chunk, ascending; `data` and `crcs` in the same order. */
+  readonly blocks: Uint16Array;
+  readonly versions: Float64Array;
+  readonly crcs: Uint32Array;
+  readonly data: readonly Uint8Array[];
+  /** Blocks that hold nothing at `versions`-like version `emptyVersions[i]` (trimmed since the learner's base). */
+  readonly emptyBlocks: Uint16Array;
+  readonly emptyVersions: Float64Array;
+}
+
+export type StoredChunkCopy = Omit<ChunkCopyRecord, 'data'> & { readonly position: DevicePosition | undefined };
+
+/** Handed to `Store.open` to rebuild the owner's state; called in append order, suffix truncations included as they happened. */
+export interface RecoveryVisitor {
+  entry(entry: StoredEntry): void;
+  truncated(arc: ArcId, fromIndex: LogIndex): void;
+  hardState(arc: ArcId, state: Uint8Array): void;
+  /** Whole state of an arc (snapshot, founding, retirement): opaque; replaces everything before it for that arc's log. */
+  arcState(arc: ArcId, state: Uint8Array): void;
+  chunkCopy(copy: StoredChunkCopy): void;
+  /** Newest value of a small named register of the Corelet (membership votes, incarnation, view). */
+  register(name: string, value: Uint8Array): void;
+}
+
+/** A read's answer: never a wrong byte. `corrupt` and `unreadable` are never "absent" (INV-7). */
+export type BlockReadResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly code: 'CORRUPT' | 'UNREADABLE'; readonly block: number };
+
+/** Positions, versions and CRCs of a chunk's 256 blocks. position 0 = the block holds nothing (reads as zeros). */
+export interface ChunkMap {
+  readonly key: ChunkKey;
+  readonly positions: Float64Array;
+  readonly versions: Float64Array;
+  readonly crcs: Uint32Array;
+  /** Highest version in the chunk, trims included. */
+  newest: Version;
+}
+
+export const storeLimits = {
+  /** One entry's head. */
+  headBytesMax: 64 * 1024,
+  /** One arc state or register. */
+  stateBytesMax: 8 * 1024 * 1024,
+  /** Block data of one record. */
+  recordDataBytesMax: 1024 * 1024,
+  /** Data of one group commit. */
+  batchBytesMax: 8 * 1024 * 1024,
+  /** Bytes accepted and not yet durable; beyond it callers get BUSY at the door. */
+  pendingBytesMax: 64 * 1024 * 1024,
+} as const;
