@@ -1,0 +1,312 @@
+import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } from '../../base/ids.ts';
+
+/**
+ * Every message between Corelets. One codec file each beside this one; `codes.ts` numbers them and names their lane.
+ * `data` pieces are payload: they travel behind the heads of a frame, uncopied.
+ */
+export type PeerMessage =
+  | Liveness
+  | Append
+  | AppendReply
+  | Vote
+  | VoteReply
+  | ReadProbe
+  | ReadProbeReply
+  | TimeoutNow
+  | OpRequest
+  | OpReply
+  | ReadRequest
+  | ReadReply
+  | KeyRequest
+  | KeyReply
+  | Complaint
+  | Routes
+  | Retire
+  | CopyOffer
+  | CopyChunk
+  | CopyFinish
+  | CopyReply
+  | Membership;
+
+// ---- liveness lane ----------------------------------------------------------------------------------------------
+
+export interface Liveness {
+  readonly type: 'liveness';
+  readonly sequence: number; // u32, per sender and incarnation
+  readonly viewNumber: number;
+  /** Digest over the (arc, term) that the sender leads: differs from the receiver's picture → it asks for routes. */
+  readonly ledDigest: number; // u32
+  /** Batches that the sender's flash has made durable since it started: proves progress of the device, not only of the process. */
+  readonly syncedBatches: number;
+  readonly usedBytes: number;
+  readonly sizeBytes: number;
+}
+
+// ---- consensus (host lane); `toGeneration` names the replica meant, `fromGeneration` the replica that speaks ------
+
+interface BetweenReplicas {
+  readonly arc: ArcId;
+  readonly fromGeneration: Generation;
+  readonly toGeneration: Generation;
+  readonly term: Term;
+}
+
+export interface BlockRangeFields {
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  readonly firstBlock: number;
+  readonly blockCount: number;
+}
+
+export interface WireEntry {
+  readonly term: Term;
+  readonly index: LogIndex;
+  readonly kind: number;
+  readonly head: Uint8Array;
+  readonly range: BlockRangeFields | undefined;
+  readonly crcs: Uint32Array;
+  readonly data: readonly Uint8Array[];
+}
+
+export interface Append extends BetweenReplicas {
+  readonly type: 'append';
+  readonly prevIndex: LogIndex;
+  readonly prevTerm: Term;
+  readonly commit: LogIndex;
+  readonly entries: readonly WireEntry[];
+}
+export interface AppendReply extends BetweenReplicas {
+  readonly type: 'appendReply';
+  readonly matched: boolean;
+  readonly index: LogIndex;
+  readonly hintTerm: Term;
+}
+export interface Vote extends BetweenReplicas {
+  readonly type: 'vote';
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  readonly pre: boolean;
+  readonly transfer: boolean;
+}
+export interface VoteReply extends BetweenReplicas {
+  readonly type: 'voteReply';
+  readonly pre: boolean;
+  readonly granted: boolean;
+}
+export interface ReadProbe extends BetweenReplicas {
+  readonly type: 'readProbe';
+  readonly context: number; // u32
+}
+export interface ReadProbeReply extends BetweenReplicas {
+  readonly type: 'readProbeReply';
+  readonly context: number;
+}
+export interface TimeoutNow extends BetweenReplicas {
+  readonly type: 'timeoutNow';
+}
+
+// ---- gateway and leader (host lane) --------------------------------------------------------------------------------
+
+/** Asks an arc's leader to do something once. (session, number) is the operation's id, the same in every retry. */
+export interface OpRequest {
+  readonly type: 'op';
+  /** Matches the reply; new for every try. */
+  readonly request: number; // u32
+  readonly arc: ArcId;
+  readonly session: number; // u48, random per gateway incarnation and arc
+  readonly number: number;
+  /** Answers to operations below this are not needed any more. */
+  readonly lowestOpen: number;
+  readonly body: OpBody;
+}
+
+export type OpBody = OpenSession | WriteBlocks | PatchBytes | ZeroBlocks | RaiseEpoch | SetKey;
+
+export interface OpenSession {
+  readonly kind: 'openSession';
+}
+/** Whole blocks; `crcs` one CRC32C per block, computed where the bytes entered. */
+export interface WriteBlocks {
+  readonly kind: 'write';
+  readonly epoch: number;
+  readonly range: BlockRangeFields;
+  readonly crcs: Uint32Array;
+  readonly data: readonly Uint8Array[];
+}
+/** Any bytes within one chunk; the leader reads, merges and writes whole blocks. */
+export interface PatchBytes {
+  readonly kind: 'patch';
+  readonly epoch: number;
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  readonly byteOffset: number;
+  readonly crc: number;
+  readonly data: readonly Uint8Array[];
+}
+export interface ZeroBlocks {
+  readonly kind: 'zero';
+  readonly epoch: number;
+  readonly range: BlockRangeFields;
+}
+/** `raise`: operations of the volume with a lower epoch are refused from here on. `drop`: its data in this arc is freed and the arc forgets it. */
+export interface RaiseEpoch {
+  readonly kind: 'epoch';
+  readonly volume: VolumeId;
+  readonly epoch: number;
+  readonly action: 'raise' | 'drop';
+}
+/** Compare-and-set. `expectedVersion` 0: the key must not exist. Empty `value` deletes. */
+export interface SetKey {
+  readonly kind: 'key';
+  readonly key: string;
+  readonly expectedVersion: Version;
+  readonly value: Uint8Array;
+}
+
+/**
+ * `ok` applied · `notLeader` not proposed by this try, `leader` may hint · `busy`, `full` not proposed by this try ·
+ * `fenced` epoch too low or volume unknown here · `noSession` session unknown · `mismatch` the key's version differs, told in `version` ·
+ * `corrupt` the data didn't match its CRC, or no copy could be read · `windowFull` too many operations of the session open.
+ */
+export const replyCodes = ['ok', 'notLeader', 'busy', 'full', 'fenced', 'noSession', 'mismatch', 'corrupt', 'windowFull'] as const;
+export type ReplyCode = (typeof replyCodes)[number];
+
+export interface OpReply {
+  readonly type: 'opReply';
+  readonly request: number;
+  readonly code: ReplyCode;
+  readonly leader: CoreletId | undefined;
+  readonly version: Version;
+}
+
+export interface ReadRequest {
+  readonly type: 'read';
+  readonly request: number;
+  readonly arc: ArcId;
+  readonly epoch: number;
+  readonly range: BlockRangeFields;
+  /** Only which blocks hold data: the reply carries no payload. */
+  readonly mapOnly: boolean;
+}
+export interface ReadReply {
+  readonly type: 'readReply';
+  readonly request: number;
+  readonly code: ReplyCode;
+  readonly leader: CoreletId | undefined;
+  /** One bit per block of the range, lowest bit first: 1 = holds data. */
+  readonly present: Uint8Array;
+  /** One per present block (none with `mapOnly`), as are the 4 KiB in `data`. */
+  readonly crcs: Uint32Array;
+  readonly data: readonly Uint8Array[];
+}
+
+/** Linearizable read of keys of the arc's state machine: one key, or all with a prefix. */
+export interface KeyRequest {
+  readonly type: 'keyRead';
+  readonly request: number;
+  readonly arc: ArcId;
+  readonly key: string;
+  readonly prefix: boolean;
+}
+export interface KeyEntry {
+  readonly key: string;
+  readonly version: Version;
+  readonly value: Uint8Array;
+}
+export interface KeyReply {
+  readonly type: 'keyReply';
+  readonly request: number;
+  readonly code: ReplyCode;
+  readonly leader: CoreletId | undefined;
+  readonly entries: readonly KeyEntry[];
+}
+
+/** A gateway tells an arc's replica that `leader` doesn't answer. */
+export interface Complaint {
+  readonly type: 'complaint';
+  readonly arc: ArcId;
+  readonly leader: CoreletId;
+}
+
+// ---- the map -------------------------------------------------------------------------------------------------------
+
+export interface Replica {
+  readonly id: CoreletId;
+  readonly generation: Generation;
+}
+
+/** What the leader of an arc tells everybody. Newer (configurationIndex, term) wins; stale is safe. */
+export interface Route {
+  readonly arc: ArcId;
+  readonly term: Term;
+  readonly leader: CoreletId;
+  readonly configurationIndex: LogIndex;
+  readonly voters: readonly Replica[];
+  readonly votersOutgoing: readonly Replica[];
+  readonly learners: readonly Replica[];
+  /** Voters whose copy is complete: has everything committed, or is behind by no more than the named lag. */
+  readonly complete: number;
+  /** Bytes still to copy until every wanted copy is complete. */
+  readonly healBytesLeft: number;
+}
+export interface Routes {
+  readonly type: 'routes';
+  /** True: please tell me yours. */
+  readonly ask: boolean;
+  readonly routes: readonly Route[];
+}
+
+/** You are in no configuration of this arc any more (committed at `configurationIndex`): wipe that replica. */
+export interface Retire {
+  readonly type: 'retire';
+  readonly arc: ArcId;
+  readonly generation: Generation;
+  readonly configurationIndex: LogIndex;
+}
+
+// ---- copies for catch-up (heal lane) -----------------------------------------------------------------------------
+
+/** The leader offers its state at `index`. The receiver answers with what it has already. Creates the replica where there is none. */
+export interface CopyOffer extends BetweenReplicas {
+  readonly type: 'copyOffer';
+  readonly copy: number; // u32
+  readonly index: LogIndex;
+}
+export interface CopyChunk extends BetweenReplicas {
+  readonly type: 'copyChunk';
+  readonly copy: number;
+  readonly sequence: number;
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  readonly blocks: Uint16Array;
+  readonly versions: Float64Array;
+  readonly crcs: Uint32Array;
+  readonly emptyBlocks: Uint16Array;
+  readonly emptyVersions: Float64Array;
+  readonly data: readonly Uint8Array[];
+}
+/** `state`: configuration, sessions, epochs, keys and the list of chunks, as of `index`. */
+export interface CopyFinish extends BetweenReplicas {
+  readonly type: 'copyFinish';
+  readonly copy: number;
+  readonly index: LogIndex;
+  readonly indexTerm: Term;
+  readonly state: Uint8Array;
+}
+export interface CopyReply extends BetweenReplicas {
+  readonly type: 'copyReply';
+  readonly copy: number;
+  /** `ready`: `number` is the applied index it starts from. `stored`: chunks durable up to sequence `number`. `done`: the state is installed and durable. `refused`: start anew. */
+  readonly code: 'ready' | 'stored' | 'done' | 'refused';
+  readonly number: number;
+}
+
+// ---- membership (liveness lane): its own codecs in wire/membership -------------------------------------------------
+
+export interface Membership {
+  readonly type: 'membership';
+  readonly body: Uint8Array;
+}
