@@ -1,0 +1,122 @@
+import type { ArcId, ClusterId, CoreletId, Generation, LogIndex, Term } from '../base/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { EventRecord, Events } from '../ports/events.ts';
+import type { Fabric } from '../ports/fabric.ts';
+import type { Flash } from '../ports/flash.ts';
+import type { Random } from '../ports/random.ts';
+import type { Member } from '../ring/view.ts';
+import type { VolumeCatalog } from '../volume/block-device.ts';
+import type { PeerMessage } from '../wire/peer/types.ts';
+
+/** Written once by whoever makes the cluster, into every first device: the first view and so the first voters of every arc (design §10.2). */
+export interface Founding {
+  readonly cluster: ClusterId;
+  /** P, a power of two. */
+  readonly arcs: number;
+  /** Voters per arc of the pool. */
+  readonly copies: number;
+  readonly members: readonly Member[];
+}
+
+/** Everything outside one Corelet. `fabric.self` says who it is. */
+export interface CoreletPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly flash: Flash;
+  readonly fabric: Fabric<PeerMessage>;
+  readonly events: Events;
+}
+
+export interface CoreletOptions {
+  /** How this Corelet presents itself when it joins: address, slot, weight … */
+  readonly self: Member;
+  /** Fabric addresses to ask for admission when the device knows no view (a blank module). */
+  readonly seeds: readonly { readonly id: CoreletId; readonly address: string }[];
+}
+
+/** One peer, running. Made by `startCorelet(ports, options)`. */
+export interface CoreletHandle {
+  readonly id: CoreletId;
+  readonly catalog: VolumeCatalog;
+  readonly volumes: VolumeControl;
+  status(): CoreletStatus;
+  /** For checkers: what this Corelet's replicas hold. */
+  inspect(): readonly ReplicaInspection[];
+  /** Resolves when the device failed or an assertion broke: the process must end. */
+  readonly failed: Promise<Error>;
+  stop(): Promise<void>;
+}
+
+export type VolumeResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly code: VolumeErrorCode; readonly message: string };
+export type VolumeErrorCode = 'EXISTS' | 'NOT_FOUND' | 'TOO_FEW_CORELETS' | 'UNAVAILABLE' | 'INVALID';
+
+export interface VolumeInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly copies: number;
+  readonly epoch: number;
+  readonly state: 'creating' | 'open' | 'deleting';
+}
+
+export interface VolumeControl {
+  create(request: { readonly name: string; readonly sizeBytes: number; readonly copies: number }): Promise<VolumeResult<VolumeInfo>>;
+  list(): Promise<VolumeResult<readonly VolumeInfo[]>>;
+  show(name: string): Promise<VolumeResult<VolumeInfo>>;
+  delete(name: string): Promise<VolumeResult<VolumeInfo>>;
+}
+
+export type SlotState = 'live' | 'spare' | 'joining' | 'silent' | 'gone';
+
+export interface SlotStatus {
+  readonly slot: number;
+  readonly id: CoreletId;
+  readonly state: SlotState;
+  /** Copies of arcs held, and how many of those it leads. */
+  readonly copies: number;
+  readonly leads: number;
+  readonly usedBytes: number;
+  readonly sizeBytes: number;
+  readonly safeToPull: boolean;
+  readonly why: string;
+}
+
+export interface ArcsStatus {
+  readonly total: number;
+  /** Every wanted copy is complete. */
+  readonly full: number;
+  /** Served, with fewer complete copies than wanted. */
+  readonly reduced: number;
+  /** Of the reduced: one more loss makes them unavailable. */
+  readonly noRedundancy: number;
+  /** No leader known to the Corelet that answers. */
+  readonly unavailable: number;
+}
+
+/** What `GET /api/status` answers, on any Corelet. `slots` names every slot that is or was a member. */
+export interface CoreletStatus {
+  readonly schemaVersion: 1;
+  readonly cluster: ClusterId;
+  readonly answeredBy: { readonly id: CoreletId; readonly slot: number };
+  readonly view: { readonly number: number; readonly members: number; readonly frozen: boolean };
+  readonly slots: readonly SlotStatus[];
+  readonly arcs: ArcsStatus;
+  /** `secondsLeft` is null while the rate isn't known. */
+  readonly rebuild: { readonly bytesLeft: number; readonly bytesPerSecond: number; readonly secondsLeft: number | null };
+  readonly lossesSurvivable: number;
+}
+
+export interface ReplicaInspection {
+  readonly arc: ArcId;
+  readonly generation: Generation;
+  readonly role: string;
+  readonly term: Term;
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly complete: boolean;
+  readonly voters: readonly string[];
+  /** Digest over blocks, versions, CRCs, sessions, epochs and keys: equal at equal `appliedIndex` (INV-6). */
+  readonly digest: () => string;
+}
+
+export type { EventRecord };
