@@ -1,0 +1,109 @@
+import type { CoreletId } from '../base/ids.ts';
+import type { Fabric, FabricAddress, FabricListener, Hello, SendResult } from '../ports/fabric.ts';
+import type { Flash } from '../ports/flash.ts';
+import type { SimEngine, SimProcess } from './engine.ts';
+
+/**
+ * What reaches a process from its device passes here: a paused one hears of it later, a dead one never. So the promises
+ * of a dead process stay open for ever and none of its code runs again.
+ */
+export class GatedFlash implements Flash {
+  readonly sizeBytes: number;
+  readonly sectorBytes: number;
+  readonly #engine: SimEngine;
+  readonly #owner: SimProcess;
+  readonly #inner: Flash;
+
+  constructor(engine: SimEngine, owner: SimProcess, inner: Flash) {
+    this.#engine = engine;
+    this.#owner = owner;
+    this.#inner = inner;
+    this.sizeBytes = inner.sizeBytes;
+    this.sectorBytes = inner.sectorBytes;
+  }
+
+  writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    return this.#gate('flash write', offset, this.#inner.writeDurably(offset, parts));
+  }
+
+  read(offset: number, into: Uint8Array): Promise<void> {
+    return this.#gate('flash read', offset, this.#inner.read(offset, into));
+  }
+
+  prepare(offset: number, lengthBytes: number): Promise<void> {
+    return this.#gate('flash prepare', offset, this.#inner.prepare(offset, lengthBytes));
+  }
+
+  close(): Promise<void> {
+    return this.#gate('flash close', 0, this.#inner.close());
+  }
+
+  #gate(label: string, offset: number, work: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const arrive = (run: () => void) => {
+        this.#engine.trace.label(label);
+        this.#engine.trace.number(offset);
+        this.#engine.enter(this.#owner, run);
+      };
+      work.then(
+        () => arrive(resolve),
+        (error: unknown) => arrive(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      );
+    });
+  }
+}
+
+/** The same for what comes from its peers. */
+export class GatedFabric<Message extends { readonly type: string }> implements Fabric<Message> {
+  readonly #engine: SimEngine;
+  readonly #owner: SimProcess;
+  readonly #inner: Fabric<Message>;
+  readonly #watch: ((from: CoreletId, to: CoreletId, message: Message) => void) | undefined;
+
+  /** `watch` sees every message at the moment that it is handed to its receiver. */
+  constructor(
+    engine: SimEngine,
+    owner: SimProcess,
+    inner: Fabric<Message>,
+    watch?: (from: CoreletId, to: CoreletId, message: Message) => void,
+  ) {
+    this.#engine = engine;
+    this.#owner = owner;
+    this.#inner = inner;
+    this.#watch = watch;
+  }
+
+  get self(): Hello {
+    return this.#inner.self;
+  }
+
+  start(listener: FabricListener<Message>): Promise<void> {
+    return this.#inner.start({
+      message: (from, message) => {
+        this.#engine.enter(this.#owner, () => {
+          this.#engine.trace.label(message.type);
+          this.#watch?.(from, this.self.id, message);
+          listener.message(from, message);
+        });
+      },
+      peerUp: (peer) => this.#engine.enter(this.#owner, () => listener.peerUp(peer)),
+      peerDown: (peer, reason) => this.#engine.enter(this.#owner, () => listener.peerDown(peer, reason)),
+    });
+  }
+
+  setPeers(peers: ReadonlyMap<CoreletId, FabricAddress>): void {
+    this.#inner.setPeers(peers);
+  }
+
+  send(to: CoreletId, message: Message): SendResult {
+    return this.#inner.send(to, message);
+  }
+
+  isUp(peer: CoreletId): boolean {
+    return this.#inner.isUp(peer);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
