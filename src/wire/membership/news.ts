@@ -1,0 +1,57 @@
+import type { Reader, Writer } from '../../base/bytes.ts';
+import { decodeIds, decodeMember, encodeIds, encodeMember, idsSize, memberSize } from './parts.ts';
+import type { Alert, Ask, Join, Leave } from './types.ts';
+
+// alert: viewNumber u64, sequence u32, hears u32, subjects ids
+export const alert = {
+  size: (message: Alert): number => 16 + idsSize(message.subjects),
+  encode(to: Writer, message: Alert): void {
+    to.u64(message.viewNumber);
+    to.u32(message.sequence);
+    to.u32(message.hears);
+    encodeIds(to, message.subjects);
+  },
+  decode: (from: Reader): Alert => ({
+    type: 'alert',
+    viewNumber: from.u64(),
+    sequence: from.u32(),
+    hears: from.u32(),
+    subjects: decodeIds(from),
+  }),
+};
+
+// join: viewNumber u64, incarnation u64, relayed u8, member
+export const join = {
+  size: (message: Join): number => 17 + memberSize(message.member),
+  encode(to: Writer, message: Join): void {
+    to.u64(message.viewNumber);
+    to.u64(message.incarnation);
+    to.boolean(message.relayed);
+    encodeMember(to, message.member);
+  },
+  decode: (from: Reader): Join => ({
+    type: 'join',
+    viewNumber: from.u64(),
+    incarnation: from.u64(),
+    relayed: from.boolean(),
+    member: decodeMember(from),
+  }),
+};
+
+// leave: viewNumber u64
+export const leave = {
+  size: (): number => 8,
+  encode(to: Writer, message: Leave): void {
+    to.u64(message.viewNumber);
+  },
+  decode: (from: Reader): Leave => ({ type: 'leave', viewNumber: from.u64() }),
+};
+
+// ask: viewNumber u64
+export const ask = {
+  size: (): number => 8,
+  encode(to: Writer, message: Ask): void {
+    to.u64(message.viewNumber);
+  },
+  decode: (from: Reader): Ask => ({ type: 'ask', viewNumber: from.u64() }),
+};
