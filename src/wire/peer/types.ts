@@ -170,7 +170,17 @@ export interface SetKey {
  * `fenced` epoch too low or volume unknown here · `noSession` session unknown · `mismatch` the key's version differs, told in `version` ·
  * `corrupt` the data didn't match its CRC, or no copy could be read · `windowFull` too many operations of the session open.
  */
-export const replyCodes = ['ok', 'notLeader', 'busy', 'full', 'fenced', 'noSession', 'mismatch', 'corrupt', 'windowFull'] as const;
+export const replyCodes = [
+  'ok',
+  'notLeader',
+  'busy',
+  'full',
+  'fenced',
+  'noSession',
+  'mismatch',
+  'corrupt',
+  'windowFull',
+] as const;
 export type ReplyCode = (typeof replyCodes)[number];
 
 export interface OpReply {

@@ -1,0 +1,175 @@
+import { assert, unreachable } from '../../base/assert.ts';
+import type { Reader, Writer } from '../../base/bytes.ts';
+import { RemoteProtocolError } from '../../base/errors.ts';
+import { blockBytes, chunkBytes } from '../../base/ids.ts';
+import type { Codec } from './codec.ts';
+import {
+  readArc,
+  readCrcs,
+  readOptionalCorelet,
+  readRange,
+  readReplyCode,
+  readVolume,
+  writeCrcs,
+  writeKey,
+  writeOptionalCorelet,
+  writeRange,
+  writeReplyCode,
+} from './fields.ts';
+import { peerLimits } from './limits.ts';
+import type { PayloadSink, PayloadSource } from './payload.ts';
+import type { OpBody, OpReply, OpRequest, PatchBytes, RaiseEpoch, SetKey, WriteBlocks } from './types.ts';
+
+const bodyKinds = { openSession: 0, write: 1, patch: 2, zero: 3, epoch: 4, key: 5 } as const;
+
+// epoch u64 · range · crcs u32 × blockCount · payload blockCount × 4,096
+function writeWrite(out: Writer, body: WriteBlocks, payload: PayloadSink): void {
+  assert(body.crcs.length === body.range.blockCount, 'one checksum per block');
+  out.u64(body.epoch);
+  writeRange(out, body.range);
+  writeCrcs(out, body.crcs);
+  payload.add(body.data, body.range.blockCount * blockBytes);
+}
+function readWrite(from: Reader, payload: PayloadSource): WriteBlocks {
+  const epoch = from.u64();
+  const range = readRange(from);
+  const crcs = readCrcs(from, range.blockCount);
+  return { kind: 'write', epoch, range, crcs, data: payload.pieces(range.blockCount * blockBytes) };
+}
+
+// epoch u64 · volume u64 · layer u32 · chunk u64 · byteOffset u32 · crc u32 · payload: the rest of the message's
+function writePatch(out: Writer, body: PatchBytes, payload: PayloadSink): void {
+  let bytes = 0;
+  for (const piece of body.data) bytes += piece.length;
+  assert(bytes > 0 && body.byteOffset + bytes <= chunkBytes, 'a patch stays within its chunk');
+  out.u64(body.epoch);
+  out.u64(body.volume);
+  out.u32(body.layer);
+  out.u64(body.chunk);
+  out.u32(body.byteOffset);
+  out.u32(body.crc);
+  payload.add(body.data, bytes);
+}
+function readPatch(from: Reader, payload: PayloadSource): PatchBytes {
+  const epoch = from.u64();
+  const volume = readVolume(from);
+  const layer = from.u32();
+  const chunk = from.u64();
+  const byteOffset = from.u32();
+  const crc = from.u32();
+  const bytes = payload.left;
+  if (bytes === 0 || byteOffset + bytes > chunkBytes) {
+    throw new RemoteProtocolError(`patch of ${bytes} bytes at ${byteOffset} of a chunk`);
+  }
+  return { kind: 'patch', epoch, volume, layer, chunk, byteOffset, crc, data: payload.pieces(bytes) };
+}
+
+// volume u64 · epoch u64 · action u8 (0 raise, 1 drop)
+function readEpoch(from: Reader): RaiseEpoch {
+  const volume = readVolume(from);
+  const epoch = from.u64();
+  const action = from.u8();
+  if (action > 1) throw new RemoteProtocolError(`epoch action ${action}`);
+  return { kind: 'epoch', volume, epoch, action: action === 0 ? 'raise' : 'drop' };
+}
+
+// key text · expectedVersion u64 · valueBytes u32 · value
+function writeSetKey(out: Writer, body: SetKey): void {
+  assert(body.value.length <= peerLimits.valueBytesMax, 'value too long');
+  writeKey(out, body.key);
+  out.u64(body.expectedVersion);
+  out.blob(body.value);
+}
+function readSetKey(from: Reader): SetKey {
+  return {
+    kind: 'key',
+    key: from.text(peerLimits.keyBytesMax),
+    expectedVersion: from.u64(),
+    value: from.blob(peerLimits.valueBytesMax),
+  };
+}
+
+function writeBody(out: Writer, body: OpBody, payload: PayloadSink): void {
+  out.u8(bodyKinds[body.kind]);
+  switch (body.kind) {
+    case 'openSession':
+      return;
+    case 'write':
+      return writeWrite(out, body, payload);
+    case 'patch':
+      return writePatch(out, body, payload);
+    case 'zero':
+      out.u64(body.epoch);
+      return writeRange(out, body.range);
+    case 'epoch':
+      out.u64(body.volume);
+      out.u64(body.epoch);
+      return out.u8(body.action === 'raise' ? 0 : 1);
+    case 'key':
+      return writeSetKey(out, body);
+    default:
+      return unreachable(body);
+  }
+}
+
+function readBody(from: Reader, payload: PayloadSource): OpBody {
+  const kind = from.u8();
+  switch (kind) {
+    case bodyKinds.openSession:
+      return { kind: 'openSession' };
+    case bodyKinds.write:
+      return readWrite(from, payload);
+    case bodyKinds.patch:
+      return readPatch(from, payload);
+    case bodyKinds.zero:
+      return { kind: 'zero', epoch: from.u64(), range: readRange(from) };
+    case bodyKinds.epoch:
+      return readEpoch(from);
+    case bodyKinds.key:
+      return readSetKey(from);
+    default:
+      throw new RemoteProtocolError(`operation kind ${kind}`);
+  }
+}
+
+// request u32 · arc u32 · session u64 · number u64 · lowestOpen u64 · kind u8 · that kind's fields
+export const opCodec: Codec<OpRequest> = {
+  encode(out, message, payload) {
+    out.u32(message.request);
+    out.u32(message.arc);
+    out.u64(message.session);
+    out.u64(message.number);
+    out.u64(message.lowestOpen);
+    writeBody(out, message.body, payload);
+  },
+  decode(from, payload) {
+    return {
+      type: 'op',
+      request: from.u32(),
+      arc: readArc(from),
+      session: from.u64(),
+      number: from.u64(),
+      lowestOpen: from.u64(),
+      body: readBody(from, payload),
+    };
+  },
+};
+
+// request u32 · code u8 · leader (1 or 17 bytes) · version u64
+export const opReplyCodec: Codec<OpReply> = {
+  encode(out, message) {
+    out.u32(message.request);
+    writeReplyCode(out, message.code);
+    writeOptionalCorelet(out, message.leader);
+    out.u64(message.version);
+  },
+  decode(from) {
+    return {
+      type: 'opReply',
+      request: from.u32(),
+      code: readReplyCode(from),
+      leader: readOptionalCorelet(from),
+      version: from.u64(),
+    };
+  },
+};
