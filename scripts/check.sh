@@ -1,7 +1,10 @@
 #!/bin/sh
 # npm run check: compiler, linter, formatter, dead code, tidy. Runs all of them, then says which failed.
 cd "$(dirname "$0")/.." || exit 1
-. scripts/path.sh
+root=$PWD
+. scripts/node24.sh
+PATH="$(dirname "$node"):$PWD/node_modules/.bin:$PATH"
+export PATH
 
 failed=
 step() {

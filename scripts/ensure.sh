@@ -45,11 +45,12 @@ build_needed() {
 
 build() {
   say 'compiling …'
+  . scripts/node24.sh
   mkdir -p dist
   started=$(mktemp dist/.stamp.XXXXXX)
   log=$(mktemp)
   # shellcheck disable=SC2086
-  if ! sh scripts/node.sh node_modules/typescript/bin/tsc -b $target >"$log" 2>&1; then
+  if ! "$node" node_modules/typescript/bin/tsc -b $target >"$log" 2>&1; then
     cat "$log" >&2
     rm -f "$log" "$started"
     say 'the compiler refused the sources (above)'
@@ -66,7 +67,8 @@ work() {
 
 if install_needed || { [ "$want" = build ] && build_needed; }; then
   if command -v flock >/dev/null 2>&1; then
-    exec 9>.ensure.lock
+    mkdir -p dist
+    exec 9>dist/.ensure.lock
     flock 9
   fi
   work

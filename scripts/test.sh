@@ -2,7 +2,10 @@
 # npm test: everything. npm test -- PATH...: only the test files there (folders or files), without the checks.
 # Order: what fails fastest first. Tests that start a chassis run one file at a time: they share two cores and the disk.
 cd "$(dirname "$0")/.." || exit 1
-. scripts/path.sh
+root=$PWD
+. scripts/node24.sh
+PATH="$(dirname "$node"):$PWD/node_modules/.bin:$PATH"
+export PATH
 
 failed=
 began=$(date +%s)
