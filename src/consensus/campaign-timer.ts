@@ -1,0 +1,61 @@
+import type { RaftState } from './state.ts';
+import type { ElectionCause } from './types.ts';
+
+const attemptDoublingsMax = 8;
+
+/** Whether the leader we know is a reason to refuse others (Ongaro §9.6): known, alive, and nothing speaks against it. */
+export function believesInLeader<Body>(s: RaftState<Body>): boolean {
+  if (s.role === 'leader') return true;
+  return s.leader !== undefined && !s.leaderDoubted && s.isAlive(s.leader);
+}
+
+/** Candidates take turns: position in the configuration, then chance, so that the first usually wins alone. */
+function turnMs<Body>(s: RaftState<Body>): number {
+  const { voters, votersOutgoing } = s.configuration;
+  const incoming = voters.indexOf(s.self);
+  const position = incoming >= 0 ? incoming : voters.length + Math.max(0, votersOutgoing.indexOf(s.self));
+  return s.limits.candidateStepMs * (position + s.random.u32() / 0x1_0000_0000);
+}
+
+function campaignAt<Body>(s: RaftState<Body>, atMs: number): void {
+  s.campaignUnscheduled = false;
+  s.campaignAtMs = Math.max(atMs, s.abstainUntilMs);
+}
+
+/** After a campaign without result, or while no leader is known: exponential, with jitter of a quarter (design §10.13). */
+export function scheduleRetry<Body>(s: RaftState<Body>): void {
+  const doublings = Math.min(s.campaignAttempts, attemptDoublingsMax);
+  const delayMs = Math.min(s.limits.campaignRetryMs * 2 ** doublings, s.limits.campaignRetryMaxMs);
+  campaignAt(s, s.nowMs + delayMs * (1 + s.random.u32() / 0x4_0000_0000) + turnMs(s));
+}
+
+/** For a cause that just arose: in this member's turn, unless it is already going to. */
+export function scheduleTurn<Body>(s: RaftState<Body>): void {
+  const atMs = s.nowMs + turnMs(s);
+  if (s.campaignUnscheduled || atMs < s.campaignAtMs) campaignAt(s, atMs);
+}
+
+export function cancelCampaign<Body>(s: RaftState<Body>): void {
+  s.campaignUnscheduled = false;
+  s.campaignAtMs = Number.POSITIVE_INFINITY;
+  s.campaignAttempts = 0;
+}
+
+/** Notes a cause against the leader that a follower knows, and takes this member's turn to replace it. */
+export function raiseCause<Body>(s: RaftState<Body>, cause: ElectionCause): void {
+  if (s.role !== 'follower') return;
+  if (cause === 'no-leader') {
+    if (s.leader === undefined) scheduleTurn(s);
+    return;
+  }
+  s.leaderDoubted = true;
+  if (cause === 'view') s.leaderDropped = true;
+  scheduleTurn(s);
+}
+
+/** The leader spoke: the causes against it are void, but for the view's. */
+export function heardFromLeader<Body>(s: RaftState<Body>): void {
+  if (s.leaderDropped) return;
+  s.leaderDoubted = false;
+  cancelCampaign(s);
+}

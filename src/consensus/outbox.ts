@@ -1,0 +1,114 @@
+import type { LogIndex, Term } from '../base/ids.ts';
+import type { Effects, Entry, HardState, MemberId, Outgoing, RaftMessage } from './types.ts';
+
+/** Collects what a batch of events asks of the owner, until `take`. */
+export class Outbox<Body> {
+  #truncateFrom: LogIndex | undefined;
+  #append: Entry<Body>[] = [];
+  #messages: Outgoing<Body>[] = [];
+  #readsReady: { token: number; index: LogIndex }[] = [];
+  #readsRefused: number[] = [];
+  #copyNeeded: MemberId[] = [];
+  #commitTaken: LogIndex;
+  /** Highest index that was handed to the owner: only what is at or below needs a truncation there. */
+  #handedIndex: LogIndex;
+  hardStateChanged = false;
+  changed = false;
+
+  constructor(handedIndex: LogIndex, commitTaken: LogIndex) {
+    this.#handedIndex = handedIndex;
+    this.#commitTaken = commitTaken;
+  }
+
+  append(entry: Entry<Body>): void {
+    this.#append.push(entry);
+  }
+
+  truncateFrom(index: LogIndex): void {
+    while (this.#append.length > 0 && (this.#append.at(-1) as Entry<Body>).index >= index) this.#append.pop();
+    if (index > this.#handedIndex) return;
+    this.#truncateFrom = index;
+    this.#handedIndex = index - 1;
+  }
+
+  /** The owner has installed a copied state that replaces the log up to `index`. */
+  restart(index: LogIndex): void {
+    this.#append = [];
+    this.#truncateFrom = undefined;
+    this.#handedIndex = index;
+    this.#commitTaken = index;
+  }
+
+  send(to: MemberId, message: RaftMessage<Body>, afterSync: boolean): void {
+    this.#messages.push({ to, message, afterSync });
+  }
+
+  /** The last message queued, if it goes to `to` after the sync and says "matched" in `term`: a newer answer replaces it. */
+  replaceMatchedReply(to: MemberId, term: Term, index: LogIndex): void {
+    const last = this.#messages.at(-1);
+    const message = last?.message;
+    const fresh = { type: 'appendReply', term, matched: true, index, hintTerm: 0 } as const;
+    if (last?.to === to && message?.type === 'appendReply' && message.matched && message.term === term) {
+      if (message.index >= index) return;
+      this.#messages[this.#messages.length - 1] = { to, message: fresh, afterSync: true };
+    } else {
+      this.send(to, fresh, true);
+    }
+  }
+
+  readReady(token: number, index: LogIndex): void {
+    this.#readsReady.push({ token, index });
+  }
+
+  readRefused(token: number): void {
+    this.#readsRefused.push(token);
+  }
+
+  needCopy(member: MemberId): void {
+    if (!this.#copyNeeded.includes(member)) this.#copyNeeded.push(member);
+  }
+
+  #empty(commitIndex: LogIndex): boolean {
+    return (
+      commitIndex === this.#commitTaken &&
+      !this.changed &&
+      !this.hardStateChanged &&
+      this.#truncateFrom === undefined &&
+      this.#append.length === 0 &&
+      this.#messages.length === 0 &&
+      this.#readsReady.length === 0 &&
+      this.#readsRefused.length === 0 &&
+      this.#copyNeeded.length === 0
+    );
+  }
+
+  /** Hands everything over and starts anew; the arrays are the owner's to keep. */
+  take(hardState: HardState, commitIndex: LogIndex): Effects<Body> | undefined {
+    if (this.#empty(commitIndex)) return undefined;
+    const effects: Effects<Body> = {
+      truncateFrom: this.#truncateFrom,
+      append: this.#append,
+      hardState: this.hardStateChanged ? hardState : undefined,
+      messages: this.#messages,
+      commitIndex,
+      readsReady: this.#readsReady,
+      readsRefused: this.#readsRefused,
+      copyNeeded: this.#copyNeeded,
+      changed: this.changed,
+    };
+    const last = this.#append.at(-1);
+    if (last !== undefined) {
+      this.#handedIndex = last.index;
+      this.#append = [];
+    }
+    this.#truncateFrom = undefined;
+    this.#commitTaken = commitIndex;
+    this.hardStateChanged = false;
+    this.changed = false;
+    if (this.#messages.length > 0) this.#messages = [];
+    if (this.#readsReady.length > 0) this.#readsReady = [];
+    if (this.#readsRefused.length > 0) this.#readsRefused = [];
+    if (this.#copyNeeded.length > 0) this.#copyNeeded = [];
+    return effects;
+  }
+}

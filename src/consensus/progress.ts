@@ -1,0 +1,124 @@
+import type { LogIndex } from '../base/ids.ts';
+import type { MemberId, RaftLimits } from './types.ts';
+
+export type ProgressState = 'probe' | 'replicate' | 'copying';
+
+/** Doublings of the resend delay at most: a silent follower that counts as alive costs ever less. */
+const resendDoublingsMax = 4;
+
+/**
+ * What a leader knows of one follower, and what is on the way to it. `probe`: one message at a time, to find where the
+ * logs agree. `replicate`: pipelined within bounds. `copying`: it needs state that the log no longer holds.
+ */
+export class Progress {
+  readonly member: MemberId;
+  readonly #limits: RaftLimits;
+  state: ProgressState = 'probe';
+  matchIndex: LogIndex = 0;
+  nextIndex: LogIndex;
+  alive: boolean;
+  /** Highest commit index that the last message let the follower know. */
+  commitSent: LogIndex = 0;
+  /** A probe, or an append without entries, is unanswered. */
+  awaiting = false;
+  /** An append goes out with the next effects even without entries: tells the commit index, or who leads. */
+  assertNow = false;
+  resendAtMs = Number.POSITIVE_INFINITY;
+  commitDueMs = Number.POSITIVE_INFINITY;
+  /** Newest read context that it confirmed. */
+  readContext = 0;
+  inflightBytes = 0;
+  inflightMessages = 0;
+  #resends = 0;
+  /** Ring of (last index, bytes) of the messages on the way, oldest at `#oldest`. Made when first used. */
+  #ring: Float64Array | undefined;
+  #oldest = 0;
+
+  constructor(member: MemberId, nextIndex: LogIndex, alive: boolean, limits: RaftLimits) {
+    this.member = member;
+    this.nextIndex = nextIndex;
+    this.alive = alive;
+    this.#limits = limits;
+  }
+
+  get hasRoom(): boolean {
+    return (
+      this.inflightMessages < this.#limits.inflightMessagesMax && this.inflightBytes < this.#limits.inflightBytesMax
+    );
+  }
+
+  sent(lastIndex: LogIndex, bytes: number): void {
+    const capacity = this.#limits.inflightMessagesMax;
+    this.#ring ??= new Float64Array(2 * capacity);
+    const slot = (this.#oldest + this.inflightMessages) % capacity;
+    this.#ring[2 * slot] = lastIndex;
+    this.#ring[2 * slot + 1] = bytes;
+    this.inflightMessages += 1;
+    this.inflightBytes += bytes;
+  }
+
+  /** An answer is awaited from `nowMs` on. Keeps an earlier deadline: that of the oldest message on the way. */
+  expectAnswer(nowMs: number): void {
+    if (this.resendAtMs !== Number.POSITIVE_INFINITY) return;
+    this.resendAtMs = nowMs + this.#limits.resendMs * 2 ** Math.min(this.#resends, resendDoublingsMax);
+  }
+
+  /** The follower's log is durable up to `index` and equals the leader's there. */
+  matched(index: LogIndex, nowMs: number): void {
+    if (index > this.matchIndex) this.matchIndex = index;
+    const ring = this.#ring;
+    while (ring !== undefined && this.inflightMessages > 0 && (ring[2 * this.#oldest] as number) <= index) {
+      this.inflightBytes -= ring[2 * this.#oldest + 1] as number;
+      this.inflightMessages -= 1;
+      this.#oldest = (this.#oldest + 1) % this.#limits.inflightMessagesMax;
+    }
+    if (this.nextIndex <= this.matchIndex) this.nextIndex = this.matchIndex + 1;
+    this.awaiting = false;
+    this.#resends = 0;
+    this.resendAtMs = Number.POSITIVE_INFINITY;
+    if (this.inflightMessages > 0) this.expectAnswer(nowMs);
+  }
+
+  becomeReplicate(): void {
+    this.#clear();
+    this.state = 'replicate';
+    this.commitSent = Math.min(this.commitSent, this.matchIndex);
+    this.nextIndex = this.matchIndex + 1;
+  }
+
+  becomeProbe(nextIndex: LogIndex): void {
+    this.#clear();
+    this.state = 'probe';
+    this.nextIndex = nextIndex;
+    this.commitSent = 0; // what was sent may be lost
+  }
+
+  becomeCopying(): void {
+    this.#clear();
+    this.state = 'copying';
+    this.commitSent = 0;
+  }
+
+  /** What was on the way is given up: find out anew where it stands. `lastIndex` is the leader's. */
+  restart(lastIndex: LogIndex): void {
+    if (this.state === 'replicate') this.becomeProbe(this.matchIndex + 1);
+    else this.becomeProbe(this.state === 'probe' ? this.nextIndex : lastIndex + 1);
+  }
+
+  /** Nothing came back in time. */
+  resend(lastIndex: LogIndex): void {
+    this.#resends += 1;
+    if (this.state === 'copying') this.#clear();
+    else this.restart(lastIndex);
+  }
+
+  #clear(): void {
+    this.#oldest = 0;
+    this.inflightMessages = 0;
+    this.inflightBytes = 0;
+    this.awaiting = false;
+    this.assertNow = false;
+    this.resendAtMs = Number.POSITIVE_INFINITY;
+    this.commitDueMs = Number.POSITIVE_INFINITY;
+  }
+}
