@@ -1,0 +1,88 @@
+import type { CoreletStatus } from '../corelet/types.ts';
+
+interface Sample {
+  readonly labels?: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
+
+export interface ProcessFigures {
+  readonly version: string;
+  readonly residentBytes: number;
+  readonly cpuSeconds: number;
+  readonly startWallSeconds: number;
+  readonly eventsRecorded: number;
+}
+
+/** The Prometheus text format (version 0.0.4): every metric with HELP and TYPE, base units, prefix `corelet_`. */
+export function metricsText(status: CoreletStatus, figures: ProcessFigures): string {
+  const lines: string[] = [];
+  const add = (name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]): void => {
+    lines.push(`# HELP corelet_${name} ${help}`, `# TYPE corelet_${name} ${type}`);
+    for (const { labels, value } of samples) lines.push(`corelet_${name}${labelText(labels)} ${value}`);
+  };
+  const gauge = (name: string, help: string, value: number): void => add(name, 'gauge', help, [{ value }]);
+  const { id, slot } = status.answeredBy;
+  add('info', 'gauge', 'The Corelet that answers.', [
+    { labels: { id, slot, cluster: status.cluster, version: figures.version }, value: 1 },
+  ]);
+  const { full, reduced, noRedundancy, unavailable } = status.arcs;
+  add('arcs', 'gauge', 'Arcs by redundancy; no_redundancy is part of reduced.', [
+    { labels: { state: 'full' }, value: full },
+    { labels: { state: 'reduced' }, value: reduced },
+    { labels: { state: 'no_redundancy' }, value: noRedundancy },
+    { labels: { state: 'unavailable' }, value: unavailable },
+  ]);
+  gauge(
+    'losses_survivable',
+    'Corelets that may still be lost without an arc becoming unavailable.',
+    status.lossesSurvivable,
+  );
+  gauge('rebuild_left_bytes', 'Bytes still to copy until every arc has all its copies.', status.rebuild.bytesLeft);
+  gauge('rebuild_rate_bytes_per_second', 'Bytes copied per second by rebuild.', status.rebuild.bytesPerSecond);
+  if (status.rebuild.secondsLeft !== null)
+    gauge('rebuild_left_seconds', 'Estimated time until rebuild is done.', status.rebuild.secondsLeft);
+  gauge('view_number', 'Number of the agreed view.', status.view.number);
+  gauge('view_members', 'Members of the agreed view.', status.view.members);
+  gauge('view_frozen', '1 while the view has too few members to change.', status.view.frozen ? 1 : 0);
+  slotMetrics(status, add);
+  add('events_recorded_total', 'counter', 'Observations and decisions recorded since the start.', [
+    { value: figures.eventsRecorded },
+  ]);
+  gauge('process_resident_memory_bytes', 'Resident memory of the process.', figures.residentBytes);
+  add('process_cpu_seconds_total', 'counter', 'Processor time used by the process.', [{ value: figures.cpuSeconds }]);
+  gauge('process_start_time_seconds', 'Start of the process, seconds since 1970.', figures.startWallSeconds);
+  return `${lines.join('\n')}\n`;
+}
+
+type Add = (name: string, type: 'gauge', help: string, samples: readonly Sample[]) => void;
+
+function slotMetrics({ slots }: CoreletStatus, add: Add): void {
+  const perSlot = (name: string, help: string, value: (slot: CoreletStatus['slots'][number]) => number): void =>
+    add(
+      name,
+      'gauge',
+      help,
+      slots.map((slot) => ({ labels: { slot: slot.slot }, value: value(slot) })),
+    );
+  add(
+    'slot_state',
+    'gauge',
+    'State of each slot: 1 for the state that it is in.',
+    slots.map((slot) => ({ labels: { slot: slot.slot, state: slot.state }, value: 1 })),
+  );
+  perSlot('slot_safe_to_pull', '1 when the module may be drawn out without making data unavailable.', (slot) =>
+    slot.safeToPull ? 1 : 0,
+  );
+  perSlot('slot_copies', 'Copies of arcs held.', (slot) => slot.copies);
+  perSlot('slot_leads', 'Arcs led.', (slot) => slot.leads);
+  perSlot('slot_used_bytes', 'Flash used.', (slot) => slot.usedBytes);
+  perSlot('slot_size_bytes', 'Flash size.', (slot) => slot.sizeBytes);
+}
+
+function labelText(labels: Sample['labels']): string {
+  if (labels === undefined) return '';
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))}"`,
+  );
+  return `{${pairs.join(',')}}`;
+}

@@ -1,0 +1,170 @@
+import type { IncomingMessage } from 'node:http';
+import type { CoreletHandle, VolumeErrorCode, VolumeResult } from '../corelet/types.ts';
+import type { ErrorCode } from './errors.ts';
+import { type EventLog, eventsMax } from './events.ts';
+import { jsonReply, Refusal, readJson, type Reply } from './http.ts';
+import { metricsText } from './metrics.ts';
+import { pageAsset } from './page.ts';
+import type { AnsweredBy, ChassisAnswer, EventsAnswer, VersionAnswer, VolumesAnswer } from './types.ts';
+
+/** What the API answers from. */
+export interface AdminSource {
+  readonly corelet: CoreletHandle;
+  readonly events: EventLog;
+  readonly version: string;
+  /** Where the Corelets of the chassis answer, this one included; asked at every request, modules are swapped. */
+  peers(): ChassisAnswer['slots'];
+}
+
+interface Call {
+  readonly source: AdminSource;
+  readonly request: IncomingMessage;
+  readonly query: URLSearchParams;
+  /** The path's variable part, decoded. */
+  readonly name: string;
+}
+
+interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: RegExp;
+  readonly answer: (call: Call) => Reply | Promise<Reply>;
+}
+
+const routes: readonly Route[] = [
+  { method: 'GET', path: /^\/api\/status$/, answer: ({ source }) => jsonReply(200, source.corelet.status()) },
+  { method: 'GET', path: /^\/api\/volumes$/, answer: listVolumes },
+  { method: 'POST', path: /^\/api\/volumes$/, answer: createVolume },
+  {
+    method: 'GET',
+    path: /^\/api\/volumes\/([^/]+)$/,
+    answer: async ({ source, name }) => jsonReply(200, value(await source.corelet.volumes.show(name))),
+  },
+  { method: 'DELETE', path: /^\/api\/volumes\/([^/]+)$/, answer: deleteVolume },
+  { method: 'GET', path: /^\/api\/events$/, answer: listEvents },
+  { method: 'GET', path: /^\/api\/chassis$/, answer: ({ source }) => jsonReply(200, chassisAnswer(source)) },
+  { method: 'GET', path: /^\/api\/version$/, answer: ({ source }) => jsonReply(200, versionAnswer(source)) },
+  { method: 'GET', path: /^\/metrics$/, answer: ({ source }) => metrics(source) },
+  { method: 'GET', path: /^\/(|[a-z-]+\.(?:js|css|svg))$/, answer: ({ name }) => pageAsset(name) },
+];
+
+/** @throws Refusal. */
+export async function answer(source: AdminSource, request: IncomingMessage): Promise<Reply> {
+  const url = new URL(request.url ?? '/', 'http://corelet');
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const matching = routes.filter((route) => route.path.test(url.pathname));
+  if (matching.length === 0) throw new Refusal('ROUTE_NOT_FOUND', `no route ${url.pathname}`);
+  const route = matching.find((one) => one.method === method);
+  if (route === undefined)
+    throw new Refusal('METHOD_NOT_ALLOWED', `${url.pathname} takes ${matching.map((one) => one.method).join(', ')}`);
+  return route.answer({
+    source,
+    request,
+    query: url.searchParams,
+    name: decode(route.path.exec(url.pathname)?.[1] ?? ''),
+  });
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Refusal('BAD_REQUEST', 'the path is not well encoded');
+  }
+}
+
+const volumeErrors: Readonly<Record<VolumeErrorCode, ErrorCode>> = {
+  EXISTS: 'VOLUME_EXISTS',
+  NOT_FOUND: 'VOLUME_NOT_FOUND',
+  TOO_FEW_CORELETS: 'TOO_FEW_CORELETS',
+  UNAVAILABLE: 'UNAVAILABLE',
+  INVALID: 'VOLUME_INVALID',
+};
+
+function value<T>(result: VolumeResult<T>): T {
+  if (result.ok) return result.value;
+  throw new Refusal(volumeErrors[result.code], result.message);
+}
+
+async function listVolumes({ source }: Call): Promise<Reply> {
+  const listed: VolumesAnswer = { schemaVersion: 1, volumes: value(await source.corelet.volumes.list()) };
+  return jsonReply(200, listed);
+}
+
+const copiesDefault = 3;
+
+async function createVolume({ source, request }: Call): Promise<Reply> {
+  const { name, sizeBytes, copies = copiesDefault, ...others } = await readJson(request);
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) throw new Refusal('BAD_REQUEST', `unknown field '${unknown}'`);
+  if (typeof name !== 'string') throw new Refusal('BAD_REQUEST', "'name' must be a string");
+  if (!Number.isSafeInteger(sizeBytes)) throw new Refusal('BAD_REQUEST', "'sizeBytes' must be a whole number");
+  if (!Number.isSafeInteger(copies)) throw new Refusal('BAD_REQUEST', "'copies' must be a whole number");
+  return jsonReply(
+    201,
+    value(await source.corelet.volumes.create({ name, sizeBytes: sizeBytes as number, copies: copies as number })),
+  );
+}
+
+async function deleteVolume({ source, request, name }: Call): Promise<Reply> {
+  // A body is optional; where there is one it must be ours.
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  if (hasBody) {
+    const { confirm } = await readJson(request);
+    if (confirm !== undefined && confirm !== name)
+      throw new Refusal('BAD_REQUEST', "'confirm' is not the volume's name");
+  }
+  return jsonReply(200, value(await source.corelet.volumes.delete(name)));
+}
+
+function listEvents({ source, query }: Call): Reply {
+  const slot = count(query, 'slot');
+  const arc = count(query, 'arc');
+  const sinceWallMs = count(query, 'since');
+  const limit = Math.min(count(query, 'limit') ?? 200, eventsMax);
+  const corelet = query.get('corelet');
+  // An event may name the module and not its slot.
+  const inSlot =
+    slot === undefined
+      ? []
+      : source.corelet
+          .status()
+          .slots.filter((one) => one.slot === slot)
+          .map((one) => one.id);
+  const corelets = corelet === null ? inSlot : [...inSlot, corelet];
+  const asked = { corelets, limit, ...(slot === undefined ? {} : { slot }), ...(arc === undefined ? {} : { arc }) };
+  const events = source.events.query(sinceWallMs === undefined ? asked : { ...asked, sinceWallMs });
+  const found: EventsAnswer = { schemaVersion: 1, answeredBy: self(source), events };
+  return jsonReply(200, found);
+}
+
+function count(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new Refusal('BAD_REQUEST', `'${name}' must be a number`);
+  return Number(text);
+}
+
+function self({ corelet }: AdminSource): AnsweredBy {
+  return corelet.status().answeredBy;
+}
+
+function chassisAnswer(source: AdminSource): ChassisAnswer {
+  return { schemaVersion: 1, answeredBy: self(source), slots: source.peers() };
+}
+
+function versionAnswer(source: AdminSource): VersionAnswer {
+  return { schemaVersion: 1, version: source.version, runtime: process.version };
+}
+
+function metrics(source: AdminSource): Reply {
+  const { user, system } = process.cpuUsage();
+  const text = metricsText(source.corelet.status(), {
+    version: source.version,
+    residentBytes: process.memoryUsage.rss(),
+    cpuSeconds: (user + system) / 1e6,
+    startWallSeconds: Math.round(Date.now() / 1000 - process.uptime()),
+    eventsRecorded: source.events.recordedTotal,
+  });
+  return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: text };
+}

@@ -1,0 +1,37 @@
+import type { CoreletStatus, VolumeInfo } from '../corelet/types.ts';
+import type { EventRecord } from '../ports/events.ts';
+
+/** Shapes of the admin API's answers; docs/operating/api.md tells their meaning. `GET /api/status` answers a CoreletStatus. */
+export interface AnsweredBy {
+  readonly id: string;
+  readonly slot: number;
+}
+
+export interface VolumesAnswer {
+  readonly schemaVersion: 1;
+  readonly volumes: readonly VolumeInfo[];
+}
+
+export interface EventsAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  /** Oldest first. */
+  readonly events: readonly EventRecord[];
+}
+
+/** Where else the same answers are given: the page goes on there when its Corelet dies. */
+export interface ChassisAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  readonly slots: readonly { readonly slot: number; readonly admin: string; readonly nbd: string }[];
+}
+
+export interface VersionAnswer {
+  readonly schemaVersion: 1;
+  readonly version: string;
+  readonly runtime: string;
+}
+
+export type { ApiError } from './errors.ts';
+export type { CoreletStatus, EventRecord, VolumeInfo };
+export type { ArcsStatus, SlotState, SlotStatus } from '../corelet/types.ts';
