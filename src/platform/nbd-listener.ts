@@ -1,0 +1,155 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock, Timer } from '../ports/clock.ts';
+
+/** What a session asks of its connection. */
+export interface SocketOutput {
+  send(pieces: readonly Uint8Array[]): boolean;
+  pause(): void;
+  resume(): void;
+  end(): void;
+  destroy(): void;
+}
+
+/** What the listener tells a session: the shape of `targets/nbd`'s NbdSession, which this folder may not import. */
+export interface SocketSession {
+  start(): void;
+  receive(chunk: Uint8Array): void;
+  inputEnded(): void;
+  drained(): void;
+  stop(): void;
+  closed(): void;
+}
+
+export interface ListenerLimits {
+  /** Open connections; a further one is closed at once. */
+  readonly connectionsMax: number;
+  /** Unsent bytes of one connection above which its requests wait. */
+  readonly outputBytesMax: number;
+  /** How long a connection that was ended may take to close. */
+  readonly lingerMsMax: number;
+  /** How long `close` waits for what is in flight. */
+  readonly drainMsMax: number;
+}
+
+export const defaultListenerLimits: ListenerLimits = {
+  connectionsMax: 256,
+  outputBytesMax: 4 * 1024 * 1024,
+  lingerMsMax: 5_000,
+  drainMsMax: 10_000,
+};
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly limits?: Partial<ListenerLimits>;
+  /** Makes the session of a new connection; `start` follows. */
+  readonly openSession: (output: SocketOutput) => SocketSession;
+}
+
+export interface NbdListener {
+  readonly port: number;
+  readonly sessionCount: number;
+  /** Takes no more connections, lets sessions finish what is in flight, then closes them. Resolves when all are closed. */
+  close(): Promise<void>;
+}
+
+/** Listens for NBD clients. @throws what `listen` throws, `EADDRINUSE` for one. */
+export async function listenNbd(options: ListenOptions): Promise<NbdListener> {
+  const limits = { ...defaultListenerLimits, ...options.limits };
+  const connections = new Set<Connection>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+  server.on('connection', (socket) => {
+    if (connections.size >= limits.connectionsMax) {
+      socket.destroy();
+      return;
+    }
+    const connection = new Connection(socket, options, limits);
+    connections.add(connection);
+    socket.on('close', () => connections.delete(connection));
+    connection.session.start();
+  });
+  const port = await listening(server, options);
+  return {
+    port,
+    get sessionCount() {
+      return connections.size;
+    },
+    async close() {
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      for (const connection of connections) connection.session.stop();
+      const timer = options.clock.after(limits.drainMsMax, () => {
+        for (const connection of connections) connection.destroy();
+      });
+      await closed;
+      timer.cancel();
+    },
+  };
+}
+
+function listening(server: Server, { host, port }: ListenOptions): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      server.on('error', () => {}); // a failed accept (no descriptors left): that client goes elsewhere
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : port);
+    });
+  });
+}
+
+class Connection implements SocketOutput {
+  readonly session: SocketSession;
+  readonly #socket: Socket;
+  readonly #clock: Clock;
+  readonly #limits: ListenerLimits;
+  #linger: Timer | undefined;
+
+  constructor(socket: Socket, options: ListenOptions, limits: ListenerLimits) {
+    this.#socket = socket;
+    this.#clock = options.clock;
+    this.#limits = limits;
+    const session = options.openSession(this);
+    this.session = session;
+    socket.on('data', (chunk: Uint8Array) => session.receive(chunk));
+    socket.on('end', () => session.inputEnded());
+    socket.on('drain', () => session.drained());
+    socket.on('error', () => {}); // 'close' follows
+    socket.on('close', () => {
+      this.#linger?.cancel();
+      session.closed();
+    });
+  }
+
+  /** One system call for all pieces. */
+  send(pieces: readonly Uint8Array[]): boolean {
+    const socket = this.#socket;
+    if (pieces.length === 1) socket.write(pieces[0] as Uint8Array);
+    else {
+      socket.cork();
+      for (const piece of pieces) socket.write(piece);
+      socket.uncork();
+    }
+    return socket.writableLength <= this.#limits.outputBytesMax;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+    this.#socket.resume(); // reads on to see the client's end; the session ignores it
+    this.#linger = this.#clock.after(this.#limits.lingerMsMax, () => this.#socket.destroy());
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,36 @@
+const mebi = 1024 * 1024;
+
+/** What one connection may hold at most. Checked before memory is taken. */
+export interface NbdLimits {
+  /** Requests being carried out; further ones stay unread in the socket. */
+  readonly requestsMax: number;
+  /** Payload of those requests, read and write together. One request is always admitted. */
+  readonly inFlightBytesMax: number;
+  /** Of one READ or WRITE, as told to the client in INFO_BLOCK_SIZE. A larger one is refused with EINVAL. */
+  readonly payloadBytesMax: number;
+  /** From the connection's start to the transmission phase. */
+  readonly handshakeMsMax: number;
+  /** How long a volume without a leader is asked for again before the client is sent away. */
+  readonly openRetryMsMax: number;
+}
+
+export const defaultNbdLimits: NbdLimits = {
+  requestsMax: 128,
+  inFlightBytesMax: 64 * mebi,
+  payloadBytesMax: 32 * mebi,
+  handshakeMsMax: 15_000,
+  openRetryMsMax: 5_000,
+};
+
+/** The payload of a refused WRITE is skipped up to this length; a longer one ends the connection. */
+export const skippedPayloadBytesMax = 32 * mebi;
+/** Option data that is kept to be read: a name, 4 KiB queries. */
+export const optionBytesMax = 64 * 1024;
+/** A longer option is skipped and refused up to this length; beyond it the connection ends. */
+export const skippedOptionBytesMax = mebi;
+/** Extents in one BLOCK_STATUS reply: the client asks again for the rest. */
+export const extentsMax = 8192;
+/** Zeros shorter than this travel as data: a chunk of its own costs more. */
+export const holeBytesMin = 32 * 1024;
+/** What the answer of a BLOCK_STATUS is counted for while it is carried out. */
+export const blockStatusCostBytes = extentsMax * 8;
