@@ -75,6 +75,28 @@ export interface RecoveryVisitor {
   chunkCopy(copy: StoredChunkCopy): void;
   /** Newest value of a small named register of the Corelet (membership votes, incarnation, view). */
   register(name: string, value: Uint8Array): void;
+  /** Batches that were there are not any more: what follows may have gaps, and hard states may be old (design §10.11). */
+  lost?(batches: LostBatches): void;
+}
+
+/** Batches proven to have been written, that can't be had any more: rot. Numbers inclusive. */
+export interface LostBatches {
+  readonly fromSequence: number;
+  readonly toSequence: number;
+  /** Where the first of them was expected. */
+  readonly position: DevicePosition;
+  readonly reason: 'invalid' | 'unreadable';
+}
+
+/** What `Store.open` found. */
+export interface RecoveryReport {
+  readonly batches: number;
+  readonly records: number;
+  readonly lost: readonly LostBatches[];
+  /** The newest batch, cut off because its data wasn't whole: torn, unless a peer saw it acknowledged. */
+  readonly torn: { readonly sequence: number; readonly position: DevicePosition } | undefined;
+  /** The page where the next batch would be couldn't be read: there may have been one. */
+  readonly tailUnreadable: boolean;
 }
 
 /** A read's answer: never a wrong byte. `corrupt` and `unreadable` are never "absent" (INV-7). */

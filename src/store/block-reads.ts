@@ -1,0 +1,96 @@
+import { assert } from '../base/assert.ts';
+import { crc32c } from '../base/crc32c.ts';
+import { blockBytes } from '../base/ids.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import type { Log } from './log.ts';
+import type { BlockReadResult } from './types.ts';
+
+const readBytesMax = 1024 * 1024;
+const ok: BlockReadResult = { ok: true };
+
+/** Reads of blocks: from memory while their batch isn't durable, else from the device, neighbours in one read; each is verified. */
+export class BlockReads {
+  readonly #flash: Flash;
+  readonly #log: Log;
+  /** Blocks that were corrupt or unreadable, since the start. */
+  badReads = 0;
+
+  constructor(flash: Flash, log: Log) {
+    this.#flash = flash;
+    this.#log = log;
+  }
+
+  async read(
+    positions: Float64Array | readonly number[],
+    crcs: Uint32Array | readonly number[],
+    into: Uint8Array,
+  ): Promise<BlockReadResult> {
+    const count = positions.length;
+    assert(crcs.length === count && into.length === count * blockBytes, 'a position, a CRC and room for every block');
+    // The caller's arrays may be live map pages: what they say now is what this read is checked against.
+    const wanted = Uint32Array.from(crcs);
+    const mapped = new Uint8Array(count);
+    const runs: Promise<number | undefined>[] = [];
+    for (let i = 0; i < count; ) {
+      const position = positions[i] as number;
+      const at = i * blockBytes;
+      const pending = position === 0 ? undefined : this.#log.pendingAt(position);
+      let next = i + 1;
+      if (position === 0) {
+        into.fill(0, at, at + blockBytes);
+      } else if (pending !== undefined) {
+        pending.copyBlock(position, into, at);
+        mapped[i] = 1;
+      } else {
+        const end = Math.min(count, i + readBytesMax / blockBytes);
+        while (next < end && positions[next] === position + (next - i) * blockBytes) {
+          if (this.#log.pendingAt(positions[next] as number) !== undefined) break;
+          next++;
+        }
+        mapped.fill(1, i, next);
+        runs.push(this.#readRun(position, into.subarray(at, next * blockBytes), i));
+      }
+      i = next;
+    }
+    const unreadable = runs.length === 0 ? undefined : firstOf(await Promise.all(runs));
+    const corrupt = firstCorrupt(into, wanted, mapped, unreadable ?? count);
+    if (corrupt !== undefined) return this.#bad('CORRUPT', corrupt);
+    return unreadable === undefined ? ok : this.#bad('UNREADABLE', unreadable);
+  }
+
+  #bad(code: 'CORRUPT' | 'UNREADABLE', block: number): BlockReadResult {
+    this.badReads++;
+    return { ok: false, code, block };
+  }
+
+  /** The first block that can't be read, if any. `first`: number of the run's first block. */
+  async #readRun(position: number, into: Uint8Array, first: number): Promise<number | undefined> {
+    if (await this.#readPiece(position, into)) return undefined;
+    for (let at = 0; at < into.length; at += blockBytes) {
+      const whole = await this.#readPiece(position + at, into.subarray(at, at + blockBytes));
+      if (!whole) return first + at / blockBytes;
+    }
+    return undefined;
+  }
+
+  async #readPiece(position: number, into: Uint8Array): Promise<boolean> {
+    try {
+      await this.#flash.read(position, into);
+      return true;
+    } catch (error) {
+      if (error instanceof FlashError && error.code === 'EIO') return false;
+      throw error;
+    }
+  }
+}
+
+function firstOf(blocks: readonly (number | undefined)[]): number | undefined {
+  return blocks.find((block) => block !== undefined);
+}
+
+function firstCorrupt(into: Uint8Array, crcs: Uint32Array, mapped: Uint8Array, end: number): number | undefined {
+  for (let i = 0; i < end; i++) {
+    if (mapped[i] === 1 && crc32c(into.subarray(i * blockBytes, (i + 1) * blockBytes)) !== crcs[i]) return i;
+  }
+  return undefined;
+}

@@ -1,0 +1,232 @@
+import { assert } from '../base/assert.ts';
+import type { Clock } from '../ports/clock.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import { Batch } from './batch.ts';
+import { type BatchLink, type DeviceMark, metaBytesMax, noSegment } from './batch-header.ts';
+import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
+import { Preparer } from './preparer.ts';
+import { storeLimits } from './types.ts';
+
+/** Records beyond this go into the next batch, unless one alone is larger. */
+const batchMetaBytesMax = 1024 * 1024;
+const idleBatchesMax = 4;
+
+/** Where the log goes on. */
+export interface LogTail {
+  readonly last: BatchLink | undefined;
+  readonly segment: number;
+  readonly position: number;
+  /** Sequence of the first batch in that segment. */
+  readonly segmentSequence: number;
+  /** Segments that hold nothing any more, in the order in which they will be used. */
+  readonly freeSegments: readonly number[];
+}
+
+export interface LogOwner {
+  /** A batch is durable: how long its write took. */
+  synced(tookMs: number, bytes: number): void;
+  /** A write failed: nothing unacknowledged will ever be told. Called once. */
+  failed(error: Error): void;
+}
+
+/**
+ * The append side: one batch is on its way to the device, one is being filled, others wait only when that one is full.
+ * Nothing of a batch is written before the write of the one before it returned (design §10.11).
+ */
+export class Log {
+  readonly #flash: Flash;
+  readonly #clock: Clock;
+  readonly #layout: Layout;
+  readonly #mark: DeviceMark;
+  readonly #owner: LogOwner;
+  readonly #preparer: Preparer;
+  readonly #free: number[];
+  readonly #idle: Batch[] = [];
+  /** Sealed and waiting, oldest first. */
+  readonly #sealed: Batch[] = [];
+  #open: Batch;
+  #writing: Batch | undefined;
+  #last: BatchLink | undefined;
+  #segment: number;
+  #nextSegment: number | undefined;
+  #scheduled = false;
+  #pendingBytes = 0;
+  #failure: Error | undefined;
+  #closed = false;
+  #idleAgain: (() => void) | undefined;
+
+  constructor(ports: { flash: Flash; clock: Clock }, layout: Layout, mark: DeviceMark, tail: LogTail, owner: LogOwner) {
+    this.#flash = ports.flash;
+    this.#clock = ports.clock;
+    this.#layout = layout;
+    this.#mark = mark;
+    this.#owner = owner;
+    this.#free = [...tail.freeSegments];
+    this.#last = tail.last;
+    this.#segment = tail.segment;
+    this.#nextSegment = this.#free.shift();
+    this.#preparer = new Preparer(ports.flash, layout, tail);
+    this.#open = new Batch();
+    const sequence = (tail.last?.sequence ?? 0) + 1;
+    this.#open.open(tail.position, sequence, tail.segmentSequence);
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+  /** Bytes that can be appended now, about: batches leave some at the end of each segment. */
+  get freeBytes(): number {
+    return this.#preparer.full ? 0 : this.unusedBytes;
+  }
+  /** Bytes of the device that hold nothing. */
+  get unusedBytes(): number {
+    const segments = this.#free.length + (this.#nextSegment === undefined ? 0 : 1);
+    return segments * this.#layout.segmentBytes + segmentEnd(this.#layout, this.#segment) - this.#open.end;
+  }
+
+  /**
+   * A batch with room for one more record of at most `metaBytes` and exactly `dataBytes`; undefined when the device has
+   * no room (the log has failed then) or the log is closed. `appended` must follow in the same turn.
+   */
+  batchFor(metaBytes: number, dataBytes: number): Batch | undefined {
+    if (this.#failure !== undefined || this.#closed) return undefined;
+    assert(metaBytes + pageBytes <= metaBytesMax, 'record too large for a batch');
+    const open = this.#open;
+    const tooLarge =
+      open.records > 0 &&
+      (open.dataBytes + dataBytes > storeLimits.batchBytesMax || open.metaBytes + metaBytes > batchMetaBytesMax);
+    const beyondSegment = open.endWith(metaBytes, dataBytes) > segmentEnd(this.#layout, this.#segment);
+    if (!tooLarge && !beyondSegment) return open;
+    if (open.records > 0) this.#sealOpen();
+    if (this.#open.endWith(metaBytes, dataBytes) <= segmentEnd(this.#layout, this.#segment)) return this.#open;
+    if (!this.#enterNextSegment()) return undefined;
+    assert(
+      this.#open.endWith(metaBytes, dataBytes) <= segmentEnd(this.#layout, this.#segment),
+      'a segment has room for any record',
+    );
+    return this.#open;
+  }
+
+  /** The record is in the open batch: it leaves when the work at hand is done, or with the next sync. */
+  appended(dataBytes: number): void {
+    this.#open.records++;
+    this.#pendingBytes += dataBytes;
+    this.#schedule();
+  }
+
+  /** Runs `run` once everything appended so far is durable: at once if it is. Never after a failure. */
+  afterSync(run: () => void): void {
+    if (this.#failure !== undefined) return;
+    const newest = this.#open.records > 0 ? this.#open : (this.#sealed.at(-1) ?? this.#writing);
+    if (newest === undefined) run();
+    else newest.callbacks.push(run);
+  }
+
+  /** The batch that holds `position` and isn't durable yet. */
+  pendingAt(position: number): Batch | undefined {
+    const writing = this.#writing;
+    if (writing === undefined && this.#open.records === 0) return undefined;
+    if (writing !== undefined && position >= writing.start && position < writing.end) return writing;
+    if (position >= this.#open.start && position < this.#open.end && this.#open.records > 0) return this.#open;
+    return this.#sealed.find((batch) => position >= batch.start && position < batch.end);
+  }
+
+  /** Waits for what is on its way; what wasn't sent is dropped: nobody was told of it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#preparer.stop();
+    if (this.#writing === undefined || this.#failure !== undefined) return;
+    await new Promise<void>((resolve) => {
+      this.#idleAgain = resolve;
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#writing !== undefined) return;
+    this.#scheduled = true;
+    this.#clock.soon(() => {
+      this.#scheduled = false;
+      this.#writeNext();
+    });
+  }
+
+  #sealOpen(): void {
+    const batch = this.#open;
+    const previous = this.#last;
+    const metaCrc = batch.seal(this.#mark, {
+      previousPosition: previous?.position ?? 0,
+      previousMetaCrc: previous?.metaCrc ?? 0,
+      nextSegment: this.#nextSegment ?? noSegment,
+    });
+    this.#last = { sequence: batch.sequence, position: batch.start, metaCrc };
+    this.#sealed.push(batch);
+    this.#open = this.#idle.pop() ?? new Batch();
+    this.#open.open(batch.end, batch.sequence + 1, batch.segmentSequence);
+  }
+
+  /** Moves the empty open batch on. A batch before it has named the segment that it goes to. */
+  #enterNextSegment(): boolean {
+    const next = this.#nextSegment;
+    if (next === undefined) {
+      this.#fail(new FlashError('ENOSPC', 'no segment is free'));
+      return false;
+    }
+    const sequence = this.#open.sequence;
+    this.#segment = next;
+    this.#nextSegment = this.#free.shift();
+    this.#open.open(segmentStart(this.#layout, next), sequence, sequence);
+    return true;
+  }
+
+  #writeNext(): void {
+    if (this.#writing !== undefined || this.#failure !== undefined || this.#closed) return;
+    if (this.#sealed.length === 0) {
+      if (this.#open.records === 0) return;
+      this.#sealOpen();
+    }
+    const batch = this.#sealed[0] as Batch;
+    const wait = this.#preparer.before(batch.start, batch.end, this.#nextSegment);
+    if (wait !== undefined) {
+      this.#scheduled = true;
+      void wait.then(() => {
+        this.#scheduled = false;
+        this.#writeNext();
+      });
+      return;
+    }
+    this.#sealed.shift();
+    this.#writing = batch;
+    const startedMs = this.#clock.nowMs();
+    void this.#flash.writeDurably(batch.start, batch.parts).then(
+      () => this.#written(batch, startedMs),
+      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  #written(batch: Batch, startedMs: number): void {
+    if (this.#failure !== undefined) return;
+    const bytes = batch.totalBytes;
+    this.#pendingBytes -= batch.dataBytes;
+    batch.release();
+    this.#writing = undefined;
+    this.#owner.synced(this.#clock.nowMs() - startedMs, bytes);
+    this.#preparer.wrote(bytes);
+    // The next write is begun behind these: what they append goes with it.
+    if (this.#sealed.length > 0 || this.#open.records > 0) this.#schedule();
+    for (const run of batch.callbacks) run();
+    batch.callbacks.length = 0;
+    if (this.#idle.length < idleBatchesMax) this.#idle.push(batch);
+    this.#idleAgain?.();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#preparer.stop();
+    this.#owner.failed(error);
+    this.#idleAgain?.();
+  }
+}

@@ -1,0 +1,111 @@
+import { assert } from '../base/assert.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import { type Layout, segmentEnd, segmentOf, segmentStart } from './layout.ts';
+
+const pieceBytes = 1024 * 1024;
+const aheadBytesMin = pieceBytes;
+const aheadBytesMax = 8 * 1024 * 1024;
+/** Batches above this gain nothing from prepared space: writing it twice costs more than the metadata. */
+const smallBatchBytesMax = 128 * 1024;
+
+interface Place {
+  readonly segment: number;
+  readonly position: number;
+}
+
+/**
+ * Readies the device a little ahead of the log, one piece at a time, so that the sync of a small batch changes no
+ * metadata (measured on ext4: 184 µs instead of 340–410 µs). How far ahead grows with what was written: an idle Corelet
+ * writes nothing. Only ever touches space between the end of what was written and the end of the next segment.
+ */
+export class Preparer {
+  readonly #flash: Flash;
+  readonly #layout: Layout;
+  /** What was written, or is being written, ends here. */
+  #log: Place;
+  /** From the end of the log up to here all is ready. In the log's segment or in the next one. */
+  #frontier: Place;
+  #nextSegment: number | undefined;
+  #writtenBytes = 0;
+  #underWay: { readonly from: number; readonly to: number; readonly done: Promise<void> } | undefined;
+  #full = false;
+  #stopped = false;
+
+  constructor(flash: Flash, layout: Layout, log: Place) {
+    this.#flash = flash;
+    this.#layout = layout;
+    this.#log = { segment: log.segment, position: log.position };
+    this.#frontier = this.#log;
+  }
+
+  /** The file system refused to give space: there is no more than what is prepared. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /**
+   * To be asked before [start, end) is written: undefined, or what to wait for first. Space that is being written is
+   * never prepared at the same time. `nextSegment` is where the log goes when its segment is full.
+   */
+  before(start: number, end: number, nextSegment: number | undefined): Promise<void> | undefined {
+    const underWay = this.#underWay;
+    if (underWay !== undefined && start < underWay.to && end > underWay.from) return underWay.done;
+    this.#log = { segment: segmentOf(this.#layout, start), position: end };
+    this.#nextSegment = nextSegment;
+    if (!this.#isAhead(this.#frontier.segment, this.#frontier.position)) this.#frontier = this.#log;
+    return undefined;
+  }
+
+  /** A batch of that size is durable. */
+  wrote(bytes: number): void {
+    this.#writtenBytes += bytes;
+    if (bytes <= smallBatchBytesMax) this.#go();
+  }
+
+  #isAhead(segment: number, position: number): boolean {
+    return segment === this.#log.segment ? position >= this.#log.position : segment === this.#nextSegment;
+  }
+
+  #go(): void {
+    if (this.#underWay !== undefined || this.#stopped) return;
+    const from = this.#next();
+    if (from === undefined) return;
+    const to = Math.min(from.position + pieceBytes, segmentEnd(this.#layout, from.segment));
+    assert(this.#isAhead(from.segment, from.position), 'only space that the log has still to reach is prepared');
+    const done = this.#flash.prepare(from.position, to - from.position).then(
+      () => {
+        this.#full = false;
+        this.#underWay = undefined;
+        if (this.#isAhead(from.segment, to)) this.#frontier = { segment: from.segment, position: to };
+        this.#go();
+      },
+      (error: unknown) => {
+        // Not being able to prepare fails nothing by itself: the write that needs the space will say what is wrong.
+        this.#underWay = undefined;
+        if (error instanceof FlashError && error.code === 'ENOSPC') this.#full = true;
+      },
+    );
+    this.#underWay = { from: from.position, to, done };
+  }
+
+  /** Where the next piece begins, if there isn't enough ready. */
+  #next(): Place | undefined {
+    const aheadWanted = Math.min(aheadBytesMax, Math.max(aheadBytesMin, this.#writtenBytes));
+    const currentEnd = segmentEnd(this.#layout, this.#log.segment);
+    const frontier = this.#frontier;
+    if (frontier.segment === this.#log.segment && frontier.position < currentEnd) {
+      return frontier.position - this.#log.position < aheadWanted ? frontier : undefined;
+    }
+    if (this.#nextSegment === undefined) return undefined;
+    const start = segmentStart(this.#layout, this.#nextSegment);
+    const from = frontier.segment === this.#nextSegment ? frontier.position : start;
+    if (currentEnd - this.#log.position + (from - start) >= aheadWanted) return undefined;
+    return from < segmentEnd(this.#layout, this.#nextSegment)
+      ? { segment: this.#nextSegment, position: from }
+      : undefined;
+  }
+}

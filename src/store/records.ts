@@ -1,0 +1,219 @@
+import { assert } from '../base/assert.ts';
+import { type Reader, type Writer } from '../base/bytes.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import { type ArcId, blockBytes, blocksPerChunk, type VolumeId } from '../base/ids.ts';
+import {
+  type BlockRange,
+  type ChunkCopyRecord,
+  type ChunkKey,
+  type EntryRecord,
+  type StoredChunkCopy,
+  type StoredEntry,
+  storeLimits,
+} from './types.ts';
+
+/**
+ * Kinds of records, as stored. 7 (checkpoint), 8 (map page) and 9 (moved blocks) are reserved.
+ * Every record: u8 kind, u8 entry kind (entries only), u16 flags, u32 arc, then the fields below.
+ */
+export const recordKinds = {
+  entry: 1,
+  truncate: 2,
+  hardState: 3,
+  arcState: 4,
+  chunkCopy: 5,
+  register: 6,
+  cut: 10,
+} as const;
+const prefixBytes = 8;
+const flagRange = 1;
+const registerNameBytesMax = 255;
+
+/** What recovery found to be the last valid batch, named by the record that it syncs before the store speaks. */
+export interface CutRecord {
+  readonly sequence: number;
+  readonly position: number;
+}
+
+export type DecodedRecord =
+  | { readonly type: 'entry'; readonly entry: StoredEntry }
+  | { readonly type: 'truncate'; readonly arc: ArcId; readonly fromIndex: number }
+  | { readonly type: 'hardState'; readonly arc: ArcId; readonly state: Uint8Array }
+  | { readonly type: 'arcState'; readonly arc: ArcId; readonly state: Uint8Array }
+  | { readonly type: 'chunkCopy'; readonly copy: StoredChunkCopy }
+  | { readonly type: 'register'; readonly name: string; readonly value: Uint8Array }
+  | { readonly type: 'cut'; readonly cut: CutRecord };
+
+function prefix(writer: Writer, kind: number, arc: number, entryKind = 0, flags = 0): void {
+  writer.u8(kind);
+  writer.u8(entryKind);
+  writer.u16(flags);
+  writer.u32(arc);
+}
+
+// ---- sizes: upper bounds, so that a batch knows before it takes a record whether there is room ----------------------
+
+export function entryBytes(record: EntryRecord): number {
+  return prefixBytes + 64 + record.head.length + 4 * record.crcs.length;
+}
+export function stateBytes(state: Uint8Array): number {
+  return prefixBytes + 4 + state.length;
+}
+export function chunkCopyBytes(record: ChunkCopyRecord): number {
+  return prefixBytes + 40 + 14 * record.blocks.length + 10 * record.emptyBlocks.length;
+}
+export function registerBytes(value: Uint8Array): number {
+  return prefixBytes + 2 + 4 * registerNameBytesMax + 4 + value.length;
+}
+export const smallRecordBytes = prefixBytes + 32;
+
+// ---- entry: u64 term, index, commit · u32 first data page, data pages · [u64 volume, u32 layer, u64 chunk,
+//      u16 first block, u16 blocks] · head blob · u32 CRC per data page ------------------------------------------------
+
+export function encodeEntry(writer: Writer, record: EntryRecord, dataPage: number): void {
+  const range = record.range;
+  prefix(writer, recordKinds.entry, record.arc, record.kind, range === undefined ? 0 : flagRange);
+  writer.u64(record.term);
+  writer.u64(record.index);
+  writer.u64(record.commit);
+  writer.u32(dataPage);
+  writer.u32(record.crcs.length);
+  if (range !== undefined) {
+    encodeKey(writer, range);
+    writer.u16(range.firstBlock);
+    writer.u16(range.blockCount);
+  }
+  writer.blob(record.head);
+  const crcs = record.crcs;
+  for (let i = 0; i < crcs.length; i++) writer.u32(crcs[i] as number);
+}
+
+function decodeEntry(reader: Reader, arc: ArcId, kind: number, flags: number, dataPosition: number): StoredEntry {
+  const term = reader.u64();
+  const index = reader.u64();
+  const commit = reader.u64();
+  const position = dataPosition + reader.u32() * blockBytes;
+  const blocks = reader.u32();
+  if (blocks * blockBytes > storeLimits.recordDataBytesMax)
+    throw new RemoteProtocolError(`${blocks} blocks in a record`);
+  let range: BlockRange | undefined;
+  if ((flags & flagRange) !== 0) {
+    const key = decodeKey(reader);
+    const firstBlock = reader.u16();
+    range = { volume: key.volume, layer: key.layer, chunk: key.chunk, firstBlock, blockCount: reader.u16() };
+  }
+  const head = reader.blob(storeLimits.headBytesMax).slice();
+  const crcs = decodeCrcs(reader, blocks);
+  return { arc, term, index, kind, commit, head, range, crcs, position: blocks === 0 ? undefined : position };
+}
+
+function encodeKey(writer: Writer, key: ChunkKey): void {
+  writer.u64(key.volume);
+  writer.u32(key.layer);
+  writer.u64(key.chunk);
+}
+function decodeKey(reader: Reader): ChunkKey {
+  const volume = reader.u64() as VolumeId;
+  const layer = reader.u32();
+  return { volume, layer, chunk: reader.u64() };
+}
+function decodeCrcs(reader: Reader, count: number): Uint32Array {
+  const crcs = new Uint32Array(count);
+  for (let i = 0; i < count; i++) crcs[i] = reader.u32();
+  return crcs;
+}
+
+// ---- chunk copy: key · u32 first data page · u16 blocks, empty blocks · per block u16 number, u64 version, u32 CRC ·
+//      per empty block u16 number, u64 version ---------------------------------------------------------------------------
+
+export function encodeChunkCopy(writer: Writer, record: ChunkCopyRecord, dataPage: number): void {
+  prefix(writer, recordKinds.chunkCopy, record.arc);
+  encodeKey(writer, record.key);
+  writer.u32(dataPage);
+  writer.u16(record.blocks.length);
+  writer.u16(record.emptyBlocks.length);
+  for (let i = 0; i < record.blocks.length; i++) {
+    writer.u16(record.blocks[i] as number);
+    writer.u64(record.versions[i] as number);
+    writer.u32(record.crcs[i] as number);
+  }
+  for (let i = 0; i < record.emptyBlocks.length; i++) {
+    writer.u16(record.emptyBlocks[i] as number);
+    writer.u64(record.emptyVersions[i] as number);
+  }
+}
+
+function decodeChunkCopy(reader: Reader, arc: ArcId, dataPosition: number): StoredChunkCopy {
+  const key = decodeKey(reader);
+  const position = dataPosition + reader.u32() * blockBytes;
+  const count = reader.u16();
+  const emptyCount = reader.u16();
+  if (count > blocksPerChunk || emptyCount > blocksPerChunk) throw new RemoteProtocolError('a chunk has 256 blocks');
+  const blocks = new Uint16Array(count);
+  const versions = new Float64Array(count);
+  const crcs = new Uint32Array(count);
+  for (let i = 0; i < count; i++) {
+    blocks[i] = reader.u16();
+    versions[i] = reader.u64();
+    crcs[i] = reader.u32();
+  }
+  const emptyBlocks = new Uint16Array(emptyCount);
+  const emptyVersions = new Float64Array(emptyCount);
+  for (let i = 0; i < emptyCount; i++) {
+    emptyBlocks[i] = reader.u16();
+    emptyVersions[i] = reader.u64();
+  }
+  return { arc, key, blocks, versions, crcs, emptyBlocks, emptyVersions, position: count === 0 ? undefined : position };
+}
+
+// ---- the small ones -------------------------------------------------------------------------------------------------
+
+export function encodeTruncate(writer: Writer, arc: ArcId, fromIndex: number): void {
+  prefix(writer, recordKinds.truncate, arc);
+  writer.u64(fromIndex);
+}
+export function encodeState(writer: Writer, kind: 3 | 4, arc: ArcId, state: Uint8Array): void {
+  prefix(writer, kind, arc);
+  writer.blob(state);
+}
+export function encodeRegister(writer: Writer, name: string, value: Uint8Array): void {
+  assert(name.length <= registerNameBytesMax, `register name too long: ${name}`);
+  prefix(writer, recordKinds.register, 0);
+  writer.text(name);
+  writer.blob(value);
+}
+export function encodeCut(writer: Writer, cut: CutRecord): void {
+  prefix(writer, recordKinds.cut, 0);
+  writer.u64(cut.sequence);
+  writer.u64(cut.position);
+}
+
+/** @throws RemoteProtocolError where the bytes aren't a record of this format. `dataPosition`: of the batch's first data page. */
+export function decodeRecord(reader: Reader, dataPosition: number): DecodedRecord {
+  const kind = reader.u8();
+  const entryKind = reader.u8();
+  const flags = reader.u16();
+  const arc = reader.u32() as ArcId;
+  switch (kind) {
+    case recordKinds.entry:
+      return { type: 'entry', entry: decodeEntry(reader, arc, entryKind, flags, dataPosition) };
+    case recordKinds.truncate:
+      return { type: 'truncate', arc, fromIndex: reader.u64() };
+    case recordKinds.hardState:
+      return { type: 'hardState', arc, state: reader.blob(storeLimits.stateBytesMax).slice() };
+    case recordKinds.arcState:
+      return { type: 'arcState', arc, state: reader.blob(storeLimits.stateBytesMax).slice() };
+    case recordKinds.chunkCopy:
+      return { type: 'chunkCopy', copy: decodeChunkCopy(reader, arc, dataPosition) };
+    case recordKinds.register: {
+      const name = reader.text(4 * registerNameBytesMax);
+      return { type: 'register', name, value: reader.blob(storeLimits.stateBytesMax).slice() };
+    }
+    case recordKinds.cut: {
+      const sequence = reader.u64();
+      return { type: 'cut', cut: { sequence, position: reader.u64() } };
+    }
+    default:
+      throw new RemoteProtocolError(`record kind ${kind}`);
+  }
+}

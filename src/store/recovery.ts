@@ -1,0 +1,269 @@
+import { Reader } from '../base/bytes.ts';
+import { crc32c } from '../base/crc32c.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import { blockBytes } from '../base/ids.ts';
+import type { Flash } from '../ports/flash.ts';
+import {
+  batchBytes,
+  batchHeaderBytes,
+  type BatchHeader,
+  type BatchLink,
+  type DeviceMark,
+  metaBytesMax,
+  noSegment,
+} from './batch-header.ts';
+import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
+import type { LogTail } from './log.ts';
+import { type DecodedRecord, decodeRecord } from './records.ts';
+import { follows, type ScannedBatch, type ScannedRun, readWhatCan, scanRun, searchBatch, segmentHead } from './scan.ts';
+import { type LostBatches, type RecoveryReport, type RecoveryVisitor, storeLimits } from './types.ts';
+
+const headsAtOnceMax = 16;
+const segmentsAheadMax = 3;
+/** The most that one batch can take: a tail nearer to its segment's end than this may have gone on in the next one. */
+const batchBytesLargest = batchBytes(metaBytesMax, storeLimits.batchBytesMax / pageBytes);
+const noLink: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
+
+export interface RecoveredLog {
+  readonly tail: LogTail;
+  readonly report: RecoveryReport;
+}
+
+/**
+ * Reads the log in the order of its sequence numbers, wherever the segments lie, and hands every record to `visitor`.
+ * A batch is only handed on when its successor is seen or its data was verified: the newest one may be torn.
+ */
+export class Recovery {
+  readonly #flash: Flash;
+  readonly #layout: Layout;
+  readonly #mark: DeviceMark;
+  readonly #visitor: RecoveryVisitor;
+  readonly #registers = new Map<string, Uint8Array>();
+  readonly #used = new Set<number>();
+  readonly #lost: LostBatches[] = [];
+  #held: ScannedBatch | undefined;
+  #last: BatchLink = noLink;
+  /** Whether position and CRC of `#last` are known: not behind lost batches. */
+  #linked = false;
+  #beforeHeld: BatchLink = noLink;
+  #nextSegment = noSegment;
+  #segmentSequence = 0;
+  /** Where the newest known batch ends. */
+  #segment: number | undefined;
+  #end = 0;
+  #stop: ScannedRun['stop'] = 'invalid';
+  #batches = 0;
+  #records = 0;
+  #torn: RecoveryReport['torn'];
+
+  constructor(flash: Flash, layout: Layout, mark: DeviceMark, visitor: RecoveryVisitor) {
+    this.#flash = flash;
+    this.#layout = layout;
+    this.#mark = mark;
+    this.#visitor = visitor;
+  }
+
+  /** Undefined when not one batch is whole. */
+  async run(): Promise<RecoveredLog | undefined> {
+    const heads = await this.#heads();
+    const runs: Promise<ScannedRun>[] = [];
+    const start = (head: BatchHeader): Promise<ScannedRun> => this.#scan(head.position);
+    for (const [i, head] of heads.entries()) {
+      for (let ahead = runs.length; ahead < Math.min(heads.length, i + 1 + segmentsAheadMax); ahead++) {
+        runs.push(start(heads[ahead] as BatchHeader));
+      }
+      const run = await (runs[i] as Promise<ScannedRun>);
+      runs[i] = Promise.resolve({ batches: [], end: 0, stop: 'invalid' }); // lets go of what was read
+      if (head.sequence <= this.#last.sequence) continue; // from an earlier use of that segment
+      if (head.sequence > this.#last.sequence + 1) await this.#bridge(head.sequence);
+      this.#take(run, head.position);
+    }
+    await this.#bridge(Number.POSITIVE_INFINITY);
+    await this.#settleLast();
+    if (this.#batches === 0) return undefined;
+    for (const [name, value] of this.#registers) this.#visitor.register(name, value);
+    return { tail: this.#tail(), report: this.#report() };
+  }
+
+  /** The first batch of every segment that has one, by sequence. */
+  async #heads(): Promise<BatchHeader[]> {
+    const heads: BatchHeader[] = [];
+    for (let segment = 0; segment < this.#layout.segmentCount; segment += headsAtOnceMax) {
+      const count = Math.min(headsAtOnceMax, this.#layout.segmentCount - segment);
+      const found = await Promise.all(
+        Array.from({ length: count }, (_, i) =>
+          segmentHead(this.#flash, this.#mark, segmentStart(this.#layout, segment + i)),
+        ),
+      );
+      for (const head of found) if (head !== undefined) heads.push(head);
+    }
+    return heads.sort((a, b) => a.sequence - b.sequence);
+  }
+
+  #scan(position: number): Promise<ScannedRun> {
+    const segment = segmentOf(this.#layout, position);
+    return scanRun(this.#flash, this.#mark, position, segmentEnd(this.#layout, segment));
+  }
+
+  /**
+   * Takes a run that begins at `start`, if it goes on from what is known. An empty run (its head has a whole header, but
+   * not whole records) only says where the log ends.
+   */
+  #take(run: ScannedRun, start: number): void {
+    const first = run.batches[0]?.header;
+    // One that names another predecessor is a remainder of what was cut before.
+    if (
+      first !== undefined &&
+      this.#linked &&
+      first.sequence === this.#last.sequence + 1 &&
+      !follows(first, this.#last)
+    ) {
+      return;
+    }
+    for (const batch of run.batches) {
+      if (batch.header.sequence > this.#last.sequence + 1) this.#lose(batch.header.sequence);
+      this.#visitHeld();
+      this.#beforeHeld = this.#last;
+      this.#held = batch;
+      this.#last = batch.header;
+      this.#linked = true;
+      this.#nextSegment = batch.header.nextSegment;
+      this.#segmentSequence = batch.header.segmentSequence;
+    }
+    this.#segment = segmentOf(this.#layout, start);
+    this.#used.add(this.#segment);
+    this.#end = run.end;
+    this.#stop = run.stop;
+  }
+
+  /** Looks for batches after the newest known one and below `before`: what lies between is lost, not torn. */
+  async #bridge(before: number): Promise<void> {
+    for (;;) {
+      const sequence = this.#last.sequence;
+      const found = await this.#search(before);
+      if (found === undefined) break;
+      this.#take(await this.#scan(found), found);
+      if (this.#last.sequence === sequence) break;
+    }
+    if (before !== Number.POSITIVE_INFINITY && this.#last.sequence + 1 < before) this.#lose(before);
+  }
+
+  async #search(before: number): Promise<number | undefined> {
+    const after = this.#last.sequence;
+    if (this.#segment !== undefined) {
+      const limit = segmentEnd(this.#layout, this.#segment);
+      const found = await searchBatch(this.#flash, this.#mark, this.#end, limit, after, before);
+      if (found !== undefined) return found;
+      if (before === Number.POSITIVE_INFINITY && limit - this.#end > batchBytesLargest) return undefined;
+    }
+    const next = this.#segment === undefined ? 0 : this.#nextSegment;
+    if (next >= this.#layout.segmentCount || this.#used.has(next)) return undefined;
+    const start = segmentStart(this.#layout, next);
+    return searchBatch(this.#flash, this.#mark, start, segmentEnd(this.#layout, next), after, before);
+  }
+
+  #lose(nextSequence: number): void {
+    this.#visitHeld();
+    const lost: LostBatches = {
+      fromSequence: this.#last.sequence + 1,
+      toSequence: nextSequence - 1,
+      position: this.#end,
+      reason: this.#stop === 'unreadable' ? 'unreadable' : 'invalid',
+    };
+    this.#lost.push(lost);
+    this.#visitor.lost?.(lost);
+    this.#last = { sequence: nextSequence - 1, position: 0, metaCrc: 0 };
+    this.#linked = false;
+  }
+
+  #visitHeld(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined) return;
+    this.#batches++;
+    for (const record of decodeBatch(held)) this.#visit(record);
+  }
+
+  #visit(record: DecodedRecord): void {
+    this.#records++;
+    switch (record.type) {
+      case 'entry':
+        return this.#visitor.entry(record.entry);
+      case 'truncate':
+        return this.#visitor.truncated(record.arc, record.fromIndex);
+      case 'hardState':
+        return this.#visitor.hardState(record.arc, record.state);
+      case 'arcState':
+        return this.#visitor.arcState(record.arc, record.state);
+      case 'chunkCopy':
+        return this.#visitor.chunkCopy(record.copy);
+      case 'register':
+        this.#registers.set(record.name, record.value);
+        return;
+      case 'cut':
+        return;
+    }
+  }
+
+  /** The newest batch counts if all its data is there; else it was never acknowledged by this Corelet, as far as it can tell. */
+  async #settleLast(): Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return;
+    if (await dataIsWhole(this.#flash, held)) {
+      this.#visitHeld();
+      return;
+    }
+    this.#held = undefined;
+    this.#last = this.#beforeHeld;
+    this.#segment = segmentOf(this.#layout, held.header.position);
+    this.#end = held.header.position;
+    this.#torn = { sequence: held.header.sequence, position: held.header.position };
+  }
+
+  #tail(): LogTail {
+    const segment = this.#segment as number;
+    const named = this.#nextSegment;
+    const freeSegments: number[] = [];
+    for (let other = 0; other < this.#layout.segmentCount; other++) {
+      if (!this.#used.has(other) && other !== named) freeSegments.push(other);
+    }
+    if (named < this.#layout.segmentCount && !this.#used.has(named)) freeSegments.unshift(named);
+    const first = this.#end === segmentStart(this.#layout, segment);
+    const segmentSequence = first ? this.#last.sequence + 1 : this.#segmentSequence;
+    return { last: this.#last, segment, position: this.#end, segmentSequence, freeSegments };
+  }
+
+  #report(): RecoveryReport {
+    const tailUnreadable = this.#stop === 'unreadable';
+    return { batches: this.#batches, records: this.#records, lost: this.#lost, torn: this.#torn, tailUnreadable };
+  }
+}
+
+function* decodeBatch(batch: ScannedBatch): IterableIterator<DecodedRecord> {
+  const reader = new Reader(batch.meta, batchHeaderBytes, batch.header.metaBytes);
+  const dataPosition = batch.header.position + pageBytes;
+  for (let i = 0; i < batch.header.records; i++) yield decodeRecord(reader, dataPosition);
+  reader.done();
+}
+
+/** Whether every block of a batch has the content that its records name. A block that can't be read isn't torn. */
+async function dataIsWhole(flash: Flash, batch: ScannedBatch): Promise<boolean> {
+  const dataPosition = batch.header.position + pageBytes;
+  const data = new Uint8Array(batch.header.dataPages * pageBytes);
+  const unreadable = await readWhatCan(flash, dataPosition, data);
+  try {
+    for (const record of decodeBatch(batch)) {
+      const stored = record.type === 'entry' ? record.entry : record.type === 'chunkCopy' ? record.copy : undefined;
+      if (stored?.position === undefined) continue;
+      for (let i = 0; i < stored.crcs.length; i++) {
+        const at = stored.position - dataPosition + i * blockBytes;
+        if (unreadable.has(dataPosition + at)) continue;
+        if (crc32c(data.subarray(at, at + blockBytes)) !== stored.crcs[i]) return false;
+      }
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof RemoteProtocolError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,172 @@
+import { type Flash, FlashError } from '../ports/flash.ts';
+import {
+  batchBytes,
+  type BatchHeader,
+  type BatchLink,
+  type DeviceMark,
+  metaCrcOf,
+  readHeader,
+} from './batch-header.ts';
+import { pageBytes } from './layout.ts';
+
+/** A batch found on the device: `meta` are its header and records, without the data. */
+export interface ScannedBatch {
+  readonly header: BatchHeader;
+  readonly meta: Uint8Array;
+  readonly end: number;
+}
+
+/** Batches that follow one another, and where and why they end. */
+export interface ScannedRun {
+  readonly batches: readonly ScannedBatch[];
+  readonly end: number;
+  readonly stop: 'segment-end' | 'invalid' | 'unreadable';
+}
+
+const windowBytesMin = 16 * 1024;
+const windowBytesMax = 512 * 1024;
+/** Batches smaller than this are read with their data in one go: skipping would cost more reads than it saves bytes. */
+const skipBytesMin = 64 * 1024;
+const searchBytes = 1024 * 1024;
+
+/** Reads ahead as far as batches are small: a restart costs a few large reads, not one per batch. */
+class Window {
+  readonly #flash: Flash;
+  readonly #limit: number;
+  #bytes = new Uint8Array(0);
+  #position = 0;
+  #length = 0;
+  #aheadBytes = windowBytesMin;
+
+  constructor(flash: Flash, limit: number) {
+    this.#flash = flash;
+    this.#limit = limit;
+  }
+
+  /** A view of [position, position + length), valid until the next call. Undefined where the medium can't be read. */
+  async at(position: number, length: number): Promise<Uint8Array | undefined> {
+    if (position < this.#position || position + length > this.#position + this.#length) {
+      const ahead = Math.min(Math.max(length, this.#aheadBytes), this.#limit - position);
+      if (!(await this.#fill(position, ahead)) && (ahead === length || !(await this.#fill(position, length)))) {
+        return undefined;
+      }
+    }
+    const from = position - this.#position;
+    return this.#bytes.subarray(from, from + length);
+  }
+
+  /** Learns from the size of a batch how far to read ahead. */
+  passed(bytes: number): void {
+    this.#aheadBytes = bytes < skipBytesMin ? Math.min(windowBytesMax, this.#aheadBytes * 2) : windowBytesMin;
+  }
+
+  async #fill(position: number, length: number): Promise<boolean> {
+    if (this.#bytes.length < length) this.#bytes = new Uint8Array(length);
+    this.#length = 0;
+    if (!(await readOrZero(this.#flash, position, this.#bytes.subarray(0, length)))) return false;
+    this.#position = position;
+    this.#length = length;
+    return true;
+  }
+}
+
+type Found = ScannedBatch | 'invalid' | 'unreadable';
+
+async function batchAt(window: Window, mark: DeviceMark, position: number, limit: number): Promise<Found> {
+  const head = await window.at(position, pageBytes);
+  if (head === undefined) return 'unreadable';
+  const header = readHeader(head, mark, position);
+  if (header === undefined) return 'invalid';
+  const bytes = batchBytes(header.metaBytes, header.dataPages);
+  if (position + bytes > limit) return 'invalid';
+  const meta = head.slice(0, Math.min(pageBytes, header.metaBytes));
+  if (header.metaBytes <= pageBytes) return finish(window, header, meta, position + bytes);
+  const whole = new Uint8Array(header.metaBytes);
+  whole.set(meta);
+  const tail = await window.at(position + (1 + header.dataPages) * pageBytes, header.metaBytes - pageBytes);
+  if (tail === undefined) return 'unreadable';
+  whole.set(tail, pageBytes);
+  return finish(window, header, whole, position + bytes);
+}
+
+function finish(window: Window, header: BatchHeader, meta: Uint8Array, end: number): Found {
+  if (metaCrcOf(meta, header.metaBytes) !== header.metaCrc) return 'invalid';
+  window.passed(end - header.position);
+  return { header, meta, end };
+}
+
+export function follows(header: BatchHeader, last: BatchLink): boolean {
+  return (
+    header.sequence === last.sequence + 1 &&
+    header.previousPosition === last.position &&
+    header.previousMetaCrc === last.metaCrc
+  );
+}
+
+/** The batches from `position` on, as long as each names the one before it. `limit`: the segment's end. */
+export async function scanRun(flash: Flash, mark: DeviceMark, position: number, limit: number): Promise<ScannedRun> {
+  const window = new Window(flash, limit);
+  const batches: ScannedBatch[] = [];
+  let last: BatchHeader | undefined;
+  for (;;) {
+    if (position + pageBytes > limit) return { batches, end: position, stop: 'segment-end' };
+    const found = await batchAt(window, mark, position, limit);
+    if (typeof found === 'string') return { batches, end: position, stop: found };
+    if (last !== undefined && !follows(found.header, last)) return { batches, end: position, stop: 'invalid' };
+    batches.push(found);
+    last = found.header;
+    position = found.end;
+  }
+}
+
+/** The header in the first page of a segment; its meta is not checked. */
+export async function segmentHead(flash: Flash, mark: DeviceMark, start: number): Promise<BatchHeader | undefined> {
+  const head = await new Window(flash, start + pageBytes).at(start, pageBytes);
+  return head === undefined ? undefined : readHeader(head, mark, start);
+}
+
+/** Looks page by page for a whole batch with `after` < sequence < `before` in [from, limit). */
+export async function searchBatch(
+  flash: Flash,
+  mark: DeviceMark,
+  from: number,
+  limit: number,
+  after: number,
+  before: number,
+): Promise<number | undefined> {
+  const bytes = new Uint8Array(Math.min(searchBytes, Math.max(pageBytes, limit - from)));
+  for (let piece = from; piece + pageBytes <= limit; piece += bytes.length) {
+    const view = bytes.subarray(0, Math.min(bytes.length, limit - piece));
+    await readWhatCan(flash, piece, view);
+    for (let at = 0; at + pageBytes <= view.length; at += pageBytes) {
+      if (view[at] === 0) continue;
+      const header = readHeader(view.subarray(at, at + pageBytes), mark, piece + at);
+      if (header === undefined || header.sequence <= after || header.sequence >= before) continue;
+      const found = await batchAt(new Window(flash, limit), mark, piece + at, limit);
+      if (typeof found !== 'string') return piece + at;
+    }
+  }
+  return undefined;
+}
+
+/** Fills `into` as far as the medium allows. Pages that can't be read become zeros; their positions are the answer. */
+export async function readWhatCan(flash: Flash, position: number, into: Uint8Array): Promise<ReadonlySet<number>> {
+  const unreadable = new Set<number>();
+  if (into.length === 0 || (await readOrZero(flash, position, into))) return unreadable;
+  for (let at = 0; at < into.length; at += pageBytes) {
+    const whole = await readOrZero(flash, position + at, into.subarray(at, at + pageBytes));
+    if (!whole) unreadable.add(position + at);
+  }
+  return unreadable;
+}
+
+async function readOrZero(flash: Flash, position: number, into: Uint8Array): Promise<boolean> {
+  try {
+    await flash.read(position, into);
+    return true;
+  } catch (error) {
+    if (!(error instanceof FlashError) || error.code !== 'EIO') throw error;
+    into.fill(0);
+    return false;
+  }
+}

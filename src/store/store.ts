@@ -1,0 +1,325 @@
+import { assert } from '../base/assert.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import { type ArcId, blockBytes, type ClusterId, type CoreletId, type LogIndex } from '../base/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Flash } from '../ports/flash.ts';
+import type { Random } from '../ports/random.ts';
+import { Batch } from './batch.ts';
+import type { DeviceMark } from './batch-header.ts';
+import { BlockReads } from './block-reads.ts';
+import { type Layout, layoutOf, segmentBytesFor, segmentBytesMin, segmentCountMin, segmentStart } from './layout.ts';
+import { Log } from './log.ts';
+import { ArcMap } from './map.ts';
+import * as records from './records.ts';
+import { type RecoveredLog, Recovery } from './recovery.ts';
+import { SyncTimes } from './sync-times.ts';
+import { eraseSuperblock, foundingBytesMax, readSuperblock, type Superblock, writeSuperblock } from './superblock.ts';
+import {
+  type BlockReadResult,
+  type ChunkCopyRecord,
+  type DevicePosition,
+  type EntryRecord,
+  type RecoveryReport,
+  type RecoveryVisitor,
+  type StoredEntry,
+  storeLimits,
+} from './types.ts';
+
+export interface FormatOptions {
+  readonly cluster: ClusterId;
+  readonly corelet: CoreletId;
+  /** Opaque; empty on a blank module. */
+  readonly founding: Uint8Array;
+  readonly arcs?: number;
+  /** A multiple of 4 KiB; by default 64 MiB, less on a small device. */
+  readonly segmentBytes?: number;
+}
+
+export type OpenResult =
+  | { readonly ok: true; readonly store: Store; readonly superblock: Superblock }
+  | {
+      readonly ok: false;
+      readonly code: 'FOREIGN' | 'VERSION' | 'UNFORMATTED' | 'CORRUPT';
+      readonly message: string;
+    };
+
+/** What membership and `corelet status` want to know of a device. Times in milliseconds, over the newest syncs. */
+export interface StoreHealth {
+  readonly usedBytes: number;
+  readonly sizeBytes: number;
+  readonly syncs: number;
+  readonly syncMsP50: number;
+  readonly syncMsP99: number;
+  readonly badReads: number;
+  readonly failed: boolean;
+}
+
+/** Segments kept for hard states, truncations, configurations, trims and deletes: at least these, or a share of all. */
+const reserveSegmentsMin = 2;
+const reserveShare = 32;
+
+/**
+ * One device: the log of all arcs of a Corelet, and where their blocks are. What is appended in one turn, and while a
+ * sync runs, becomes durable together; nothing may be told of it before `afterSync` says so.
+ */
+export class Store {
+  readonly recovery: RecoveryReport;
+  readonly #layout: Layout;
+  readonly #flash: Flash;
+  readonly #log: Log;
+  readonly #reads: BlockReads;
+  readonly #maps = new Map<ArcId, ArcMap>();
+  readonly #syncTimes = new SyncTimes();
+  readonly #failedCallbacks: ((error: Error) => void)[] = [];
+
+  /** Use `Store.open`. */
+  private constructor(flash: Flash, clock: Clock, superblock: Superblock, recovered: RecoveredLog) {
+    this.#flash = flash;
+    this.#layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
+    this.recovery = recovered.report;
+    this.#log = new Log({ flash, clock }, this.#layout, markOf(superblock), recovered.tail, {
+      synced: (tookMs) => this.#syncTimes.add(tookMs),
+      failed: (error) => {
+        for (const run of this.#failedCallbacks) run(error);
+      },
+    });
+    this.#reads = new BlockReads(flash, this.#log);
+  }
+
+  /**
+   * Makes the device this Corelet's. Whatever was on it is gone; whoever calls this has made sure. Interrupted, it
+   * leaves a device that is not formatted. @throws FlashError, RangeError when the device is too small.
+   */
+  static async format(flash: Flash, options: FormatOptions, random: Random): Promise<Superblock> {
+    const segmentBytes = options.segmentBytes ?? segmentBytesFor(flash.sizeBytes);
+    assert(
+      segmentBytes % blockBytes === 0 && segmentBytes >= segmentBytesMin,
+      'segments of whole blocks, 4 MiB or more',
+    );
+    assert(options.founding.length <= foundingBytesMax, 'founding record too large');
+    const layout = layoutOf(flash.sizeBytes, segmentBytes);
+    if (layout.segmentCount < segmentCountMin) {
+      throw new RangeError(`a device of ${flash.sizeBytes} bytes is too small: it has no ${segmentCountMin} segments`);
+    }
+    const superblock: Superblock = {
+      cluster: options.cluster,
+      corelet: options.corelet,
+      deviceTag: random.u48(),
+      deviceBytes: flash.sizeBytes,
+      segmentBytes,
+      arcs: options.arcs ?? 0,
+      founding: options.founding,
+    };
+    await eraseSuperblock(flash);
+    await writeFirstBatch(flash, layout, superblock);
+    await writeSuperblock(flash, superblock);
+    return superblock;
+  }
+
+  /**
+   * Reads the log back, in append order, into `visitor`; cuts off a torn tail, durably, and only then resolves.
+   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.recovery`. @throws FlashError
+   */
+  static async open(flash: Flash, ports: { readonly clock: Clock }, visitor: RecoveryVisitor): Promise<OpenResult> {
+    const found = await readSuperblock(flash);
+    if (!found.ok) return found;
+    const superblock = found.superblock;
+    const layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
+    let recovered: RecoveredLog | undefined;
+    try {
+      recovered = await new Recovery(flash, layout, markOf(superblock), visitor).run();
+    } catch (error) {
+      if (!(error instanceof RemoteProtocolError)) throw error;
+      return { ok: false, code: 'CORRUPT', message: `a record of the log can't be read: ${error.message}` };
+    }
+    if (recovered === undefined) return { ok: false, code: 'CORRUPT', message: 'no batch of the log is whole' };
+    const store = new Store(flash, ports.clock, superblock, recovered);
+    await store.#cut(recovered);
+    return { ok: true, store, superblock };
+  }
+
+  /** Names the last valid batch, over whatever is left of a torn one, before anything is told (design §10.11). */
+  #cut(recovered: RecoveredLog): Promise<void> {
+    const batch = this.#log.batchFor(records.smallRecordBytes, 0);
+    const last = recovered.tail.last;
+    return new Promise((resolve, reject) => {
+      this.onFailed(reject);
+      if (batch === undefined) {
+        reject(this.#log.failure);
+        return;
+      }
+      records.encodeCut(batch.meta, { sequence: last?.sequence ?? 0, position: last?.position ?? 0 });
+      this.#log.appended(0);
+      this.#log.afterSync(resolve);
+    });
+  }
+
+  /**
+   * Returns where the entry's first block will be: readable from now on. Undefined without data, and after a failure.
+   * Nothing of `record` is copied but its head and CRCs: `data` stays as it is until durable.
+   */
+  appendEntry(record: EntryRecord): DevicePosition | undefined {
+    assert(record.head.length <= storeLimits.headBytesMax, 'entry head too large');
+    const dataBytes = checkedDataBytes(record.crcs, record.data);
+    const batch = this.#log.batchFor(records.entryBytes(record), dataBytes);
+    if (batch === undefined) return undefined;
+    const position = batch.dataEnd;
+    records.encodeEntry(batch.meta, record, batch.dataBytes / blockBytes);
+    return this.#appendedData(batch, record.data, dataBytes, position);
+  }
+
+  /** Returns where the first of the copied blocks will be, as `appendEntry` does. */
+  appendChunkCopy(record: ChunkCopyRecord): DevicePosition | undefined {
+    assert(record.blocks.length === record.crcs.length, 'a CRC per copied block');
+    assert(record.blocks.length === record.versions.length, 'a version per copied block');
+    const dataBytes = checkedDataBytes(record.crcs, record.data);
+    const batch = this.#log.batchFor(records.chunkCopyBytes(record), dataBytes);
+    if (batch === undefined) return undefined;
+    const position = batch.dataEnd;
+    records.encodeChunkCopy(batch.meta, record, batch.dataBytes / blockBytes);
+    return this.#appendedData(batch, record.data, dataBytes, position);
+  }
+
+  #appendedData(
+    batch: Batch,
+    data: readonly Uint8Array[],
+    dataBytes: number,
+    position: DevicePosition,
+  ): DevicePosition | undefined {
+    batch.addData(data);
+    this.#log.appended(dataBytes);
+    return dataBytes === 0 ? undefined : position;
+  }
+
+  /** The arc's entries from `fromIndex` on are void; touches no map. */
+  appendTruncate(arc: ArcId, fromIndex: LogIndex): void {
+    const batch = this.#log.batchFor(records.smallRecordBytes, 0);
+    if (batch === undefined) return;
+    records.encodeTruncate(batch.meta, arc, fromIndex);
+    this.#log.appended(0);
+  }
+
+  appendHardState(arc: ArcId, state: Uint8Array): void {
+    this.#appendState(records.recordKinds.hardState, arc, state);
+  }
+
+  /** Replaces everything that was said of the arc's log before. */
+  appendArcState(arc: ArcId, state: Uint8Array): void {
+    this.#appendState(records.recordKinds.arcState, arc, state);
+  }
+
+  #appendState(kind: 3 | 4, arc: ArcId, state: Uint8Array): void {
+    assert(state.length <= storeLimits.stateBytesMax, 'arc state too large');
+    const batch = this.#log.batchFor(records.stateBytes(state), 0);
+    if (batch === undefined) return;
+    records.encodeState(batch.meta, kind, arc, state);
+    this.#log.appended(0);
+  }
+
+  /** A small named value of the Corelet; a restart tells the newest. */
+  setRegister(name: string, value: Uint8Array): void {
+    assert(value.length <= storeLimits.stateBytesMax, 'register too large');
+    const batch = this.#log.batchFor(records.registerBytes(value), 0);
+    if (batch === undefined) return;
+    records.encodeRegister(batch.meta, name, value);
+    this.#log.appended(0);
+  }
+
+  /** Runs `run` when everything appended so far is durable, in the order asked; at once if it is. Never after a failure. */
+  afterSync(run: () => void): void {
+    this.#log.afterSync(run);
+  }
+
+  /**
+   * Whether `bytes` of new data may come: `busy` too much isn't durable yet, `full` only the reserve is left. To be asked
+   * at the door: what is appended nevertheless (elections, trims, deletes) is taken as long as there is a free segment.
+   */
+  roomFor(bytes: number): 'ok' | 'busy' | 'full' {
+    if (this.#log.failure !== undefined) return 'busy';
+    if (this.#log.freeBytes - bytes < this.#reserveBytes()) return 'full';
+    return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
+  }
+
+  #reserveBytes(): number {
+    const segments = Math.max(reserveSegmentsMin, Math.ceil(this.#layout.segmentCount / reserveShare));
+    return segments * this.#layout.segmentBytes;
+  }
+
+  /**
+   * Reads the blocks at `positions` (0: zeros) into `into`, 4 KiB each, and verifies each against its CRC. `block` of a
+   * bad answer counts within `positions`; nothing in `into` may then be used. @throws FlashError when closed
+   */
+  readBlocks(
+    positions: Float64Array | readonly number[],
+    crcs: Uint32Array | readonly number[],
+    into: Uint8Array,
+  ): Promise<BlockReadResult> {
+    return this.#reads.read(positions, crcs, into);
+  }
+
+  /** The data of an entry, verified; empty without data. */
+  async readEntryData(entry: StoredEntry): Promise<Uint8Array | 'CORRUPT' | 'UNREADABLE'> {
+    if (entry.position === undefined) return new Uint8Array(0);
+    const position = entry.position;
+    const into = new Uint8Array(entry.crcs.length * blockBytes);
+    const positions = Float64Array.from(entry.crcs, (_, i) => position + i * blockBytes);
+    const read = await this.#reads.read(positions, entry.crcs, into);
+    return read.ok ? into : read.code;
+  }
+
+  /** Where the blocks of an arc are; empty at first. */
+  map(arc: ArcId): ArcMap {
+    let map = this.#maps.get(arc);
+    if (map === undefined) {
+      map = new ArcMap();
+      this.#maps.set(arc, map);
+    }
+    return map;
+  }
+
+  /** A write failed: what wasn't told durable never will be, and the Corelet stops (design §10.11). */
+  onFailed(run: (error: Error) => void): void {
+    this.#failedCallbacks.push(run);
+  }
+
+  health(): StoreHealth {
+    const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
+    return {
+      usedBytes: sizeBytes - this.#log.unusedBytes,
+      sizeBytes,
+      syncs: this.#syncTimes.count,
+      syncMsP50: this.#syncTimes.percentile(50),
+      syncMsP99: this.#syncTimes.percentile(99),
+      badReads: this.#reads.badReads,
+      failed: this.#log.failure !== undefined,
+    };
+  }
+
+  /** Waits for the write under way, then closes the device. What wasn't on its way is dropped. */
+  async close(): Promise<void> {
+    await this.#log.close();
+    await this.#flash.close();
+  }
+}
+
+function markOf(superblock: Superblock): DeviceMark {
+  return { deviceTag: superblock.deviceTag, clusterTag: Number.parseInt(superblock.cluster.slice(0, 8), 16) };
+}
+
+function checkedDataBytes(crcs: Uint32Array, data: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const piece of data) bytes += piece.length;
+  assert(bytes === crcs.length * blockBytes, 'a CRC per block of data');
+  assert(bytes <= storeLimits.recordDataBytesMax, 'too much data for one record');
+  return bytes;
+}
+
+/** So that a formatted device always has a whole batch: none at all is then a sign of loss. */
+async function writeFirstBatch(flash: Flash, layout: Layout, superblock: Superblock): Promise<void> {
+  const batch = new Batch();
+  batch.open(segmentStart(layout, 0), 1, 1);
+  records.encodeCut(batch.meta, { sequence: 0, position: 0 });
+  batch.records = 1;
+  batch.seal(markOf(superblock), { previousPosition: 0, previousMetaCrc: 0, nextSegment: 1 });
+  await flash.writeDurably(batch.start, batch.parts);
+}
