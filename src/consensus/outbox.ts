@@ -97,18 +97,17 @@ export class Outbox<Body> {
       changed: this.changed,
     };
     const last = this.#append.at(-1);
-    if (last !== undefined) {
-      this.#handedIndex = last.index;
-      this.#append = [];
-    }
+    if (last !== undefined) this.#handedIndex = last.index;
     this.#truncateFrom = undefined;
     this.#commitTaken = commitIndex;
     this.hardStateChanged = false;
     this.changed = false;
-    if (this.#messages.length > 0) this.#messages = [];
-    if (this.#readsReady.length > 0) this.#readsReady = [];
-    if (this.#readsRefused.length > 0) this.#readsRefused = [];
-    if (this.#copyNeeded.length > 0) this.#copyNeeded = [];
+    // The owner keeps them until its sync ends: also the empty ones are never used again here.
+    this.#append = [];
+    this.#messages = [];
+    this.#readsReady = [];
+    this.#readsRefused = [];
+    this.#copyNeeded = [];
     return effects;
   }
 }
