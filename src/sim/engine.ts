@@ -123,6 +123,23 @@ export class SimEngine {
     });
   }
 
+  /** Lets time pass until `promise` settles. `undefined`: it hadn't after `limitMs` more, or nothing is left that could settle it. */
+  async settle<Value>(promise: Promise<Value>, limitMs: number): Promise<{ readonly value: Value } | undefined> {
+    let result: { readonly value: Value } | undefined;
+    let failure: { readonly error: unknown } | undefined;
+    promise.then(
+      (value) => {
+        result = { value };
+      },
+      (error: unknown) => {
+        failure = { error };
+      },
+    );
+    await this.run(this.nowMs + limitMs, () => result !== undefined || failure !== undefined);
+    if (failure !== undefined) throw failure.error;
+    return result;
+  }
+
   /** One event. False when nothing is left to do before `untilMs`, which is then the time. */
   #step(untilMs: number): boolean {
     const item = this.#takeSoon();

@@ -44,7 +44,9 @@ export class History {
   readonly registers = new Map<RegisterKey, RegisterOperation[]>();
   #instant = 0;
 
-  begin(fields: Omit<Operation, 'number' | 'invokedAt' | 'completedAt' | 'completedMs' | 'outcome' | 'code'>): Operation {
+  begin(
+    fields: Omit<Operation, 'number' | 'invokedAt' | 'completedAt' | 'completedMs' | 'outcome' | 'code'>,
+  ): Operation {
     const operation: Operation = {
       ...fields,
       number: this.operations.length + 1,

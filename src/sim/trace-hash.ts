@@ -18,11 +18,9 @@ export class TraceHash {
 
   /** A delivered message, a finished flash operation: what it was. */
   label(text: string): void {
-    let hash = this.#labels.get(text);
-    if (hash === undefined) {
-      hash = hashText(text);
-      if (this.#labels.size < labelsMax) this.#labels.set(text, hash);
-    }
+    const known = this.#labels.get(text);
+    const hash = known ?? hashText(text);
+    if (known === undefined && this.#labels.size < labelsMax) this.#labels.set(text, hash);
     this.number(hash);
   }
 

@@ -48,7 +48,9 @@ function intervalsOf(operations: readonly RegisterOperation[]): Interval[] {
 }
 
 /** Instants in order; at the same one, a write ends before the read that proves it. */
-function instantsOf(intervals: readonly Interval[]): { readonly at: number; readonly isEnd: boolean; readonly interval: Interval }[] {
+function instantsOf(
+  intervals: readonly Interval[],
+): { readonly at: number; readonly isEnd: boolean; readonly interval: Interval }[] {
   const instants = [];
   for (const interval of intervals) {
     instants.push({ at: interval.start, isEnd: false, interval });
@@ -118,10 +120,15 @@ function takeEffect(
 }
 
 /** A write whose value is still read by another operation explains that read: it stays in the story. */
-function removable(operations: readonly RegisterOperation[], drop: ReadonlySet<RegisterOperation>): RegisterOperation[] {
+function removable(
+  operations: readonly RegisterOperation[],
+  drop: ReadonlySet<RegisterOperation>,
+): RegisterOperation[] {
   const kept = operations.filter((operation) => !drop.has(operation));
   const read = new Set(kept.filter(({ kind }) => kind === 'read').map(({ value }) => value));
-  return operations.filter((operation) => !drop.has(operation) || (operation.kind === 'write' && read.has(operation.value)));
+  return operations.filter(
+    (operation) => !drop.has(operation) || (operation.kind === 'write' && read.has(operation.value)),
+  );
 }
 
 /** The fewest operations that still contradict each other: chunks are left out, from half of all down to one. */
@@ -141,7 +148,8 @@ function describe(operations: readonly RegisterOperation[], at: RegisterOperatio
   if (at.kind !== 'read') return `op ${at.operation.number} can't be ordered`;
   const value = tellValue(at.value);
   const author = operations.find(({ kind, value: written }) => kind === 'write' && written === at.value);
-  if (at.value !== zeroValue && author === undefined) return `op ${at.operation.number} read ${value}, which nobody wrote there`;
+  if (at.value !== zeroValue && author === undefined)
+    return `op ${at.operation.number} read ${value}, which nobody wrote there`;
   if (author?.operation.outcome === 'failed') {
     return `op ${at.operation.number} read ${value} of op ${author.operation.number}, whose host was told that it failed`;
   }
@@ -166,7 +174,9 @@ export function checkLinearizability(history: History, name: (key: RegisterKey) 
     if (verdict.ok === 'unchecked') unchecked++;
     if (verdict.ok !== false || violations.length >= violationsMax) continue;
     const { at } = verdict;
-    const story = smallestContradiction(operations.filter(({ operation }) => operation.invokedAt <= at.operation.completedAt));
+    const story = smallestContradiction(
+      operations.filter(({ operation }) => operation.invokedAt <= at.operation.completedAt),
+    );
     const failed = operations.some(
       ({ kind, value, operation }) => kind === 'write' && value === at.value && operation.outcome === 'failed',
     );

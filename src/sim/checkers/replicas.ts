@@ -23,7 +23,10 @@ export class ReplicaWatch {
   readonly violations: Violation[] = [];
   readonly #leaders = new Map<string, { readonly slot: number; readonly id: string; readonly atMs: number }>();
   readonly #seen = new Map<string, SeenReplica>();
-  readonly #digests = new Map<number, Map<number, { readonly digest: string; readonly slot: number; readonly atMs: number }>>();
+  readonly #digests = new Map<
+    number,
+    Map<number, { readonly digest: string; readonly slot: number; readonly atMs: number }>
+  >();
 
   /** Terms, leaders and indexes: cheap, for every few milliseconds of virtual time. */
   observe(corelets: readonly CoreletInspection[], atMs: number): void {
@@ -65,7 +68,10 @@ export class ReplicaWatch {
     if (appliedIndex > commitIndex) {
       this.#report('INV-3', `${where}: applied ${appliedIndex}, committed only ${commitIndex}`, [`${at}: ${where}`]);
     }
-    if (known !== undefined && (term < known.term || commitIndex < known.commitIndex || appliedIndex < known.appliedIndex)) {
+    if (
+      known !== undefined &&
+      (term < known.term || commitIndex < known.commitIndex || appliedIndex < known.appliedIndex)
+    ) {
       this.#report('INV-3', `${where}: went back`, [
         `before: term ${known.term}, commit ${known.commitIndex}, applied ${known.appliedIndex}`,
         `${at}: term ${term}, commit ${commitIndex}, applied ${appliedIndex}`,

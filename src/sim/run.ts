@@ -1,0 +1,253 @@
+import type { VolumeResult } from '../corelet/types.ts';
+import { checkDurability } from './checkers/durability.ts';
+import { checkLinearizability } from './checkers/linearizability.ts';
+import { ReplicaWatch, whyNotConverged } from './checkers/replicas.ts';
+import type { Violation } from './checkers/violation.ts';
+import { SimCluster } from './cluster.ts';
+import type { ClusterShape } from './cluster.ts';
+import { SimEngine } from './engine.ts';
+import { Nemesis } from './nemesis.ts';
+import type { NemesisOptions } from './nemesis.ts';
+import type { SimHardware, SimProgram } from './program.ts';
+import { SimRandom } from './random.ts';
+import { Workload } from './workload.ts';
+import type { WorkloadOptions } from './workload.ts';
+
+/** Bounds of virtual time: what takes longer never comes (INV-9). */
+const foundMsMax = 30_000;
+const createMsMax = 60_000;
+const drainMsMax = 60_000;
+const convergeMsMax = 120_000;
+const finalReadsMsMax = 60_000;
+const pollMs = 100;
+const observeMs = 25;
+const compareMs = 1000;
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly shape: ClusterShape;
+  readonly volumeBytes: number;
+  /** Faults and load go on for this long, or until all operations are done. */
+  readonly virtualMs: number;
+  readonly workload: WorkloadOptions;
+  readonly nemesis: NemesisOptions;
+  readonly program: SimProgram;
+  readonly hardware: (engine: SimEngine, random: SimRandom) => SimHardware;
+}
+
+export interface RunReport {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  readonly traceHash: string;
+  readonly virtualMs: number;
+  readonly operations: number;
+  readonly acknowledged: number;
+  readonly unknown: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly events: number;
+  readonly wallMs: number;
+  readonly registers: number;
+  readonly uncheckedRegisters: number;
+  /** From the end of the faults until every arc was whole again. */
+  readonly convergedAfterMs: number | undefined;
+  /** What was done to the cluster, and what the Corelets recorded: told with a failure. */
+  readonly journal: readonly string[];
+}
+
+/** One seed: found a cluster, make a volume, let hosts and faults at it, mend all, wait, and judge. */
+export async function runOnce(options: RunOptions): Promise<RunReport> {
+  return new Run(options).run();
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #engine = new SimEngine();
+  readonly #cluster: SimCluster;
+  readonly #workload: Workload;
+  readonly #nemesis: Nemesis;
+  readonly #watch = new ReplicaWatch();
+  readonly #violations: Violation[] = [];
+  #finalReads: ReadonlySet<number> = new Set();
+  #convergedAfterMs: number | undefined;
+  #watching = true;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const { seed, shape, program, workload, nemesis } = options;
+    const random = new SimRandom(seed);
+    const hardware = options.hardware(this.#engine, random);
+    this.#cluster = new SimCluster(this.#engine, random, program, hardware, shape);
+    this.#workload = new Workload(this.#engine, this.#cluster, random.stream('workload'), seed, workload);
+    this.#nemesis = new Nemesis(this.#engine, this.#cluster, random.stream('nemesis'), nemesis, () =>
+      this.#converged(),
+    );
+  }
+
+  async run(): Promise<RunReport> {
+    const startedMs = performance.now();
+    const unhandled = (error: unknown) => this.#threw('unhandled rejection', error);
+    process.on('unhandledRejection', unhandled);
+    let report: { readonly registers: number; readonly unchecked: number } = { registers: 0, unchecked: 0 };
+    try {
+      await this.#phases();
+      report = this.#judge();
+    } catch (error) {
+      this.#threw('thrown in an event', error);
+    } finally {
+      this.#watching = false;
+      for (const { index } of this.#cluster.slots) this.#cluster.crash(index);
+      await new Promise((resolve) => setImmediate(resolve)); // rejections without a handler are told by now
+      process.off('unhandledRejection', unhandled);
+    }
+    const { operations } = this.#workload.history;
+    return {
+      seed: this.#options.seed,
+      violations: [
+        ...this.#violations,
+        ...this.#cluster.violations,
+        ...this.#watch.violations,
+        ...this.#workload.violations,
+      ],
+      traceHash: this.#engine.trace.text(),
+      virtualMs: this.#engine.nowMs,
+      operations: operations.length,
+      acknowledged: operations.filter(({ outcome }) => outcome === 'ok').length,
+      unknown: operations.filter(({ outcome }) => outcome === 'unknown').length,
+      faults: Object.fromEntries(this.#nemesis.counts),
+      events: this.#engine.eventCount,
+      wallMs: performance.now() - startedMs,
+      registers: report.registers,
+      uncheckedRegisters: report.unchecked,
+      convergedAfterMs: this.#convergedAfterMs,
+      journal: this.#journal(),
+    };
+  }
+
+  async #phases(): Promise<void> {
+    const { virtualMs, volumeBytes } = this.#options;
+    const engine = this.#engine;
+    if ((await engine.settle(this.#cluster.found(), foundMsMax)) === undefined) {
+      this.#violate('INV-9', 'the cluster did not start', []);
+      return;
+    }
+    this.#observe();
+    if (!(await this.#createVolume())) return;
+    this.#workload.start(volumeBytes);
+    this.#nemesis.start();
+    await engine.run(engine.nowMs + virtualMs, () => this.#workload.done || this.#broken());
+    this.#workload.stop();
+    this.#nemesis.stop();
+    if (this.#broken()) return;
+    await engine.run(engine.nowMs + drainMsMax, () => this.#workload.openCount === 0);
+    if (this.#workload.openCount > 0) {
+      const summary = `${this.#workload.openCount} operations hang ${drainMsMax} ms after the faults stopped`;
+      this.#violate('INV-9', summary, this.#workload.openStory());
+    }
+    await this.#converge();
+    await this.#readBack();
+  }
+
+  async #createVolume(): Promise<boolean> {
+    const { workload, volumeBytes, shape } = this.#options;
+    const deadlineMs = this.#engine.nowMs + createMsMax;
+    const request = { name: workload.volume, sizeBytes: volumeBytes, copies: shape.copies };
+    let last = 'no answer';
+    while (this.#engine.nowMs < deadlineMs) {
+      const handle = this.#cluster.handle(0);
+      if (handle === undefined) break;
+      const made = await this.#engine.settle<VolumeResult<unknown>>(handle.volumes.create(request), createMsMax);
+      if (made?.value.ok === true || (made?.value.ok === false && made.value.code === 'EXISTS')) return true;
+      if (made !== undefined && !made.value.ok) last = `${made.value.code}: ${made.value.message}`;
+      await this.#engine.run(this.#engine.nowMs + pollMs);
+    }
+    this.#violate('INV-9', `no volume could be made: ${last}`, []);
+    return false;
+  }
+
+  async #converge(): Promise<void> {
+    const engine = this.#engine;
+    const fromMs = engine.nowMs;
+    while (engine.nowMs < fromMs + convergeMsMax && !this.#broken()) {
+      if (this.#converged()) {
+        this.#convergedAfterMs = engine.nowMs - fromMs;
+        return;
+      }
+      await engine.run(engine.nowMs + pollMs);
+    }
+    const reasons = whyNotConverged(this.#cluster.inspections(), this.#options.shape);
+    this.#violate(
+      'INV-9',
+      `${reasons.length} arcs are not whole ${convergeMsMax} ms after the faults stopped`,
+      reasons,
+    );
+  }
+
+  async #readBack(): Promise<void> {
+    const engine = this.#engine;
+    const deadlineMs = engine.nowMs + finalReadsMsMax;
+    const slots = this.#cluster.slots.length;
+    for (let turn = this.#options.seed % slots; engine.nowMs < deadlineMs; turn++) {
+      const read = await engine.settle(this.#workload.readAll(turn % slots), finalReadsMsMax);
+      if (read?.value !== undefined) {
+        this.#finalReads = read.value;
+        return;
+      }
+      await engine.run(engine.nowMs + pollMs);
+    }
+    this.#violate('INV-1', `the volume can't be read ${finalReadsMsMax} ms after the faults stopped`, []);
+  }
+
+  #judge(): { readonly registers: number; readonly unchecked: number } {
+    const { history } = this.#workload;
+    const name = (key: number) => this.#workload.registerName(key);
+    const report = checkLinearizability(history, name);
+    this.#violations.push(...report.violations);
+    if (this.#finalReads.size > 0) this.#violations.push(...checkDurability(history, this.#finalReads, name));
+    return report;
+  }
+
+  #observe(): void {
+    const engine = this.#engine;
+    let nextCompareMs = compareMs;
+    const look = () => {
+      if (!this.#watching) return;
+      const corelets = this.#cluster.inspections();
+      this.#watch.observe(corelets, engine.nowMs);
+      if (engine.nowMs >= nextCompareMs) {
+        nextCompareMs = engine.nowMs + compareMs;
+        this.#watch.compare(corelets, engine.nowMs);
+      }
+      engine.schedule(engine.world, engine.nowMs + observeMs, look);
+    };
+    look();
+  }
+
+  #converged(): boolean {
+    return whyNotConverged(this.#cluster.inspections(), this.#options.shape).length === 0;
+  }
+
+  #broken(): boolean {
+    const lists = [this.#violations, this.#cluster.violations, this.#watch.violations, this.#workload.violations];
+    return lists.some(({ length }) => length > 0);
+  }
+
+  #violate(invariant: string, summary: string, story: readonly string[]): void {
+    this.#violations.push({ invariant, summary, story });
+  }
+
+  #threw(how: string, error: unknown): void {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const [summary = '', ...story] = stack.split('\n');
+    const invariant = /INV-\d+/.exec(summary)?.[0] ?? 'ASSERT';
+    this.#violate(invariant, `${how} at ${this.#engine.nowMs.toFixed(3)} ms: ${summary}`, story);
+  }
+
+  #journal(): string[] {
+    const lines = this.#cluster.events.map(({ atMs, slot, event }) => ({
+      atMs,
+      text: `${atMs.toFixed(3)} ms: slot ${slot}: ${event.kind}: ${event.text}`,
+    }));
+    for (const text of this.#nemesis.journal) lines.push({ atMs: Number.parseFloat(text), text });
+    return lines.sort((a, b) => a.atMs - b.atMs).map(({ text }) => text);
+  }
+}
