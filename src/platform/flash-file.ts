@@ -1,0 +1,221 @@
+import { close, constants, fdatasync, fstat, ftruncate, open, read, type Stats, writev } from 'node:fs';
+import { assert } from '../base/assert.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import { type FlashLock, lockFlash } from './flash-lock.ts';
+
+/** The kernel's limit of parts per call (IOV_MAX). */
+const partsPerCallMax = 1024;
+const prepareBytesMax = 1024 * 1024;
+const sectorBytes = 4096;
+
+export interface FlashFileOptions {
+  /** Of a file that is made; otherwise the file's own size counts. */
+  readonly sizeBytes?: number;
+  /** Makes the file, sparse, if it isn't there. */
+  readonly create?: boolean;
+  /** Takes no lock and writes nothing: for looking at a device that may be in use. */
+  readonly readOnly?: boolean;
+}
+
+/** `IN_USE`: another process has the device open. `NOT_FOUND`: no such file. `INVALID`: can't be opened as a device. */
+export type OpenFlashResult =
+  | { readonly ok: true; readonly flash: Flash }
+  | { readonly ok: false; readonly code: 'IN_USE' | 'NOT_FOUND' | 'INVALID'; readonly message: string };
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** What the system says, as the port says it: everything that isn't "no space" is the device's failure. */
+function flashError(error: unknown): FlashError {
+  const code = errorCode(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return new FlashError(code === 'ENOSPC' || code === 'EDQUOT' ? 'ENOSPC' : 'EIO', message);
+}
+
+type Callback<Value> = (error: NodeJS.ErrnoException | null, value: Value) => void;
+
+/** One call into the system. Its errors become `FlashError`s. */
+function call<Value>(run: (done: Callback<Value>) => void): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    run((error, value) => (error === null ? resolve(value) : reject(flashError(error))));
+  });
+}
+
+/**
+ * A file, or a raw block device, as the flash of one Corelet. Written through a descriptor with O_DSYNC: one system
+ * call makes a write durable (measured: 184 µs against 236 µs for write and fdatasync, into prepared space).
+ */
+class FlashFile implements Flash {
+  readonly sizeBytes: number;
+  readonly sectorBytes = sectorBytes;
+  readonly #descriptor: number;
+  readonly #lock: FlashLock | undefined;
+  readonly #isFile: boolean;
+  #underWay = 0;
+  #closed = false;
+  #idle: (() => void) | undefined;
+
+  constructor(descriptor: number, sizeBytes: number, isFile: boolean, lock: FlashLock | undefined) {
+    this.#descriptor = descriptor;
+    this.sizeBytes = sizeBytes;
+    this.#isFile = isFile;
+    this.#lock = lock;
+  }
+
+  #begin(offset: number, lengthBytes: number): void {
+    if (this.#closed) throw new FlashError('CLOSED', 'the device is closed');
+    const aligned = offset % sectorBytes === 0 && lengthBytes % sectorBytes === 0;
+    assert(aligned && offset >= 0 && offset + lengthBytes <= this.sizeBytes, `range ${offset}+${lengthBytes}`);
+    this.#underWay++;
+  }
+
+  #end(): void {
+    this.#underWay--;
+    if (this.#underWay === 0) this.#idle?.();
+  }
+
+  async writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    let lengthBytes = 0;
+    for (const part of parts) lengthBytes += part.length;
+    this.#begin(offset, lengthBytes);
+    try {
+      await this.#writeAll(offset, parts);
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** The system may take fewer parts or bytes than asked for: goes on from there. */
+  async #writeAll(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    let rest = parts.length <= partsPerCallMax ? parts : parts.slice(0, partsPerCallMax);
+    let taken = rest.length;
+    for (;;) {
+      let written = await call<number>((done) => writev(this.#descriptor, rest as Uint8Array[], offset, done));
+      offset += written;
+      let i = 0;
+      while (i < rest.length && written >= (rest[i] as Uint8Array).length) written -= (rest[i++] as Uint8Array).length;
+      if (i === rest.length) {
+        if (taken === parts.length) return;
+        rest = parts.slice(taken, taken + partsPerCallMax);
+        taken += rest.length;
+      } else {
+        rest = [(rest[i] as Uint8Array).subarray(written), ...rest.slice(i + 1)];
+      }
+    }
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    this.#begin(offset, into.length);
+    try {
+      for (let at = 0; at < into.length; ) {
+        const from = at;
+        const count = await call<number>((done) =>
+          read(this.#descriptor, into, from, into.length - from, offset + from, done),
+        );
+        if (count === 0) throw new FlashError('EIO', `the device ends at ${offset + at}`);
+        at += count;
+      }
+    } finally {
+      this.#end();
+    }
+  }
+
+  /** Zeros, so that the file system has nothing left to record when the space is written again. */
+  async prepare(offset: number, lengthBytes: number): Promise<void> {
+    if (!this.#isFile) return; // a raw device has no metadata
+    for (let at = 0; at < lengthBytes; at += prepareBytesMax) {
+      await this.writeDurably(offset + at, [zeros.subarray(0, Math.min(prepareBytesMax, lengthBytes - at))]);
+    }
+  }
+
+  /** Waits for what is under way, then gives the device free. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    await call<void>((done) => close(this.#descriptor, (error) => done(error ?? null)));
+    await this.#lock?.release();
+  }
+}
+
+const zeros = new Uint8Array(prepareBytesMax);
+
+function openFlags(options: FlashFileOptions): number {
+  if (options.readOnly === true) return constants.O_RDONLY;
+  return constants.O_RDWR | constants.O_DSYNC | (options.create === true ? constants.O_CREAT : 0);
+}
+
+/**
+ * Opens the file or block device at `path`. What another process left in the system's cache is made durable before this
+ * resolves: a Corelet must never read, and believe, what a power loss would still take away.
+ * @throws FlashError
+ */
+export async function openFlashFile(path: string, options: FlashFileOptions = {}): Promise<OpenFlashResult> {
+  let descriptor: number;
+  try {
+    descriptor = await new Promise<number>((resolve, reject) => {
+      open(path, openFlags(options), 0o600, (error, value) => (error === null ? resolve(value) : reject(error)));
+    });
+  } catch (error) {
+    const absent = errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
+    if (absent) return { ok: false, code: 'NOT_FOUND', message: `${path}: no such file` };
+    return { ok: false, code: 'INVALID', message: flashError(error).message };
+  }
+  let lock: FlashLock | undefined;
+  try {
+    const stats = await call<Stats>((done) => fstat(descriptor, done));
+    if (!stats.isFile() && !stats.isBlockDevice())
+      return await refuse(descriptor, 'INVALID', `${path} is no file or block device`);
+    if (options.readOnly !== true) {
+      lock = await lockFlash(stats);
+      if (lock === undefined) return await refuse(descriptor, 'IN_USE', `${path} is in use by another process`);
+    }
+    const sizeBytes = await settleSize(descriptor, stats, options);
+    if (options.readOnly !== true) await call<void>((done) => fdatasync(descriptor, (error) => done(error)));
+    return { ok: true, flash: new FlashFile(descriptor, sizeBytes, stats.isFile(), lock) };
+  } catch (error) {
+    await lock?.release();
+    close(descriptor, () => {});
+    throw error;
+  }
+}
+
+async function refuse(descriptor: number, code: 'IN_USE' | 'INVALID', message: string): Promise<OpenFlashResult> {
+  await call<void>((done) => close(descriptor, (error) => done(error ?? null)));
+  return { ok: false, code, message };
+}
+
+/** Gives a new file its size; a file that has one keeps it. */
+async function settleSize(descriptor: number, stats: Stats, options: FlashFileOptions): Promise<number> {
+  if (!stats.isFile()) return blockDeviceBytes(descriptor);
+  if (stats.size > 0 || options.sizeBytes === undefined || options.create !== true) {
+    return stats.size - (stats.size % sectorBytes);
+  }
+  const sizeBytes = options.sizeBytes - (options.sizeBytes % sectorBytes);
+  await call<void>((done) => ftruncate(descriptor, sizeBytes, (error) => done(error)));
+  return sizeBytes;
+}
+
+/** A block device tells no size in its metadata: the last sector that can be read is searched for. */
+async function blockDeviceBytes(descriptor: number): Promise<number> {
+  const sector = new Uint8Array(sectorBytes);
+  const readable = async (index: number): Promise<boolean> =>
+    (await call<number>((done) => read(descriptor, sector, 0, sectorBytes, index * sectorBytes, done))) === sectorBytes;
+  let low = 0;
+  let high = 1;
+  while (await readable(high)) {
+    low = high;
+    high *= 2;
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await readable(middle)) low = middle;
+    else high = middle;
+  }
+  return (low + 1) * sectorBytes;
+}

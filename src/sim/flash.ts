@@ -1,0 +1,317 @@
+import { assert } from '../base/assert.ts';
+import { crc32c } from '../base/crc32c.ts';
+import type { Clock } from '../ports/clock.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import type { Random } from '../ports/random.ts';
+import { SparseMedium } from './sparse-medium.ts';
+
+export interface SimFlashOptions {
+  readonly sizeBytes: number;
+  /** What survives or doesn't as one: 512 lets 4 KiB pages tear. */
+  readonly sectorBytes?: number;
+  readonly readMs?: number;
+  readonly writeMs?: number;
+  readonly bytesPerMs?: number;
+}
+
+export interface CrashOptions {
+  /** How likely each sector of a write under way survives; 0.5 by default. */
+  readonly keepFraction?: number;
+  /** Whether one of the surviving sectors may hold only its first half anew. */
+  readonly tear?: boolean;
+}
+
+interface WriteUnderWay {
+  readonly offset: number;
+  readonly parts: readonly Uint8Array[];
+  readonly lengthBytes: number;
+  readonly crc: number;
+}
+
+/** What happens to the next write, though it is told durable: nothing, or it lands elsewhere. */
+type WriteFault = { readonly kind: 'lost' } | { readonly kind: 'misdirected'; readonly toOffset: number };
+
+/**
+ * A simulated device. The object is the medium: it outlives crashes of its Corelet. `attach` opens it; an earlier
+ * handle then is dead, and so is every handle after `crash`: what was asked of it is never answered.
+ */
+export class SimFlash {
+  readonly sizeBytes: number;
+  readonly sectorBytes: number;
+  /** Multiplies every latency: a device that gets slow without failing. */
+  slowFactor = 1;
+  /** Bytes above which the file system under it has no room; unlimited by default. */
+  fullAtBytes = Number.POSITIVE_INFINITY;
+  /** Every read and write fails until set back. */
+  broken = false;
+  writes = 0;
+  reads = 0;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #options: SimFlashOptions;
+  #medium: SparseMedium;
+  #handle: SimFlashHandle | undefined;
+  readonly #underWay = new Set<WriteUnderWay>();
+  readonly #badRanges: { readonly offset: number; readonly lengthBytes: number }[] = [];
+  #nextFault: WriteFault | undefined;
+
+  constructor(clock: Clock, random: Random, options: SimFlashOptions, medium?: SparseMedium) {
+    this.sizeBytes = options.sizeBytes;
+    this.sectorBytes = options.sectorBytes ?? 512;
+    this.#clock = clock;
+    this.#random = random;
+    this.#options = options;
+    this.#medium = medium ?? new SparseMedium(options.sizeBytes);
+  }
+
+  /** Opens the device for a process that (re)starts. `clock`: that process's, if it has its own. */
+  attach(clock: Clock = this.#clock): Flash {
+    this.detach();
+    this.#handle = new SimFlashHandle(this, clock);
+    return this.#handle;
+  }
+
+  /** Ends the handle without loss: what was under way is done, but nobody hears of it. */
+  detach(): void {
+    for (const write of this.#underWay) this.#apply(write);
+    this.#underWay.clear();
+    this.#kill();
+  }
+
+  /** Power loss: of writes under way, any subset of the sectors survives, and one may be torn. */
+  crash(options: CrashOptions = {}): void {
+    const keepFraction = options.keepFraction ?? 0.5;
+    for (const write of this.#underWay) {
+      const sectors = write.lengthBytes / this.sectorBytes;
+      const torn = options.tear === true ? Math.floor(this.#random.fraction() * sectors) : -1;
+      this.#applySectors(write, (sector) => {
+        if (sector === torn) return 'torn';
+        return this.#random.fraction() < keepFraction ? 'kept' : 'lost';
+      });
+    }
+    this.#underWay.clear();
+    this.#kill();
+  }
+
+  #kill(): void {
+    this.#handle?.die();
+    this.#handle = undefined;
+  }
+
+  /** The same bytes on another device: a cloned disk, or a copy to roll back to. Writes under way aren't in it. */
+  clone(): SimFlash {
+    return new SimFlash(this.#clock, this.#random, this.#options, this.#medium.clone());
+  }
+
+  /** Puts the bytes of `from` in place of what is here: a rollback. Only without a handle. */
+  restore(from: SimFlash): void {
+    assert(this.#handle === undefined && from.sizeBytes === this.sizeBytes, 'restore a closed device of the same size');
+    this.#medium = from.#medium.clone();
+  }
+
+  /** A blank device in its place. */
+  erase(): void {
+    this.crash({ keepFraction: 0 });
+    this.#medium = new SparseMedium(this.sizeBytes);
+  }
+
+  /** Flips one bit in each sector of the range. */
+  rot(offset: number, lengthBytes: number): void {
+    const byte = new Uint8Array(1);
+    for (let at = offset; at < offset + lengthBytes; at += this.sectorBytes) {
+      const span = Math.min(this.sectorBytes, offset + lengthBytes - at);
+      const target = at + Math.floor(this.#random.fraction() * span);
+      this.#medium.read(target, byte);
+      byte[0] = (byte[0] as number) ^ (1 << Math.floor(this.#random.fraction() * 8));
+      this.#medium.write(target, byte);
+    }
+  }
+
+  /** Reads and writes that touch the range fail with `EIO`. */
+  failRange(offset: number, lengthBytes: number): void {
+    this.#badRanges.push({ offset, lengthBytes });
+  }
+
+  healRanges(): void {
+    this.#badRanges.length = 0;
+  }
+
+  loseNextWrite(): void {
+    this.#nextFault = { kind: 'lost' };
+  }
+
+  misdirectNextWrite(toOffset: number): void {
+    this.#nextFault = { kind: 'misdirected', toOffset };
+  }
+
+  /** The bytes on the medium, for checkers: no latency, no faults. */
+  peek(offset: number, lengthBytes: number): Uint8Array {
+    const bytes = new Uint8Array(lengthBytes);
+    this.#medium.read(offset, bytes);
+    return bytes;
+  }
+
+  /** Changes bytes on the medium behind everybody's back. */
+  poke(offset: number, bytes: Uint8Array): void {
+    this.#medium.write(offset, bytes);
+  }
+
+  // ---- for the handle -------------------------------------------------------------------------------------------------
+
+  refusal(kind: 'read' | 'write', offset: number, lengthBytes: number): FlashError | undefined {
+    if (this.broken) return new FlashError('EIO', 'the device is broken');
+    if (this.#badRanges.some((bad) => offset < bad.offset + bad.lengthBytes && offset + lengthBytes > bad.offset)) {
+      return new FlashError('EIO', `${kind} failed at ${offset}`);
+    }
+    if (kind === 'write' && offset + lengthBytes > this.fullAtBytes) return new FlashError('ENOSPC', 'no space left');
+    return undefined;
+  }
+
+  delayMs(kind: 'read' | 'write', lengthBytes: number): number {
+    const fixedMs = kind === 'read' ? (this.#options.readMs ?? 0.1) : (this.#options.writeMs ?? 0.2);
+    const jitter = 0.5 + this.#random.fraction();
+    return this.slowFactor * (fixedMs * jitter + lengthBytes / (this.#options.bytesPerMs ?? 1_000_000));
+  }
+
+  begin(offset: number, parts: readonly Uint8Array[], lengthBytes: number): WriteUnderWay {
+    const write = { offset, parts: [...parts], lengthBytes, crc: crcOf(parts) };
+    this.#underWay.add(write);
+    this.writes++;
+    return write;
+  }
+
+  finish(write: WriteUnderWay): void {
+    if (!this.#underWay.delete(write)) return;
+    const fault = this.#nextFault;
+    this.#nextFault = undefined;
+    if (fault?.kind === 'lost') return;
+    this.#apply(fault === undefined ? write : { ...write, offset: fault.toOffset });
+  }
+
+  abandon(write: WriteUnderWay): void {
+    this.#underWay.delete(write);
+  }
+
+  load(offset: number, into: Uint8Array): void {
+    this.reads++;
+    this.#medium.read(offset, into);
+  }
+
+  zero(offset: number, lengthBytes: number): void {
+    this.#medium.zero(offset, lengthBytes);
+  }
+
+  #apply(write: WriteUnderWay): void {
+    assert(crcOf(write.parts) === write.crc, 'bytes handed to the device stay unchanged until they are durable');
+    let at = write.offset;
+    for (const part of write.parts) {
+      this.#medium.write(at, part);
+      at += part.length;
+    }
+  }
+
+  #applySectors(write: WriteUnderWay, fate: (sector: number) => 'kept' | 'lost' | 'torn'): void {
+    const all = new Uint8Array(write.lengthBytes);
+    let at = 0;
+    for (const part of write.parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    for (let sector = 0; sector < write.lengthBytes / this.sectorBytes; sector++) {
+      const what = fate(sector);
+      const from = sector * this.sectorBytes;
+      const count = what === 'torn' ? this.sectorBytes / 2 : this.sectorBytes;
+      if (what !== 'lost') this.#medium.write(write.offset + from, all.subarray(from, from + count));
+    }
+  }
+}
+
+function crcOf(parts: readonly Uint8Array[]): number {
+  let crc = 0;
+  for (const part of parts) crc = crc32c(part, crc);
+  return crc;
+}
+
+/** One process's way to the device. */
+class SimFlashHandle implements Flash {
+  readonly sizeBytes: number;
+  readonly sectorBytes: number;
+  readonly #medium: SimFlash;
+  readonly #clock: Clock;
+  #state: 'open' | 'closed' | 'dead' = 'open';
+
+  constructor(medium: SimFlash, clock: Clock) {
+    this.#medium = medium;
+    this.#clock = clock;
+    this.sizeBytes = medium.sizeBytes;
+    this.sectorBytes = medium.sectorBytes;
+  }
+
+  die(): void {
+    this.#state = 'dead';
+  }
+
+  #checkRange(offset: number, lengthBytes: number): void {
+    const aligned = offset % this.sectorBytes === 0 && lengthBytes % this.sectorBytes === 0;
+    assert(aligned && offset >= 0 && offset + lengthBytes <= this.sizeBytes, `range ${offset}+${lengthBytes}`);
+  }
+
+  /** Calls `run` after the latency of the operation; never once the handle is dead. */
+  #later(kind: 'read' | 'write', lengthBytes: number, run: () => void): void {
+    this.#clock.after(this.#medium.delayMs(kind, lengthBytes), () => {
+      if (this.#state !== 'dead') run();
+    });
+  }
+
+  writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    let lengthBytes = 0;
+    for (const part of parts) lengthBytes += part.length;
+    this.#checkRange(offset, lengthBytes);
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'dead') return;
+      if (this.#state === 'closed') return reject(new FlashError('CLOSED', 'the device is closed'));
+      const write = this.#medium.begin(offset, parts, lengthBytes);
+      this.#later('write', lengthBytes, () => {
+        const refusal = this.#medium.refusal('write', offset, lengthBytes);
+        if (refusal !== undefined) {
+          this.#medium.abandon(write);
+          return reject(refusal);
+        }
+        this.#medium.finish(write);
+        resolve();
+      });
+    });
+  }
+
+  read(offset: number, into: Uint8Array): Promise<void> {
+    this.#checkRange(offset, into.length);
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'dead') return;
+      if (this.#state === 'closed') return reject(new FlashError('CLOSED', 'the device is closed'));
+      this.#later('read', into.length, () => {
+        const refusal = this.#medium.refusal('read', offset, into.length);
+        if (refusal !== undefined) return reject(refusal);
+        this.#medium.load(offset, into);
+        resolve();
+      });
+    });
+  }
+
+  prepare(offset: number, lengthBytes: number): Promise<void> {
+    this.#checkRange(offset, lengthBytes);
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'dead') return;
+      if (this.#state === 'closed') return reject(new FlashError('CLOSED', 'the device is closed'));
+      this.#later('write', lengthBytes, () => {
+        const refusal = this.#medium.refusal('write', offset, lengthBytes);
+        if (refusal !== undefined) return reject(refusal);
+        this.#medium.zero(offset, lengthBytes);
+        resolve();
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'open') this.#state = 'closed';
+  }
+}
