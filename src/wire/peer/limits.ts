@@ -32,3 +32,6 @@ export const peerLimits = {
   frameHeadsBytesMax: 256 * 1024 + 8 * 1024 * 1024,
   framePayloadBytesMax: 4 * 1024 * 1024 + 8 * 1024 * 1024,
 } as const;
+
+/** Bytes queued for a peer, by lane (liveness, host, heal), beyond which the lane takes no further message. */
+export const laneBytesMax = [1024 * 1024, 32 * 1024 * 1024, 16 * 1024 * 1024] as const;
