@@ -1,0 +1,27 @@
+import { assert } from '../base/assert.ts';
+import type { LogIndex } from '../base/ids.ts';
+import type { ArcMap } from '../store/map.ts';
+import type { EntryBody } from './entry.ts';
+import type { ArcState, Outcome } from './state.ts';
+
+/**
+ * Applies one committed entry to an arc's state and block map; used by a running replica and by replay alike, so that
+ * both come to the same (INV-6). A block takes an entry only if the entry is newer than what the block holds: copied
+ * blocks may be ahead of the log, and replay over them changes nothing.
+ */
+export function applyToMap(state: ArcState, map: ArcMap, body: EntryBody, index: LogIndex): Outcome {
+  const { command, range } = body;
+  const { outcome, blocks } = state.apply(command, range, index);
+  if (blocks) {
+    assert(range !== undefined, 'a block operation has a range');
+    if (command.kind === 'write') {
+      assert(body.position !== undefined, 'INV-1: applied data lies in the log');
+      map.set(range, body.position, index, body.crcs);
+    } else {
+      map.clear(range, index);
+    }
+  } else if (command.kind === 'epoch' && command.action === 'drop' && outcome.code === 'ok') {
+    map.dropVolume(command.volume);
+  }
+  return outcome;
+}

@@ -1,0 +1,27 @@
+import type { CoreletId } from '../base/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Random } from '../ports/random.ts';
+import type { Store } from '../store/store.ts';
+import type { PeerMessage } from '../wire/peer/types.ts';
+import type { ArcLimits } from './limits.ts';
+import type { Replica } from './replica.ts';
+
+/** What a replica has of its Corelet. */
+export interface ReplicaContext {
+  readonly self: CoreletId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Store;
+  readonly events: Events;
+  readonly limits: ArcLimits;
+  /** To another Corelet or this one. Loss is allowed: every exchange is repeated or given up. */
+  send(to: CoreletId, message: PeerMessage): void;
+  isAlive(id: CoreletId): boolean;
+  /** The replica's core wants a tick at its deadline. */
+  arm(replica: Replica): void;
+  /** Role, leader, configuration or completeness changed: others may want to know. */
+  changed(replica: Replica): void;
+  /** A committed configuration has no place for this replica any more. */
+  retired(replica: Replica): void;
+}

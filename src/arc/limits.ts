@@ -1,0 +1,37 @@
+import { defaultRaftLimits } from '../consensus/raft.ts';
+import type { RaftLimits } from '../consensus/types.ts';
+
+/** Limits of a Corelet's replicas. Times in milliseconds. */
+export interface ArcLimits {
+  readonly raft: RaftLimits;
+  /** Applied entries kept in memory per arc, so that a follower that lags a little needs no copy. */
+  readonly entriesKept: number;
+  /** … and at most this many for a live follower or a running copy that lags more. */
+  readonly entriesKeptMax: number;
+  /** A voter that is behind by no more than this counts as complete. */
+  readonly completeLagMax: number;
+  /** Copies that this Corelet sends at once. */
+  readonly copiesSentMax: number;
+  /** Bytes of chunks sent and not yet stored, per copy. */
+  readonly copyInflightBytesMax: number;
+  /** A copy without an answer for this long starts anew. */
+  readonly copySilenceMs: number;
+  /** A leader whose oldest operation waits longer gives the leadership away (design §10.13). */
+  readonly stuckLeaderMs: number;
+  /** Operations that wait for a patch of the same chunk, per arc. */
+  readonly gatedOpsMax: number;
+  readonly tickMs: number;
+}
+
+export const defaultArcLimits: ArcLimits = {
+  raft: defaultRaftLimits,
+  entriesKept: 128,
+  entriesKeptMax: 16_384,
+  completeLagMax: 256,
+  copiesSentMax: 4,
+  copyInflightBytesMax: 4 * 1024 * 1024,
+  copySilenceMs: 3000,
+  stuckLeaderMs: 2000,
+  gatedOpsMax: 1024,
+  tickMs: 10,
+};

@@ -1,0 +1,237 @@
+import { AssertionFailed, unreachable } from '../base/assert.ts';
+import type { CoreletId, LogIndex, Term } from '../base/ids.ts';
+import type { BlockRange } from '../store/types.ts';
+import type { OpBody, OpReply, OpRequest, PatchBytes, ReplyCode } from '../wire/peer/types.ts';
+import type { Command, OpId } from './command.ts';
+import type { ReplicaContext } from './context.ts';
+import { bodyOf, type EntryBody, entryBytes } from './entry.ts';
+import { blocksOfPatch, ChunkGates, mergePatch } from './patches.ts';
+import type { Replica } from './replica.ts';
+import type { Outcome } from './state.ts';
+
+/** An operation on its way through this leader: from its arrival until its entry is applied. */
+interface Pending {
+  readonly key: string;
+  readonly arrivedMs: number;
+  /** Whom to answer: the newest try. */
+  from: CoreletId;
+  request: number;
+  /** Once proposed. */
+  index: LogIndex;
+  term: Term;
+}
+
+function keyOf(op: OpId): string {
+  return `${op.session}:${op.number}`;
+}
+
+/** The leader's side of writes: proposes each operation once, answers when its entry is applied. */
+export class Operations {
+  readonly #replica: Replica;
+  readonly #context: ReplicaContext;
+  readonly #gates: ChunkGates;
+  readonly #byKey = new Map<string, Pending>();
+  readonly #byIndex = new Map<LogIndex, Pending>();
+  /** Patches that wait until everything proposed before them is applied; ascending. */
+  #barriers: { readonly index: LogIndex; readonly run: () => void }[] = [];
+
+  constructor(replica: Replica, context: ReplicaContext) {
+    this.#replica = replica;
+    this.#context = context;
+    this.#gates = new ChunkGates(context.limits.gatedOpsMax);
+  }
+
+  /** Milliseconds that the oldest unanswered operation has waited; 0 when there is none. */
+  oldestWaitMs(nowMs: number): number {
+    const oldest = this.#byKey.values().next().value;
+    return oldest === undefined ? 0 : nowMs - oldest.arrivedMs;
+  }
+
+  receive(from: CoreletId, message: OpRequest): void {
+    const replica = this.#replica;
+    if (!replica.isLeader) {
+      this.#answer(from, message.request, { code: 'notLeader', version: 0 });
+      return;
+    }
+    const answered = replica.state.answerOf(message.session, message.number);
+    if (answered !== undefined && message.body.kind !== 'openSession') {
+      this.#answer(from, message.request, answered);
+      return;
+    }
+    const key = keyOf(message);
+    const pending = this.#byKey.get(key);
+    if (pending !== undefined) {
+      // A retry of what is already in this leader's log or waits at a gate: one copy is enough.
+      pending.from = from;
+      pending.request = message.request;
+      return;
+    }
+    this.#begin(from, message, key);
+  }
+
+  #begin(from: CoreletId, message: OpRequest, key: string): void {
+    const bytes = bytesOf(message.body);
+    const room = this.#context.store.roomFor(bytes);
+    if (room !== 'ok' && !(room === 'full' && givesSpaceBack(message.body))) {
+      this.#answer(from, message.request, { code: room, version: 0 });
+      return;
+    }
+    const pending: Pending = { key, arrivedMs: this.#replica.now, from, request: message.request, index: 0, term: 0 };
+    const chunk = chunkOf(message.body);
+    if (message.body.kind === 'patch') {
+      const patch = message.body;
+      this.#byKey.set(key, pending);
+      if (!this.#gates.close(patch, () => void this.#patch(pending, message, patch))) {
+        this.#finish(pending, { code: 'busy', version: 0 });
+      }
+    } else if (chunk !== undefined && this.#gates.isClosed(chunk)) {
+      this.#byKey.set(key, pending);
+      if (!this.#gates.wait(chunk, () => this.#propose(pending, message, message.body))) {
+        this.#finish(pending, { code: 'busy', version: 0 });
+      }
+    } else {
+      this.#byKey.set(key, pending);
+      this.#propose(pending, message, message.body);
+    }
+  }
+
+  #propose(pending: Pending, op: OpId, body: OpBody): void {
+    if (this.#byKey.get(pending.key) !== pending) return; // answered meanwhile: leadership lost
+    const entry = entryOf(op, body);
+    this.#proposeEntry(pending, entry);
+  }
+
+  #proposeEntry(pending: Pending, entry: EntryBody): void {
+    const core = this.#replica.core;
+    const bytes = entryBytes(entry.range, entry.head?.length ?? 0, entry.crcs.length > 0);
+    const result = core.propose(entry, bytes, this.#replica.now);
+    if (!result.ok) {
+      const code = result.code === 'BUSY' || result.code === 'TRANSFERRING' ? 'busy' : 'notLeader';
+      this.#finish(pending, { code, version: 0 });
+      return;
+    }
+    pending.index = result.index;
+    pending.term = core.term;
+    this.#byIndex.set(result.index, pending);
+    this.#replica.flush();
+  }
+
+  /**
+   * Read, merge, propose whole blocks. The gate keeps later operations on the chunk waiting; the barrier waits until all
+   * earlier ones are applied. So what is read is exactly what the log holds before this entry, and the merge is atomic.
+   */
+  async #patch(pending: Pending, message: OpRequest, patch: PatchBytes): Promise<void> {
+    const core = this.#replica.core;
+    const term = core.term;
+    await new Promise<void>((resolve) => this.#atBarrier(core.lastIndex, resolve));
+    let merged: Awaited<ReturnType<typeof mergePatch>> | undefined;
+    if (this.#byKey.get(pending.key) === pending && core.term === term) {
+      const answered = this.#replica.state.answerOf(message.session, message.number);
+      if (answered !== undefined) this.#finish(pending, answered);
+      else merged = await mergePatch(this.#replica.map, this.#context.store, patch);
+    }
+    // Leadership lost and won again would mean entries that this read didn't see: the term tells.
+    if (merged !== undefined && this.#byKey.get(pending.key) === pending) {
+      if (core.term !== term) this.#finish(pending, { code: 'notLeader', version: 0 });
+      else if (!merged.ok) this.#finish(pending, { code: 'corrupt', version: 0 });
+      else {
+        const command: Command = { kind: 'write', ...opId(message), epoch: patch.epoch };
+        this.#proposeEntry(pending, bodyOf(command, blocksOfPatch(patch), merged.crcs, [merged.data]));
+      }
+    }
+    this.#gates.open(patch);
+  }
+
+  #atBarrier(index: LogIndex, run: () => void): void {
+    if (this.#replica.core.appliedIndex >= index) run();
+    else this.#barriers.push({ index, run });
+  }
+
+  /** An entry of this arc was applied; if it is one of ours, its gateway hears the outcome. */
+  applied(index: LogIndex, term: Term, outcome: Outcome): void {
+    const pending = this.#byIndex.get(index);
+    if (pending === undefined) return;
+    this.#byIndex.delete(index);
+    // Another leader's entry at that index: ours was overwritten and did not happen here; its gateway asks again.
+    this.#finish(pending, pending.term === term ? outcome : { code: 'notLeader', version: 0 });
+  }
+
+  afterApply(index: LogIndex): void {
+    while (this.#barriers.length > 0 && (this.#barriers[0]?.index ?? 0) <= index) this.#barriers.shift()?.run();
+  }
+
+  /** What is in the log may still commit under the next leader: its gateways ask there, with the same operation ids. */
+  leadershipLost(): void {
+    for (const pending of this.#byKey.values()) this.#finish(pending, { code: 'notLeader', version: 0 });
+    this.dropAll();
+  }
+
+  dropAll(): void {
+    this.#byKey.clear();
+    this.#byIndex.clear();
+    for (const barrier of this.#barriers.splice(0)) barrier.run();
+    this.#gates.clear();
+  }
+
+  #finish(pending: Pending, outcome: Outcome): void {
+    if (this.#byKey.get(pending.key) !== pending) return;
+    this.#byKey.delete(pending.key);
+    this.#answer(pending.from, pending.request, outcome);
+  }
+
+  #answer(to: CoreletId, request: number, outcome: Outcome): void {
+    const leader = outcome.code === 'notLeader' ? this.#replica.leaderCorelet : undefined;
+    this.#context.send(to, opReply(request, outcome.code, leader, outcome.version));
+  }
+}
+
+export function opReply(request: number, code: ReplyCode, leader: CoreletId | undefined, version: number): OpReply {
+  return { type: 'opReply', request, code, leader, version };
+}
+
+function opId(op: OpId): OpId {
+  return { session: op.session, number: op.number, lowestOpen: op.lowestOpen };
+}
+
+function bytesOf(body: OpBody): number {
+  switch (body.kind) {
+    case 'write':
+      return entryBytes(body.range, 64, true);
+    case 'patch':
+      return entryBytes(blocksOfPatch(body), 64, true);
+    case 'key':
+      return entryBytes(undefined, 64 + body.value.length, false);
+    default:
+      return entryBytes(undefined, 64, false);
+  }
+}
+
+/** On a full device these still go through: they end in more room, or the cluster needs them to go on. */
+function givesSpaceBack(body: OpBody): boolean {
+  return body.kind === 'zero' || body.kind === 'epoch' || body.kind === 'openSession';
+}
+
+function chunkOf(body: OpBody): BlockRange | PatchBytes | undefined {
+  if (body.kind === 'write' || body.kind === 'zero') return body.range;
+  return body.kind === 'patch' ? body : undefined;
+}
+
+function entryOf(op: OpId, body: OpBody): EntryBody {
+  const id = opId(op);
+  switch (body.kind) {
+    case 'openSession':
+      return bodyOf({ kind: 'openSession', ...id });
+    case 'write':
+      return bodyOf({ kind: 'write', ...id, epoch: body.epoch }, body.range, body.crcs, body.data);
+    case 'zero':
+      return bodyOf({ kind: 'zero', ...id, epoch: body.epoch }, body.range);
+    case 'epoch':
+      return bodyOf({ kind: 'epoch', ...id, volume: body.volume, epoch: body.epoch, action: body.action });
+    case 'key':
+      return bodyOf({ kind: 'key', ...id, key: body.key, expectedVersion: body.expectedVersion, value: body.value });
+    case 'patch':
+      throw new AssertionFailed('a patch is merged before it is proposed');
+    default:
+      return unreachable(body);
+  }
+}

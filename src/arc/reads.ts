@@ -1,0 +1,126 @@
+import type { CoreletId } from '../base/ids.ts';
+import { blockBytes } from '../base/ids.ts';
+import type { KeyReply, KeyRequest, ReadReply, ReadRequest, ReplyCode } from '../wire/peer/types.ts';
+import type { ReplicaContext } from './context.ts';
+import type { Replica } from './replica.ts';
+
+type Waiting = { readonly from: CoreletId; readonly request: ReadRequest | KeyRequest };
+
+const none = new Uint8Array(0);
+const noCrcs = new Uint32Array(0);
+
+/** Linearizable reads: answered from applied state once the core has confirmed the leadership (read index). */
+export class Reads {
+  readonly #replica: Replica;
+  readonly #context: ReplicaContext;
+  readonly #waiting = new Map<number, Waiting>();
+  #token = 0;
+
+  constructor(replica: Replica, context: ReplicaContext) {
+    this.#replica = replica;
+    this.#context = context;
+  }
+
+  receive(from: CoreletId, request: ReadRequest | KeyRequest): void {
+    const token = ++this.#token;
+    const result = this.#replica.core.readIndex(token, this.#replica.now);
+    if (!result.ok) {
+      this.#refuse(from, request, result.code === 'BUSY' ? 'busy' : 'notLeader');
+      return;
+    }
+    this.#waiting.set(token, { from, request });
+    this.#replica.flush();
+  }
+
+  /** Everything that was committed when the read arrived is applied: the state may speak. */
+  ready(token: number): void {
+    const waiting = this.#waiting.get(token);
+    if (waiting === undefined) return;
+    this.#waiting.delete(token);
+    if (waiting.request.type === 'keyRead') this.#answerKeys(waiting.from, waiting.request);
+    else void this.#answerBlocks(waiting.from, waiting.request);
+  }
+
+  refused(token: number): void {
+    const waiting = this.#waiting.get(token);
+    if (waiting === undefined) return;
+    this.#waiting.delete(token);
+    this.#refuse(waiting.from, waiting.request, 'notLeader');
+  }
+
+  #refuse(from: CoreletId, request: ReadRequest | KeyRequest, code: ReplyCode): void {
+    const leader = code === 'notLeader' ? this.#replica.leaderCorelet : undefined;
+    if (request.type === 'read') this.#context.send(from, readRefusal(request, code, leader));
+    else this.#context.send(from, keyRefusal(request, code, leader));
+  }
+
+  async #answerBlocks(from: CoreletId, request: ReadRequest): Promise<void> {
+    const { range } = request;
+    const known = this.#replica.state.epochs.get(range.volume);
+    if (known === undefined || request.epoch < known) {
+      this.#refuse(from, request, 'fenced');
+      return;
+    }
+    const page = this.#replica.map.get(range);
+    const present = new Uint8Array((range.blockCount + 7) >>> 3);
+    const positions: number[] = [];
+    const expected: number[] = [];
+    if (page !== undefined) {
+      for (let i = 0; i < range.blockCount; i++) {
+        const position = page.positions[range.firstBlock + i] as number;
+        if (position === 0) continue;
+        present[i >>> 3] = (present[i >>> 3] as number) | (1 << (i & 7));
+        positions.push(position);
+        expected.push(page.crcs[range.firstBlock + i] as number);
+      }
+    }
+    let crcs = noCrcs;
+    let data: Uint8Array[] = [];
+    if (!request.mapOnly && positions.length > 0) {
+      const into = new Uint8Array(positions.length * blockBytes);
+      crcs = Uint32Array.from(expected);
+      const read = await this.#context.store.readBlocks(positions, crcs, into);
+      if (!read.ok) {
+        this.#reportBad(request, read.code);
+        this.#refuse(from, request, 'corrupt'); // INV-7: never answered as if nothing were there
+        return;
+      }
+      data = [into];
+    }
+    this.#context.send(from, {
+      type: 'readReply',
+      request: request.request,
+      code: 'ok',
+      leader: undefined,
+      present,
+      crcs,
+      data,
+    });
+  }
+
+  #reportBad(request: ReadRequest, code: 'CORRUPT' | 'UNREADABLE'): void {
+    this.#context.events.record({
+      kind: 'flash.bad-block',
+      arc: this.#replica.arc,
+      corelet: this.#context.self,
+      text: `A block of chunk ${request.range.chunk} of arc ${this.#replica.arc} is ${code.toLowerCase()} on this flash.`,
+    });
+  }
+
+  #answerKeys(from: CoreletId, request: KeyRequest): void {
+    const entries: { key: string; version: number; value: Uint8Array }[] = [];
+    for (const [key, entry] of this.#replica.state.keys) {
+      const wanted = request.prefix ? key.startsWith(request.key) : key === request.key;
+      if (wanted) entries.push({ key, version: entry.version, value: entry.value });
+    }
+    this.#context.send(from, { type: 'keyReply', request: request.request, code: 'ok', leader: undefined, entries });
+  }
+}
+
+export function readRefusal(request: ReadRequest, code: ReplyCode, leader: CoreletId | undefined): ReadReply {
+  return { type: 'readReply', request: request.request, code, leader, present: none, crcs: noCrcs, data: [] };
+}
+
+export function keyRefusal(request: KeyRequest, code: ReplyCode, leader: CoreletId | undefined): KeyReply {
+  return { type: 'keyReply', request: request.request, code, leader, entries: [] };
+}

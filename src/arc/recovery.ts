@@ -1,0 +1,145 @@
+import { assert } from '../base/assert.ts';
+import type { ArcId, Generation, LogIndex } from '../base/ids.ts';
+import { type Configuration, entryKinds, type HardState } from '../consensus/types.ts';
+import type { ArcMap } from '../store/map.ts';
+import type { StoredChunkCopy, StoredEntry } from '../store/types.ts';
+import { applyToMap } from './apply.ts';
+import { dropUnknownVolumes } from './copy-receiver.ts';
+import { type ArcEntry, bodyIn, entryFromStore, forgetPayload } from './entry.ts';
+import type { ReplicaOrigin } from './replica.ts';
+import { decodeHardState, decodeSnapshot, emptySnapshot, type ReplicaSnapshot } from './snapshot.ts';
+
+/** One replica as the device tells it, rebuilt record by record in the order in which they were appended. */
+class RecoveringReplica {
+  readonly generation: Generation;
+  readonly map: ArcMap;
+  complete: boolean;
+  hardState: HardState = { term: 0, vote: undefined };
+  #snapshot: ReplicaSnapshot;
+  /** Contiguous, from `compactedIndex` + 1: some applied ones for followers that lag, then those not known committed. */
+  #entries: ArcEntry[] = [];
+  #compactedIndex: LogIndex;
+  #compactedTerm: number;
+  #configuration: Configuration;
+  #appliedIndex: LogIndex;
+  #commitIndex: LogIndex;
+
+  constructor(map: ArcMap, snapshot: ReplicaSnapshot) {
+    this.map = map;
+    this.generation = snapshot.generation;
+    this.complete = snapshot.status === 'active';
+    this.#snapshot = snapshot;
+    this.#compactedIndex = snapshot.index;
+    this.#compactedTerm = snapshot.term;
+    this.#configuration = snapshot.configuration;
+    this.#appliedIndex = snapshot.index;
+    this.#commitIndex = snapshot.index;
+  }
+
+  entry(stored: StoredEntry, keep: number): void {
+    const expected = this.#compactedIndex + this.#entries.length + 1;
+    assert(stored.index === expected, `arc ${stored.arc}: entry ${stored.index} on flash where ${expected} belongs`);
+    this.#entries.push(entryFromStore(stored));
+    this.#commitIndex = Math.max(this.#commitIndex, Math.min(stored.commit, stored.index));
+    while (this.#appliedIndex < this.#commitIndex) {
+      const entry = this.#entries[this.#appliedIndex - this.#compactedIndex];
+      assert(entry !== undefined, `arc ${stored.arc}: committed entry ${this.#appliedIndex + 1} is not on flash`);
+      applyToMap(this.#snapshot.state, this.map, bodyIn(entry), entry.index);
+      forgetPayload(bodyIn(entry));
+      this.#appliedIndex += 1;
+    }
+    if (this.#appliedIndex - this.#compactedIndex > 2 * keep) this.#compact(this.#appliedIndex - keep);
+  }
+
+  #compact(index: LogIndex): void {
+    const dropped = this.#entries.splice(0, index - this.#compactedIndex);
+    for (const entry of dropped) {
+      if (entry.kind === entryKinds.configuration && entry.configuration !== undefined)
+        this.#configuration = entry.configuration;
+    }
+    this.#compactedIndex = index;
+    this.#compactedTerm = dropped.at(-1)?.term ?? this.#compactedTerm;
+  }
+
+  truncated(fromIndex: LogIndex): void {
+    assert(fromIndex > this.#appliedIndex, 'INV-3: an applied entry was truncated');
+    this.#entries.length = Math.max(0, Math.min(this.#entries.length, fromIndex - this.#compactedIndex - 1));
+  }
+
+  origin(): ReplicaOrigin {
+    return {
+      generation: this.generation,
+      complete: this.complete,
+      hardState: this.hardState,
+      configuration: this.#configuration,
+      compactedIndex: this.#compactedIndex,
+      compactedTerm: this.#compactedTerm,
+      entries: this.#entries,
+      commitIndex: this.#commitIndex,
+      appliedIndex: this.#appliedIndex,
+      state: this.#snapshot.state,
+    };
+  }
+}
+
+/** The arcs' part of a restart: takes the store's records in append order and knows at the end which replicas live here. */
+export class ArcRecovery {
+  readonly #mapOf: (arc: ArcId) => ArcMap;
+  readonly #entriesKept: number;
+  readonly #replicas = new Map<ArcId, RecoveringReplica>();
+
+  constructor(mapOf: (arc: ArcId) => ArcMap, entriesKept: number) {
+    this.#mapOf = mapOf;
+    this.#entriesKept = entriesKept;
+  }
+
+  /** The founding record makes this Corelet one of the first voters of the arc; what the device tells later stands. */
+  found(arc: ArcId, configuration: Configuration, generation: Generation): void {
+    this.#replicas.set(
+      arc,
+      new RecoveringReplica(this.#mapOf(arc), { ...emptySnapshot('active', generation), configuration }),
+    );
+  }
+
+  entry(stored: StoredEntry): void {
+    this.#known(stored.arc).entry(stored, this.#entriesKept);
+  }
+
+  truncated(arc: ArcId, fromIndex: LogIndex): void {
+    this.#known(arc).truncated(fromIndex);
+  }
+
+  hardState(arc: ArcId, state: Uint8Array): void {
+    this.#known(arc).hardState = decodeHardState(state);
+  }
+
+  arcState(arc: ArcId, bytes: Uint8Array): void {
+    const snapshot = decodeSnapshot(bytes);
+    const before = this.#replicas.get(arc);
+    const map = this.#mapOf(arc);
+    if (before?.generation !== snapshot.generation || snapshot.status !== 'active') map.dropAll();
+    this.#replicas.delete(arc);
+    if (snapshot.status === 'retired') return;
+    const replica = new RecoveringReplica(map, snapshot);
+    if (before?.generation === snapshot.generation) replica.hardState = before.hardState;
+    dropUnknownVolumes(map, snapshot.state);
+    this.#replicas.set(arc, replica);
+  }
+
+  chunkCopy(copy: StoredChunkCopy): void {
+    this.#known(copy.arc).map.applyCopy(copy);
+  }
+
+  replicas(): IterableIterator<[ArcId, ReplicaOrigin]> {
+    const replicas = this.#replicas;
+    return (function* () {
+      for (const [arc, replica] of replicas) yield [arc, replica.origin()];
+    })();
+  }
+
+  #known(arc: ArcId): RecoveringReplica {
+    const replica = this.#replicas.get(arc);
+    assert(replica !== undefined, `a record of arc ${arc}, which has no replica here`);
+    return replica;
+  }
+}

@@ -1,0 +1,324 @@
+import { assert } from '../base/assert.ts';
+import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex } from '../base/ids.ts';
+import { RaftCore } from '../consensus/raft.ts';
+import type { Configuration, Effects, HardState, MemberId, Outgoing } from '../consensus/types.ts';
+import type { ArcMap } from '../store/map.ts';
+import type { Append, PeerMessage, Route } from '../wire/peer/types.ts';
+import type { ReplicaContext } from './context.ts';
+import { applyToMap } from './apply.ts';
+import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
+import { holdsMember, memberId, replicaOf } from './members.ts';
+import { Operations } from './operations.ts';
+import { raftFromWire, type RaftWireMessage, raftToWire } from './raft-wire.ts';
+import { Reads } from './reads.ts';
+import { Resender } from './resender.ts';
+import { encodeHardState, encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
+import type { ArcState } from './state.ts';
+
+/** What a restart (or a founding, or an installed copy) gives a replica to begin with. */
+export interface ReplicaOrigin {
+  readonly generation: Generation;
+  readonly complete: boolean;
+  readonly hardState: HardState;
+  readonly configuration: Configuration;
+  readonly compactedIndex: LogIndex;
+  readonly compactedTerm: number;
+  readonly entries: ArcEntry[];
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly state: ArcState;
+}
+
+/**
+ * One replica of one arc: the consensus core, its state machine, and the order between flash, network and answers.
+ * Every event ends in `flush`, which carries out the core's effects in the order that types.ts of consensus asks for.
+ */
+export class Replica {
+  readonly arc: ArcId;
+  readonly generation: Generation;
+  readonly member: MemberId;
+  readonly core: RaftCore<EntryBody>;
+  readonly map: ArcMap;
+  readonly operations: Operations;
+  readonly reads: Reads;
+  state: ArcState;
+  /** False while a copy is under way: serves nothing, leads nothing (design §10.4). */
+  complete: boolean;
+  /** Copies under way from here keep the log from this index on. */
+  pinnedIndex = Number.MAX_SAFE_INTEGER;
+  /** Set by the host: a follower needs more than the log holds. */
+  onCopyNeeded: ((member: MemberId) => void) | undefined;
+  readonly #context: ReplicaContext;
+  readonly #resender: Resender;
+  #flushing = false;
+  #stopped = false;
+  #wasLeader = false;
+
+  constructor(context: ReplicaContext, arc: ArcId, origin: ReplicaOrigin) {
+    this.#context = context;
+    this.arc = arc;
+    this.generation = origin.generation;
+    this.member = memberId(context.self, origin.generation);
+    this.state = origin.state;
+    this.map = context.store.map(arc);
+    this.complete = origin.complete;
+    this.core = new RaftCore<EntryBody>({
+      self: this.member,
+      limits: context.limits.raft,
+      random: context.random,
+      restored: {
+        hardState: origin.hardState,
+        configuration: origin.configuration,
+        compactedIndex: origin.compactedIndex,
+        compactedTerm: origin.compactedTerm,
+        entries: origin.entries,
+        commitIndex: origin.commitIndex,
+        appliedIndex: origin.appliedIndex,
+      },
+    });
+    this.core.eligible = origin.complete;
+    this.operations = new Operations(this, context);
+    this.reads = new Reads(this, context);
+    this.#resender = new Resender(this, context);
+  }
+
+  get isLeader(): boolean {
+    return this.core.role === 'leader';
+  }
+
+  get leaderCorelet(): CoreletId | undefined {
+    return this.core.leader === undefined ? undefined : replicaOf(this.core.leader).id;
+  }
+
+  get now(): number {
+    return this.#context.clock.nowMs();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.operations.dropAll();
+  }
+
+  // ---- events -----------------------------------------------------------------------------------------------------
+
+  receive(from: CoreletId, message: RaftWireMessage): void {
+    if (message.toGeneration !== this.generation) return; // INV-10: meant for another life of this replica
+    this.core.receive(memberId(from, message.fromGeneration), raftFromWire(message), this.now);
+    this.flush();
+  }
+
+  setAlive(id: CoreletId, alive: boolean): void {
+    const configuration = this.core.configuration;
+    for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
+      for (const member of members) {
+        if (member !== this.member && replicaOf(member).id === id) this.core.setAlive(member, alive, this.now);
+      }
+    }
+    this.flush();
+  }
+
+  peerReset(id: CoreletId): void {
+    const configuration = this.core.configuration;
+    for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
+      for (const member of members) if (replicaOf(member).id === id) this.core.reset(member, this.now);
+    }
+    this.#resender.reset(id);
+    this.flush();
+  }
+
+  tick(): void {
+    this.core.tick(this.now);
+    this.flush();
+  }
+
+  /** Everything that the core wants done. Safe to call at any time; nested calls are taken up by the outer one. */
+  flush(): void {
+    if (this.#flushing || this.#stopped) return;
+    this.#flushing = true;
+    try {
+      for (let effects = this.core.takeEffects(); effects !== undefined; effects = this.core.takeEffects()) {
+        this.#carryOut(effects);
+        if (this.#stopped) return;
+      }
+    } finally {
+      this.#flushing = false;
+    }
+    if (this.core.deadlineMs < Number.POSITIVE_INFINITY) this.#context.arm(this);
+  }
+
+  // ---- effects ----------------------------------------------------------------------------------------------------
+
+  #carryOut(effects: Effects<EntryBody>): void {
+    this.#persist(effects);
+    for (const outgoing of effects.messages) if (!outgoing.afterSync) this.#send(outgoing);
+    if (effects.commitIndex > this.core.appliedIndex && this.complete) this.#apply(effects.commitIndex);
+    for (const ready of effects.readsReady) this.reads.ready(ready.token);
+    for (const token of effects.readsRefused) this.reads.refused(token);
+    for (const member of effects.copyNeeded) this.onCopyNeeded?.(member);
+    if (effects.changed) this.#afterChange();
+  }
+
+  #persist(effects: Effects<EntryBody>): void {
+    const store = this.#context.store;
+    const { append, hardState, truncateFrom } = effects;
+    if (truncateFrom !== undefined) {
+      assert(truncateFrom > this.core.appliedIndex, 'INV-3: an applied entry is never truncated');
+      store.appendTruncate(this.arc, truncateFrom);
+    }
+    for (const entry of append) {
+      const body = ensureBody(entry);
+      body.position = store.appendEntry({
+        arc: this.arc,
+        term: entry.term,
+        index: entry.index,
+        kind: entry.kind,
+        commit: effects.commitIndex,
+        head: headOf(body),
+        range: body.range,
+        crcs: body.crcs,
+        data: body.data ?? [],
+      });
+    }
+    if (hardState !== undefined) store.appendHardState(this.arc, encodeHardState(hardState));
+    const last = append.at(-1);
+    const messages = effects.messages;
+    const later = messages.some((outgoing) => outgoing.afterSync);
+    if (last === undefined && !later) return;
+    // INV-1, INV-3: acknowledgements, votes and the leader's own count speak only of what is durable.
+    store.afterSync(() => {
+      if (this.#stopped) return;
+      if (last !== undefined) this.core.persisted(last.index, last.term);
+      for (const outgoing of messages) if (outgoing.afterSync) this.#send(outgoing);
+      if (last !== undefined) this.flush();
+    });
+  }
+
+  #send(outgoing: Outgoing<EntryBody>): void {
+    const message = outgoing.message;
+    const to = replicaOf(outgoing.to);
+    if (message.type === 'append' && message.entries.length > 0) this.#resender.send(to, message);
+    else this.transmit(to.id, raftToWire(this.arc, this.generation, to.generation, message));
+  }
+
+  transmit(to: CoreletId, message: PeerMessage | Append): void {
+    this.#context.send(to, message);
+  }
+
+  /** In log order, each entry once, on every replica alike. Synchronous: applying reads nothing from flash. */
+  #apply(commitIndex: LogIndex): void {
+    let index = this.core.appliedIndex;
+    while (index < commitIndex) {
+      index++;
+      const entry = this.core.entry(index);
+      assert(entry !== undefined, `committed entry ${index} of arc ${this.arc} is not in the log`);
+      this.#applyEntry(entry);
+    }
+    this.core.applied(index);
+    this.#compact();
+    this.operations.afterApply(index);
+  }
+
+  #applyEntry(entry: ArcEntry): void {
+    const body = bodyIn(entry);
+    const outcome = applyToMap(this.state, this.map, body, entry.index);
+    this.operations.applied(entry.index, entry.term, outcome);
+    forgetPayload(body);
+    if (entry.kind === 1 && !holdsMember(this.core.configuration, this.member) && !this.core.configurationPending) {
+      this.#context.clock.soon(() => {
+        const configuration = this.core.configuration;
+        if (!this.#stopped && !holdsMember(configuration, this.member) && !this.core.configurationPending) {
+          this.#context.retired(this);
+        }
+      });
+    }
+  }
+
+  #compact(): void {
+    const limits = this.#context.limits;
+    const applied = this.core.appliedIndex;
+    if (applied - this.core.firstIndex < limits.entriesKept * 2) return;
+    let keepFrom = applied - limits.entriesKept;
+    if (this.isLeader) {
+      for (const [member, progress] of this.core.progress()) {
+        if (this.#context.isAlive(replicaOf(member).id)) keepFrom = Math.min(keepFrom, progress.matchIndex);
+      }
+      keepFrom = Math.min(keepFrom, this.pinnedIndex);
+    }
+    keepFrom = Math.max(keepFrom, applied - limits.entriesKeptMax);
+    if (keepFrom > this.core.firstIndex) this.core.compact(keepFrom);
+  }
+
+  #afterChange(): void {
+    if (!this.isLeader && this.#wasLeader) this.operations.leadershipLost();
+    this.#wasLeader = this.isLeader;
+    const configuration = this.core.configuration;
+    for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
+      for (const member of members) {
+        const id = replicaOf(member).id;
+        if (member !== this.member && !this.#context.isAlive(id)) this.core.setAlive(member, false, this.now);
+      }
+    }
+    this.#context.changed(this);
+  }
+
+  /** A copied state takes the place of log and state machine; the blocks are in the map already. */
+  install(snapshot: ReplicaSnapshot): void {
+    this.operations.leadershipLost();
+    this.core.restore(snapshot, this.now);
+    this.state = snapshot.state;
+    this.complete = true;
+    this.core.eligible = true;
+    this.flush();
+  }
+
+  // ---- what others want to know ------------------------------------------------------------------------------------
+
+  /** Bytes that a complete copy of this arc holds. */
+  get dataBytes(): number {
+    return this.map.blockCount * blockBytes;
+  }
+
+  /** Voters that have what is committed, or are behind by little, and are alive. Only the leader knows. */
+  completeVoters(): number {
+    let complete = 0;
+    const floor = this.core.commitIndex - this.#context.limits.completeLagMax;
+    const progress = this.core.progress();
+    for (const member of this.core.configuration.voters) {
+      if (member === this.member) complete += 1;
+      else if (
+        this.#context.isAlive(replicaOf(member).id) &&
+        (progress.get(member)?.matchIndex ?? 0) >= Math.max(floor, 1)
+      )
+        complete += 1;
+    }
+    return complete;
+  }
+
+  route(healBytesLeft: number): Route {
+    const configuration = this.core.configuration;
+    return {
+      arc: this.arc,
+      term: this.core.term,
+      leader: this.#context.self,
+      configurationIndex: this.core.configurationIndex,
+      voters: configuration.voters.map(replicaOf),
+      votersOutgoing: configuration.votersOutgoing.map(replicaOf),
+      learners: configuration.learners.map(replicaOf),
+      complete: this.completeVoters(),
+      healBytesLeft,
+    };
+  }
+
+  snapshot(status: ReplicaSnapshot['status']): Uint8Array {
+    const index = this.core.appliedIndex;
+    return encodeSnapshot({
+      status,
+      generation: this.generation,
+      index,
+      term: this.core.termAt(index) ?? 0,
+      configuration: this.core.configuration,
+      configurationIndex: this.core.configurationIndex,
+      state: this.state,
+    });
+  }
+}

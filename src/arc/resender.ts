@@ -1,0 +1,102 @@
+import type { CoreletId } from '../base/ids.ts';
+import type { AppendRequest } from '../consensus/types.ts';
+import type { Replica as ReplicaName, WireEntry } from '../wire/peer/types.ts';
+import type { ReplicaContext } from './context.ts';
+import { type ArcEntry, bodyIn, type EntryBody, storedShape, wireEntry } from './entry.ts';
+import type { Replica } from './replica.ts';
+
+interface Outbox {
+  readonly queue: AppendRequest<EntryBody>[];
+}
+
+/**
+ * Sends a leader's appends. Fresh entries have their data at hand and go at once; older ones are read back from the
+ * store first, and what follows for the same follower waits behind them, so that appends arrive in order.
+ */
+export class Resender {
+  readonly #replica: Replica;
+  readonly #context: ReplicaContext;
+  /** Followers for which a read is under way. Bounded by the core's in-flight limits. */
+  readonly #outboxes = new Map<CoreletId, Outbox>();
+
+  constructor(replica: Replica, context: ReplicaContext) {
+    this.#replica = replica;
+    this.#context = context;
+  }
+
+  send(to: ReplicaName, message: AppendRequest<EntryBody>): void {
+    const outbox = this.#outboxes.get(to.id);
+    if (outbox !== undefined) {
+      outbox.queue.push(message);
+      return;
+    }
+    const entries = this.#ready(message.entries);
+    if (entries !== undefined) this.#transmit(to, message, entries);
+    else void this.#readAndSend(to, message);
+  }
+
+  /** The connection to a follower is new: what was queued for it is void, the core starts again from a probe. */
+  reset(id: CoreletId): void {
+    const outbox = this.#outboxes.get(id);
+    if (outbox !== undefined) outbox.queue.length = 0;
+  }
+
+  #ready(entries: readonly ArcEntry[]): WireEntry[] | undefined {
+    const ready: WireEntry[] = [];
+    for (const entry of entries) {
+      const data = bodyIn(entry).data;
+      if (data === undefined) return undefined;
+      ready.push(wireEntry(entry, data));
+    }
+    return ready;
+  }
+
+  async #readAndSend(to: ReplicaName, first: AppendRequest<EntryBody>): Promise<void> {
+    const outbox: Outbox = { queue: [first] };
+    this.#outboxes.set(to.id, outbox);
+    for (let message = outbox.queue.shift(); message !== undefined; message = outbox.queue.shift()) {
+      const entries = await this.#read(message);
+      if (entries === undefined || !this.#replica.isLeader || this.#replica.core.term !== message.term) break;
+      this.#transmit(to, message, entries);
+    }
+    this.#outboxes.delete(to.id);
+  }
+
+  /** Undefined: an entry's data can't be read here now; the follower gets a copy of the blocks instead. */
+  async #read(message: AppendRequest<EntryBody>): Promise<WireEntry[] | undefined> {
+    const entries: WireEntry[] = [];
+    for (const entry of message.entries) {
+      const data = bodyIn(entry).data;
+      if (data !== undefined) {
+        entries.push(wireEntry(entry, data));
+        continue;
+      }
+      const read = await this.#context.store.readEntryData(storedShape(this.#replica.arc, entry, message.commit));
+      if (typeof read === 'string') {
+        this.#context.events.record({
+          kind: 'flash.bad-entry',
+          arc: this.#replica.arc,
+          corelet: this.#context.self,
+          text: `Entry ${entry.index} of arc ${this.#replica.arc} is ${read.toLowerCase()} on this flash; it was not sent.`,
+        });
+        return undefined;
+      }
+      entries.push(wireEntry(entry, [read]));
+    }
+    return entries;
+  }
+
+  #transmit(to: ReplicaName, message: AppendRequest<EntryBody>, entries: readonly WireEntry[]): void {
+    this.#replica.transmit(to.id, {
+      type: 'append',
+      arc: this.#replica.arc,
+      fromGeneration: this.#replica.generation,
+      toGeneration: to.generation,
+      term: message.term,
+      prevIndex: message.prevIndex,
+      prevTerm: message.prevTerm,
+      commit: message.commit,
+      entries,
+    });
+  }
+}

@@ -1,0 +1,204 @@
+import { unreachable } from '../base/assert.ts';
+import { Reader, Writer, utf8Bytes } from '../base/bytes.ts';
+import { crc32c } from '../base/crc32c.ts';
+import type { LogIndex, VolumeId } from '../base/ids.ts';
+import type { BlockRange } from '../store/types.ts';
+import { type ReplyCode, replyCodes } from '../wire/peer/types.ts';
+import { type Command, keyTextMax, keyValueBytesMax, type OpId } from './command.ts';
+
+/** What applying an entry came to. `version`: of a key, or the entry's index. */
+export interface Outcome {
+  readonly code: ReplyCode;
+  readonly version: number;
+}
+
+/** Answers remembered per session until the gateway says that it needs them no more (design §10.9). */
+interface Session {
+  lowestOpen: number;
+  lastUsed: LogIndex;
+  readonly answers: Map<number, Outcome>;
+}
+
+export interface KeyValue {
+  readonly version: number;
+  readonly value: Uint8Array;
+}
+
+export const stateLimits = {
+  /** Sessions an arc remembers; the one used longest ago (by log index, so on every replica the same) makes room. */
+  sessionsMax: 1024,
+  /** Operations open in one session; one more is refused, deterministically. */
+  windowMax: 1024,
+  volumesMax: 65_536,
+  keysMax: 65_536,
+} as const;
+
+const applied = { code: 'ok', version: 0 } as const satisfies Outcome;
+
+/**
+ * Sessions, volume epochs and keys of one arc: everything a replica decides by when it applies an entry.
+ * Deterministic: the same entries give the same decisions on every replica (INV-6). Blocks are in the store's map.
+ */
+export class ArcState {
+  readonly sessions = new Map<number, Session>();
+  /** Highest epoch seen per volume; a volume not listed is unknown here and refused. */
+  readonly epochs = new Map<VolumeId, number>();
+  readonly keys = new Map<string, KeyValue>();
+
+  /** The answer that this operation got when it was applied, if it was. */
+  answerOf(session: number, number: number): Outcome | undefined {
+    return this.sessions.get(session)?.answers.get(number);
+  }
+
+  /** Decides and takes effect on everything but blocks: `blocks` tells whether the caller shall now change the map. */
+  apply(command: Command, range: BlockRange | undefined, index: LogIndex): { outcome: Outcome; blocks: boolean } {
+    if (command.kind === 'noop' || command.kind === 'configuration') return { outcome: applied, blocks: false };
+    if (command.kind === 'openSession') return { outcome: this.#open(command, index), blocks: false };
+    const session = this.sessions.get(command.session);
+    if (session === undefined) return { outcome: { code: 'noSession', version: 0 }, blocks: false };
+    const before = this.#answeredBefore(session, command, index);
+    if (before !== undefined) return { outcome: before, blocks: false };
+    const outcome = this.#decide(command, range, index);
+    // A fenced operation had no effect and can have none later: epochs only rise. It needs no memory.
+    if (outcome.code !== 'fenced') session.answers.set(command.number, outcome);
+    return { outcome, blocks: outcome.code === 'ok' && (command.kind === 'write' || command.kind === 'zero') };
+  }
+
+  #open(op: OpId, index: LogIndex): Outcome {
+    const known = this.sessions.get(op.session);
+    if (known !== undefined) {
+      known.lastUsed = index;
+      return applied;
+    }
+    if (this.sessions.size >= stateLimits.sessionsMax) {
+      let oldest = -1;
+      let oldestUsed = Number.MAX_SAFE_INTEGER;
+      for (const [id, session] of this.sessions) {
+        if (session.lastUsed < oldestUsed) {
+          oldest = id;
+          oldestUsed = session.lastUsed;
+        }
+      }
+      this.sessions.delete(oldest);
+    }
+    this.sessions.set(op.session, { lowestOpen: 1, lastUsed: index, answers: new Map() });
+    return applied;
+  }
+
+  #answeredBefore(session: Session, op: OpId, index: LogIndex): Outcome | undefined {
+    session.lastUsed = index;
+    if (op.lowestOpen > session.lowestOpen) {
+      session.lowestOpen = op.lowestOpen;
+      for (const number of session.answers.keys()) {
+        if (number >= op.lowestOpen) break; // in order of application, so nearly sorted; stragglers go with the next call
+        session.answers.delete(number);
+      }
+    }
+    const answer = session.answers.get(op.number);
+    if (answer !== undefined) return answer;
+    // INV-5: a copy of an operation whose answer was taken and forgotten arrives late. It must do nothing.
+    if (op.number < session.lowestOpen) return applied;
+    if (session.answers.size >= stateLimits.windowMax) return { code: 'windowFull', version: 0 };
+    return undefined;
+  }
+
+  #decide(
+    command: Exclude<Command, { kind: 'noop' | 'configuration' | 'openSession' }>,
+    range: BlockRange | undefined,
+    index: LogIndex,
+  ): Outcome {
+    switch (command.kind) {
+      case 'write':
+      case 'zero': {
+        const known = range && this.epochs.get(range.volume);
+        if (known === undefined || command.epoch < known) return { code: 'fenced', version: 0 };
+        return { code: 'ok', version: index };
+      }
+      case 'epoch': {
+        if (command.action === 'drop') {
+          this.epochs.delete(command.volume);
+          return { code: 'ok', version: index };
+        }
+        const known = this.epochs.get(command.volume);
+        if (known === undefined && this.epochs.size >= stateLimits.volumesMax) return { code: 'full', version: 0 };
+        if (known === undefined || command.epoch > known) this.epochs.set(command.volume, command.epoch);
+        return { code: 'ok', version: index };
+      }
+      case 'key': {
+        const now = this.keys.get(command.key)?.version ?? 0;
+        if (now !== command.expectedVersion) return { code: 'mismatch', version: now };
+        if (command.value.length === 0) this.keys.delete(command.key);
+        else if (now === 0 && this.keys.size >= stateLimits.keysMax) return { code: 'full', version: 0 };
+        else this.keys.set(command.key, { version: index, value: command.value });
+        return { code: 'ok', version: index };
+      }
+      default:
+        return unreachable(command);
+    }
+  }
+
+  // sessions: count u32, each id u64 · lowestOpen u64 · lastUsed u64 · answers u32 × (number u64 · code u8 · version u64)
+  // epochs: count u32, each volume u64 · epoch u64. keys: count u32, each key text · version u64 · value blob
+  encode(writer: Writer): void {
+    writer.u32(this.sessions.size);
+    for (const [id, session] of this.sessions) {
+      writer.u64(id);
+      writer.u64(session.lowestOpen);
+      writer.u64(session.lastUsed);
+      writer.u32(session.answers.size);
+      for (const [number, outcome] of session.answers) {
+        writer.u64(number);
+        writer.u8(replyCodes.indexOf(outcome.code));
+        writer.u64(outcome.version);
+      }
+    }
+    writer.u32(this.epochs.size);
+    for (const [volume, epoch] of this.epochs) {
+      writer.u64(volume);
+      writer.u64(epoch);
+    }
+    writer.u32(this.keys.size);
+    for (const [key, entry] of this.keys) {
+      writer.text(key);
+      writer.u64(entry.version);
+      writer.blob(entry.value);
+    }
+  }
+
+  /** @throws RemoteProtocolError */
+  static decode(reader: Reader): ArcState {
+    const state = new ArcState();
+    for (let left = reader.count(stateLimits.sessionsMax, 28); left > 0; left--) {
+      const id = reader.u64();
+      const session: Session = { lowestOpen: reader.u64(), lastUsed: reader.u64(), answers: new Map() };
+      for (let answers = reader.count(stateLimits.windowMax, 17); answers > 0; answers--) {
+        const number = reader.u64();
+        const code = replyCodes[reader.u8()] ?? 'ok';
+        session.answers.set(number, { code, version: reader.u64() });
+      }
+      state.sessions.set(id, session);
+    }
+    for (let left = reader.count(stateLimits.volumesMax, 16); left > 0; left--) {
+      const volume = reader.u64() as VolumeId;
+      state.epochs.set(volume, reader.u64());
+    }
+    for (let left = reader.count(stateLimits.keysMax, 14); left > 0; left--) {
+      const key = reader.text(keyTextMax);
+      const version = reader.u64();
+      state.keys.set(key, { version, value: reader.blob(keyValueBytesMax).slice() });
+    }
+    return state;
+  }
+
+  /** Order of sessions and keys differs between a replica that replayed and one that was copied to: sorted first. */
+  digest(seed: number): number {
+    const lines: string[] = [];
+    for (const [id, session] of this.sessions) {
+      const answers = [...session.answers].map(([number, outcome]) => `${number}:${outcome.code}:${outcome.version}`);
+      lines.push(`s${id} ${session.lowestOpen} ${session.lastUsed} ${answers.sort().join(',')}`);
+    }
+    for (const [volume, epoch] of this.epochs) lines.push(`e${volume} ${epoch}`);
+    for (const [key, entry] of this.keys) lines.push(`k${key} ${entry.version} ${crc32c(entry.value)}`);
+    return crc32c(utf8Bytes(lines.sort().join('\n')), seed);
+  }
+}
