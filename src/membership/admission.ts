@@ -1,0 +1,62 @@
+import type { CoreletId } from '../base/ids.ts';
+import type { Member, View } from '../ring/view.ts';
+import type { MembershipLimits, RandomSource } from './types.ts';
+
+/** Whom a Corelet without a view asks for admission. */
+export interface Seed {
+  readonly id: CoreletId;
+  readonly address: string;
+}
+
+/** At most this many are asked at a time. */
+const askedMax = 3;
+
+/** Up to `askedMax` of them, at random, and never `self`. */
+export function someOf(ids: Iterable<CoreletId>, self: CoreletId, random: RandomSource): CoreletId[] {
+  const rest = [...new Set(ids)].filter((id) => id !== self);
+  const some: CoreletId[] = [];
+  while (some.length < askedMax && rest.length > 0) {
+    some.push(...rest.splice(Math.floor(random.fraction() * rest.length), 1));
+  }
+  return some;
+}
+
+/** The joiner's side: whom to ask next, with a growing, jittered wait in between. */
+export class Admission {
+  readonly #self: Member;
+  readonly #limits: MembershipLimits;
+  readonly #random: RandomSource;
+  #seeds: readonly Seed[] = [];
+  #nextMs = 0;
+  #delayMs: number;
+
+  constructor(self: Member, limits: MembershipLimits, random: RandomSource) {
+    this.#self = self;
+    this.#limits = limits;
+    this.#random = random;
+    this.#delayMs = limits.joinRepeatMinMs;
+  }
+
+  get seeds(): readonly Seed[] {
+    return this.#seeds;
+  }
+
+  seed(seeds: readonly Seed[]): void {
+    this.#seeds = seeds.filter((seed) => seed.id !== this.#self.id);
+  }
+
+  /** Begins anew, with the shortest waits. */
+  begin(atMs: number): void {
+    this.#delayMs = this.#limits.joinRepeatMinMs;
+    this.#nextMs = atMs;
+  }
+
+  /** Whom to ask now; nobody while the wait lasts. */
+  due(view: View | undefined, nowMs: number): readonly CoreletId[] {
+    if (nowMs < this.#nextMs) return [];
+    this.#delayMs = Math.min(this.#limits.joinRepeatMaxMs, this.#delayMs * 1.5);
+    this.#nextMs = nowMs + this.#delayMs * (0.75 + 0.5 * this.#random.fraction());
+    const known = [...(view?.members ?? []), ...this.#seeds].map((peer) => peer.id);
+    return someOf(known, this.#self.id, this.#random);
+  }
+}

@@ -1,0 +1,213 @@
+import { assert } from '../base/assert.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import type { CoreletId } from '../base/ids.ts';
+import { hasMember, majority, type View } from '../ring/view.ts';
+import type {
+  Accept,
+  Accepted,
+  AcceptedValue,
+  Ballot,
+  Decision,
+  MembershipMessage,
+  Prepare,
+  Promised,
+  Refusal,
+} from '../wire/membership/types.ts';
+import { compareBallots } from './ballots.ts';
+import type { MembershipLimits, RandomSource } from './types.ts';
+
+/** What the steps below cause. Within one step `persist` comes before the sends that need it. */
+export interface AgreementEffects {
+  persist(): void;
+  send(to: CoreletId, message: MembershipMessage, afterSync: boolean): void;
+  decided(ballot: Ballot, decision: Decision): void;
+}
+
+interface Proposal {
+  readonly ballot: Ballot;
+  readonly wanted: Decision;
+  readonly promises: Set<CoreletId>;
+  readonly accepts: Set<CoreletId>;
+  readonly deadlineMs: number;
+  /** Of the promises so far, the value under the highest ballot: it may have been decided, so it must be proposed. */
+  found: AcceptedValue | undefined;
+  value: Decision | undefined;
+}
+
+/**
+ * Agreement on the one view that follows the current one: single-decree Paxos (Lamport, "Paxos Made Simple", 2001)
+ * among the members of the current view, as proposer and as acceptor. Promise and accepted value are durable before
+ * they are told. Our own voice counts at once: our prepare and accept messages leave after the sync that covers it, so no
+ * majority of two or more can come about without it.
+ */
+export class Agreement {
+  readonly #self: CoreletId;
+  readonly #limits: MembershipLimits;
+  readonly #random: RandomSource;
+  readonly #effects: AgreementEffects;
+  #view: View | undefined;
+  #promised: Ballot | undefined;
+  #accepted: AcceptedValue | undefined;
+  #proposal: Proposal | undefined;
+  #roundSeen = 0;
+  #holdUntilMs = 0;
+
+  constructor(self: CoreletId, limits: MembershipLimits, random: RandomSource, effects: AgreementEffects) {
+    this.#self = self;
+    this.#limits = limits;
+    this.#random = random;
+    this.#effects = effects;
+  }
+
+  get promised(): Ballot | undefined {
+    return this.#promised;
+  }
+  get accepted(): AcceptedValue | undefined {
+    return this.#accepted;
+  }
+  get proposing(): boolean {
+    return this.#proposal !== undefined;
+  }
+
+  /** The next instance: what follows `view`. With what was promised and accepted for it before a restart. */
+  begin(view: View, promised?: Ballot, accepted?: AcceptedValue): void {
+    this.#view = view;
+    this.#promised = promised;
+    this.#accepted = accepted;
+    this.#proposal = undefined;
+    this.#roundSeen = promised?.round ?? 0;
+    this.#holdUntilMs = 0;
+  }
+
+  mayPropose(nowMs: number): boolean {
+    return this.#proposal === undefined && nowMs >= this.#holdUntilMs;
+  }
+
+  propose(wanted: Decision, nowMs: number): void {
+    const view = this.#instance();
+    assert(wanted.view.number === view.number + 1, 'a proposal is for the next view number');
+    assert(hasMember(view, this.#self), 'only members propose');
+    const round = Math.max(this.#roundSeen, this.#promised?.round ?? 0) + 1;
+    const ballot: Ballot = { round, proposer: this.#self };
+    const deadlineMs = nowMs + this.#limits.proposalTimeoutMs;
+    const promises = new Set([this.#self]);
+    const found = this.#accepted;
+    this.#proposal = { ballot, wanted, promises, accepts: new Set(), deadlineMs, found, value: undefined };
+    this.#roundSeen = round;
+    this.#promised = ballot;
+    this.#effects.persist();
+    this.#toOthers({ type: 'prepare', number: view.number + 1, ballot });
+    this.#acceptWhenPromised();
+  }
+
+  tick(nowMs: number): void {
+    if (this.#proposal !== undefined && nowMs >= this.#proposal.deadlineMs) this.#retreat(nowMs);
+  }
+
+  prepare(from: CoreletId, message: Prepare, nowMs: number): void {
+    const { number, ballot } = message;
+    if (!this.#mayPromise(from, number, ballot, nowMs)) return;
+    this.#promised = ballot;
+    this.#effects.persist();
+    this.#effects.send(from, { type: 'promise', number, ballot, accepted: this.#accepted }, true);
+  }
+
+  accept(from: CoreletId, message: Accept, nowMs: number): void {
+    const { ballot, decision } = message;
+    const number = decision.view.number;
+    if (!this.#mayPromise(from, number, ballot, nowMs)) return;
+    this.#promised = ballot;
+    this.#accepted = { ballot, decision };
+    this.#effects.persist();
+    this.#effects.send(from, { type: 'accepted', number, ballot }, true);
+  }
+
+  promise(from: CoreletId, message: Promised): void {
+    const proposal = this.#answered(from, message.number, message.ballot);
+    if (proposal === undefined || proposal.value !== undefined) return;
+    const { accepted } = message;
+    if (accepted !== undefined) {
+      if (accepted.decision.view.number !== message.number) {
+        throw new RemoteProtocolError(`promise for view ${message.number} with a value for another`);
+      }
+      if (proposal.found === undefined || compareBallots(accepted.ballot, proposal.found.ballot) > 0) {
+        proposal.found = accepted;
+      }
+    }
+    proposal.promises.add(from);
+    this.#acceptWhenPromised();
+  }
+
+  acceptedBy(from: CoreletId, message: Accepted): void {
+    const proposal = this.#answered(from, message.number, message.ballot);
+    if (proposal === undefined || proposal.value === undefined) return;
+    proposal.accepts.add(from);
+    this.#decideWhenAccepted();
+  }
+
+  refusal(from: CoreletId, message: Refusal, nowMs: number): void {
+    if (this.#answered(from, message.number, message.ballot) === undefined) return;
+    this.#roundSeen = Math.max(this.#roundSeen, message.promised.round);
+    this.#retreat(nowMs);
+  }
+
+  #instance(): View {
+    assert(this.#view !== undefined, 'agreement needs a view');
+    return this.#view;
+  }
+
+  #mayPromise(from: CoreletId, number: number, ballot: Ballot, nowMs: number): boolean {
+    const view = this.#instance();
+    if (number !== view.number + 1 || !hasMember(view, from)) return false;
+    // Only the proposer itself speaks for its ballot.
+    if (ballot.proposer !== from) return false;
+    const promised = this.#promised;
+    if (promised !== undefined && compareBallots(ballot, promised) < 0) {
+      this.#effects.send(from, { type: 'refusal', number, ballot, promised }, false);
+      return false;
+    }
+    this.#roundSeen = Math.max(this.#roundSeen, ballot.round);
+    this.#retreat(nowMs);
+    return true;
+  }
+
+  #answered(from: CoreletId, number: number, ballot: Ballot): Proposal | undefined {
+    const view = this.#instance();
+    const proposal = this.#proposal;
+    if (proposal === undefined || number !== view.number + 1 || !hasMember(view, from)) return undefined;
+    return compareBallots(proposal.ballot, ballot) === 0 ? proposal : undefined;
+  }
+
+  #acceptWhenPromised(): void {
+    const view = this.#instance();
+    const proposal = this.#proposal;
+    if (proposal === undefined || proposal.promises.size < majority(view.members.length)) return;
+    const { ballot } = proposal;
+    assert(this.#promised !== undefined && compareBallots(this.#promised, ballot) === 0, 'we promised our own ballot');
+    const decision = proposal.found?.decision ?? proposal.wanted;
+    proposal.value = decision;
+    proposal.accepts.add(this.#self);
+    this.#accepted = { ballot, decision };
+    this.#effects.persist();
+    this.#toOthers({ type: 'accept', ballot, decision });
+    this.#decideWhenAccepted();
+  }
+
+  #decideWhenAccepted(): void {
+    const view = this.#instance();
+    const proposal = this.#proposal;
+    if (proposal?.value === undefined || proposal.accepts.size < majority(view.members.length)) return;
+    this.#proposal = undefined;
+    this.#effects.decided(proposal.ballot, proposal.value);
+  }
+
+  #toOthers(message: MembershipMessage): void {
+    for (const { id } of this.#instance().members) if (id !== this.#self) this.#effects.send(id, message, true);
+  }
+
+  // Leaves the field to whoever is ahead; the random wait keeps duels short.
+  #retreat(nowMs: number): void {
+    this.#proposal = undefined;
+    this.#holdUntilMs = nowMs + this.#limits.proposalTimeoutMs * (0.5 + this.#random.fraction());
+  }
+}

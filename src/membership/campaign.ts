@@ -1,0 +1,83 @@
+import type { CoreletId } from '../base/ids.ts';
+import { majority, type View } from '../ring/view.ts';
+import type { Decision } from '../wire/membership/types.ts';
+import type { HoldDown, Joins } from './joins.ts';
+import { successor } from './succession.ts';
+import type { Tally } from './tally.ts';
+import type { MembershipLimits, RandomSource } from './types.ts';
+import type { Watch } from './watch.ts';
+
+/** The longest that the last candidate waits for all those before it. */
+const candidateDelayMaxMs = 1500;
+
+/**
+ * When this Corelet proposes, and what. Candidates are the members that it hears and that nobody removes, in the order of
+ * their ids: the first proposes at once, each further one a step later, so that duels are rare and a dead proposer costs
+ * a step.
+ */
+export class Campaign {
+  readonly #self: CoreletId;
+  readonly #limits: MembershipLimits;
+  readonly #random: RandomSource;
+  readonly #watch: Watch;
+  readonly #tally: Tally;
+  readonly #joins: Joins;
+  #needSinceMs: number | undefined;
+  #jitterMs = 0;
+
+  constructor(
+    self: CoreletId,
+    limits: MembershipLimits,
+    random: RandomSource,
+    senses: { readonly watch: Watch; readonly tally: Tally; readonly joins: Joins },
+  ) {
+    this.#self = self;
+    this.#limits = limits;
+    this.#random = random;
+    this.#watch = senses.watch;
+    this.#tally = senses.tally;
+    this.#joins = senses.joins;
+  }
+
+  /** A new view: whatever is still needed is needed anew. */
+  clear(): void {
+    this.#needSinceMs = undefined;
+  }
+
+  /** What to propose now, if it is our turn. */
+  consider(view: View, sparesWanted: number, holdDown: HoldDown, nowMs: number): Decision | undefined {
+    this.#joins.prune(view, nowMs);
+    const wanted =
+      this.#tally.busy() || this.#joins.pending ? this.#wanted(view, sparesWanted, holdDown, nowMs) : undefined;
+    if (wanted === undefined) {
+      this.#needSinceMs = undefined;
+      return undefined;
+    }
+    if (this.#needSinceMs === undefined) {
+      this.#needSinceMs = nowMs;
+      this.#jitterMs = this.#random.fraction() * 0.2 * this.#limits.proposerStepMs;
+    }
+    return nowMs >= this.#needSinceMs + wanted.delayMs ? wanted.decision : undefined;
+  }
+
+  #wanted(
+    view: View,
+    sparesWanted: number,
+    holdDown: HoldDown,
+    nowMs: number,
+  ): { readonly decision: Decision; readonly delayMs: number } | undefined {
+    const ids = view.members.map((member) => member.id);
+    const heard = new Set(ids.filter((id) => !this.#watch.accuses(id)));
+    if (heard.size < majority(ids.length)) return undefined;
+    const cut = this.#tally.cut(view, heard, nowMs);
+    const gone = new Set(cut.map((removal) => removal.id));
+    if (gone.has(this.#self)) return undefined;
+    const ready = this.#joins.members().filter((member) => holdDown.waitMs(member.id, nowMs) <= 0);
+    const decision = successor(view, cut, ready, sparesWanted);
+    if (decision === undefined) return undefined;
+    const rank = ids.filter((id) => heard.has(id) && !gone.has(id)).indexOf(this.#self);
+    const stepsMs = rank === 0 ? 0 : Math.min(candidateDelayMaxMs, rank * this.#limits.proposerStepMs + this.#jitterMs);
+    // A cut has settled already; joiners that come together go into one view together.
+    return { decision, delayMs: stepsMs + (cut.length > 0 ? 0 : this.#limits.settleMs) };
+  }
+}

@@ -1,0 +1,468 @@
+import { assert } from '../base/assert.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import type { CoreletId } from '../base/ids.ts';
+import { hasMember, type Member, majority, sameView, type View, viewOf } from '../ring/view.ts';
+import { decodeMembership } from '../wire/membership/codec.ts';
+import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
+import { Admission, type Seed, someOf } from './admission.ts';
+import { Agreement } from './agreement.ts';
+import { foundingBallot } from './ballots.ts';
+import { Campaign } from './campaign.ts';
+import { HoldDown, isCurrent, Joins } from './joins.ts';
+import { about, causeOf, named, narrateChange, slotsOf } from './narrate.ts';
+import { Outbox } from './outbox.ts';
+import { decodeRegister, encodeRegister, type Register } from './register.ts';
+import { difference, spareCount } from './succession.ts';
+import { Tally } from './tally.ts';
+import {
+  defaultLimits,
+  type Frozen,
+  type MembershipEffects,
+  type MembershipLimits,
+  type MembershipOptions,
+  membersFloor,
+  type RandomSource,
+  type Standing,
+  tickMaxMs,
+} from './types.ts';
+import { Watch } from './watch.ts';
+
+const askRepeatMs = 100;
+const newsRepeatMs = 50;
+const frozenAskMs = 500;
+
+interface Newest {
+  readonly ballot: Ballot;
+  readonly decision: Decision;
+  readonly view: View;
+}
+
+/**
+ * Membership as one Corelet sees it: a step machine without I/O. Tell it what was heard and what time it is, then take
+ * the effects and carry them out in their order. Views form a chain: each is agreed by a majority of the members of the
+ * one before, so all Corelets see the same sequence (some skip steps), and a minority never adds to it.
+ */
+export class MembershipCore {
+  readonly #self: Member;
+  readonly #incarnation: number;
+  readonly #limits: MembershipLimits;
+  readonly #random: RandomSource;
+  readonly #outbox: Outbox;
+  readonly #watch: Watch;
+  readonly #tally: Tally;
+  readonly #joins: Joins;
+  readonly #campaign: Campaign;
+  readonly #admission: Admission;
+  readonly #agreement: Agreement;
+  readonly #restored: Register | undefined;
+  readonly #founding: View | undefined;
+  #holdDown: HoldDown;
+  #newest: Newest | undefined;
+  #standing: Standing = 'outside';
+  #nowMs = 0;
+  #tickMs = 0;
+  #alertSequence = 0;
+  #nextAlertMs = 0;
+  #nextAskMs = 0;
+  #nextFrozenAskMs = 0;
+  #saidFrozen = false;
+  readonly #newsSentMs = new Map<CoreletId, number>();
+
+  /** @throws RemoteProtocolError when `restored` is of another format version. */
+  constructor(options: MembershipOptions) {
+    this.#self = options.self;
+    this.#incarnation = options.incarnation;
+    this.#random = options.random;
+    this.#limits = { ...defaultLimits, ...options.limits };
+    this.#outbox = new Outbox(() => this.#encodeRegister());
+    this.#watch = new Watch(this.#limits);
+    this.#tally = new Tally(this.#limits);
+    this.#joins = new Joins(this.#limits);
+    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins };
+    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses);
+    this.#admission = new Admission(options.self, this.#limits, options.random);
+    this.#agreement = new Agreement(options.self.id, this.#limits, options.random, {
+      persist: () => this.#outbox.persist(),
+      send: (to, message, afterSync) => this.#outbox.send(to, message, afterSync),
+      decided: (ballot, decision) => this.#decided(ballot, decision),
+    });
+    this.#restored = options.restored === undefined ? undefined : decodeRegister(options.restored);
+    this.#founding = options.founding;
+    this.#holdDown = new HoldDown(this.#limits, this.#restored?.flaps ?? [], 0);
+  }
+
+  // ---- what the owner may ask ------------------------------------------------------------------------------------
+
+  /** The newest view known; undefined on a blank module that nobody has admitted yet. */
+  get view(): View | undefined {
+    return this.#newest?.view;
+  }
+
+  get viewNumber(): number {
+    return this.#newest?.view.number ?? 0;
+  }
+
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
+  get frozen(): Frozen {
+    const view = this.view;
+    if (view === undefined || this.#standing === 'outside' || this.#standing === 'left') {
+      return { frozen: true, reason: 'this Corelet is not a member of the view' };
+    }
+    const count = view.members.length;
+    const hears = this.#watch.hears();
+    if (hears < majority(count)) {
+      return { frozen: true, reason: `this Corelet hears ${hears} of ${count} members: a minority decides nothing` };
+    }
+    if (count < membersFloor) return { frozen: true, reason: `the view has ${count} members: nobody is removed` };
+    if (count === membersFloor && hears < count) {
+      return { frozen: true, reason: `the view has ${count} members: the silent one stays until another joins` };
+    }
+    return { frozen: false, reason: '' };
+  }
+
+  /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */
+  isLive(id: CoreletId): boolean {
+    return id === this.#self.id ? this.#standing === 'member' : this.#watch.isLive(id);
+  }
+
+  accuses(id: CoreletId): boolean {
+    return this.#watch.accuses(id);
+  }
+
+  /** With whom connections are needed for membership: the view, who asks to join, and our seeds while we are outside. */
+  contacts(): ReadonlyMap<CoreletId, string> {
+    const contacts = new Map<CoreletId, string>();
+    if (this.#standing === 'outside') for (const seed of this.#admission.seeds) contacts.set(seed.id, seed.address);
+    for (const member of this.view?.members ?? []) contacts.set(member.id, member.address);
+    // A member that moved is reached where it says it is, before the view says so too.
+    for (const member of this.#joins.members()) contacts.set(member.id, member.address);
+    contacts.delete(this.#self.id);
+    return contacts;
+  }
+
+  /** When to call `tick` next. */
+  deadlineMs(): number {
+    return this.#tickMs + tickMaxMs;
+  }
+
+  takeEffects(): MembershipEffects {
+    return this.#outbox.take();
+  }
+
+  // ---- events ----------------------------------------------------------------------------------------------------
+
+  /** First of all events, once. */
+  start(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#tickMs = nowMs;
+    this.#watch.start(nowMs);
+    this.#holdDown = new HoldDown(this.#limits, this.#restored?.flaps ?? [], nowMs);
+    const newest = this.#restored?.newest;
+    if (newest !== undefined) {
+      this.#install(newest.ballot, newest.decision, nowMs);
+      this.#agreement.begin(this.#knownView(), this.#restored?.promised, this.#restored?.accepted);
+    } else if (this.#founding !== undefined) {
+      const view = this.#founding;
+      const decision: Decision = { view, removals: [], sparesWanted: spareCount(view.members) };
+      this.#install(foundingBallot, decision, nowMs);
+      this.#agreement.begin(this.#knownView());
+      this.#outbox.persist();
+      this.#announce(undefined, decision, 'founding');
+    }
+    this.#admission.begin(nowMs);
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#tickMs = nowMs;
+    const { accused, withdrawn } = this.#watch.scan(nowMs);
+    for (const id of accused) this.#observe('membership.accused', id, 'does not answer this Corelet');
+    for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
+    if (this.#isMember()) {
+      this.#alertWhenDue(accused.length + withdrawn.length > 0);
+      this.#agreement.tick(nowMs);
+      this.#considerProposal();
+      this.#sayFrozen();
+    }
+    this.#joinWhenDue();
+  }
+
+  /** Any message of a peer proves that it lives. */
+  heard(from: CoreletId, nowMs: number): void {
+    this.#watch.heard(from, nowMs);
+  }
+
+  /** A hint: this pair's liveness lapsed. */
+  silent(id: CoreletId, _nowMs: number): void {
+    this.#watch.lapsed(id);
+  }
+
+  /** A hint: the connection to it ended. Unheard for a while after that, it is accused sooner. */
+  reset(id: CoreletId, nowMs: number): void {
+    this.#watch.reset(id, nowMs);
+  }
+
+  /** A liveness message carried another view number than ours. */
+  behind(from: CoreletId, theirViewNumber: number, nowMs: number): void {
+    if (theirViewNumber > this.viewNumber) this.#ask(from, nowMs);
+    else if (theirViewNumber < this.viewNumber) this.#tellNewest(from, nowMs);
+  }
+
+  /** Asks these for admission until a view has us. What a view of ours knows is asked too. */
+  join(seeds: readonly Seed[], nowMs: number): void {
+    if (this.#standing === 'left') this.#standing = 'outside';
+    this.#admission.seed(seeds);
+    this.#admission.begin(nowMs);
+  }
+
+  /** Goes on purpose: `standing` becomes `left` when a view without us is agreed. */
+  leave(nowMs: number): void {
+    if (this.#standing === 'outside') this.#standing = 'left';
+    if (this.#standing !== 'member') return;
+    this.#standing = 'leaving';
+    this.#nextAlertMs = nowMs;
+  }
+
+  /** @throws RemoteProtocolError when `body` isn't a membership message or breaks the protocol. */
+  receive(from: CoreletId, body: Uint8Array, nowMs: number): void {
+    const message = decodeMembership(body);
+    this.#nowMs = nowMs;
+    this.#watch.heard(from, nowMs);
+    if (message.type === 'join') this.#joinAsked(from, message, nowMs);
+    else if (message.type === 'decided') this.#learn(from, message, nowMs);
+    else if (this.#standing === 'outside' || this.#standing === 'left') this.#answerAsOutsider(from, message, nowMs);
+    else this.#receiveAsMember(from, message, nowMs);
+  }
+
+  // ---- steps -----------------------------------------------------------------------------------------------------
+
+  #isMember(): boolean {
+    return this.#standing === 'member' || this.#standing === 'leaving';
+  }
+
+  #knownView(): View {
+    assert(this.#newest !== undefined, 'a view is known');
+    return this.#newest.view;
+  }
+
+  #receiveAsMember(from: CoreletId, message: Exclude<MembershipMessage, Join | Decided>, nowMs: number): void {
+    // Messages about the agreement name the view that is to come, the others the sender's.
+    const theirNumber = 'viewNumber' in message ? message.viewNumber : numberOf(message) - 1;
+    if (theirNumber !== this.viewNumber) {
+      this.behind(from, theirNumber, nowMs);
+      return;
+    }
+    const isMember = hasMember(this.#knownView(), from);
+    if (!isMember) return;
+    switch (message.type) {
+      case 'alert':
+        this.#tally.hear(from, message, nowMs);
+        return;
+      case 'leave':
+        this.#tally.leaves(from);
+        return;
+      case 'ask':
+        return;
+      case 'prepare':
+        this.#agreement.prepare(from, message, nowMs);
+        return;
+      case 'promise':
+        this.#agreement.promise(from, message);
+        return;
+      case 'refusal':
+        this.#agreement.refusal(from, message, nowMs);
+        return;
+      case 'accept':
+        this.#agreement.accept(from, message, nowMs);
+        return;
+      case 'accepted':
+        this.#agreement.acceptedBy(from, message);
+        return;
+    }
+  }
+
+  // Even an outsider may know a newer view than somebody who has slept for longer.
+  #answerAsOutsider(from: CoreletId, message: MembershipMessage, nowMs: number): void {
+    if ('viewNumber' in message) this.behind(from, message.viewNumber, nowMs);
+  }
+
+  #joinAsked(from: CoreletId, message: Join, nowMs: number): void {
+    if (message.viewNumber > this.viewNumber) this.#ask(from, nowMs);
+    if (!this.#isMember()) return;
+    const view = this.#knownView();
+    const joiner = message.member;
+    if (message.viewNumber < view.number) this.#tellNewest(joiner.id, nowMs);
+    if (isCurrent(view, joiner) || !this.#joins.note(message, nowMs)) return;
+    if (message.relayed) return;
+    const relayed: Join = { ...message, relayed: true };
+    for (const { id } of view.members) if (id !== this.#self.id && id !== from) this.#outbox.send(id, relayed);
+  }
+
+  #learn(from: CoreletId, message: Decided, nowMs: number): void {
+    const { view } = message.decision;
+    if (view.number > this.viewNumber) this.#adopt(message.ballot, message.decision, nowMs);
+    else if (view.number < this.viewNumber) this.#tellNewest(from, nowMs);
+    else if (!sameView(view, this.#knownView())) {
+      throw new RemoteProtocolError(`two views with number ${view.number}: the other side belongs to another history`);
+    }
+  }
+
+  // By our own proposal: the others hear it from us.
+  #decided(ballot: Ballot, decision: Decision): void {
+    const before = this.#knownView().members;
+    this.#adopt(ballot, decision, this.#nowMs);
+    const message: Decided = { type: 'decided', ballot, decision };
+    const told = new Set([...before, ...decision.view.members].map((member) => member.id));
+    told.delete(this.#self.id);
+    for (const id of told) {
+      this.#outbox.send(id, message, before.length === 1); // alone, our own disk is the majority
+      this.#newsSentMs.set(id, this.#nowMs); // their late answers need no news
+    }
+  }
+
+  #adopt(ballot: Ballot, decision: Decision, nowMs: number): void {
+    const previous = this.view;
+    for (const removal of decision.removals) {
+      if (removal.reason === 'silent') this.#holdDown.removed(removal.id, nowMs);
+    }
+    this.#install(ballot, decision, nowMs);
+    this.#agreement.begin(this.#knownView());
+    this.#outbox.persist();
+    this.#announce(previous, decision);
+  }
+
+  #install(ballot: Ballot, decision: Decision, nowMs: number): void {
+    const view = viewOf(decision.view.number, decision.view.members);
+    this.#newest = { ballot, decision, view };
+    this.#tally.clear();
+    this.#newsSentMs.clear();
+    this.#campaign.clear();
+    this.#nextAlertMs = nowMs;
+    this.#joins.prune(view, nowMs);
+    const inside = hasMember(view, this.#self.id);
+    if (inside && this.#standing !== 'leaving') this.#standing = 'member';
+    if (!inside && this.#isMember()) {
+      this.#standing = this.#standing === 'leaving' ? 'left' : 'outside';
+      this.#admission.begin(nowMs + this.#limits.joinRepeatMinMs * this.#random.fraction());
+    }
+    this.#watch.watch(inside ? view.members : [], this.#self.id, nowMs);
+  }
+
+  #announce(previous: View | undefined, decision: Decision, founding?: 'founding'): void {
+    const view = this.#knownView();
+    const change = difference(previous, view);
+    const cause = founding ?? causeOf(decision.removals, change);
+    this.#outbox.viewChange({ view, previous, ...change, cause, observers: decision.removals });
+    for (const event of narrateChange(previous, view, change, decision.removals, cause)) this.#outbox.event(event);
+    if (this.#standing === 'outside' && previous !== undefined && hasMember(previous, this.#self.id)) {
+      this.#observe('membership.outside', this.#self.id, `is not in view ${view.number} and asks to be taken back`);
+    }
+  }
+
+  // Accusations are repeated whole, so that a lost message costs one interval.
+  #alertWhenDue(changed: boolean): void {
+    const subjects = this.#watch.accused();
+    if (!changed && (this.#nowMs < this.#nextAlertMs || (subjects.length === 0 && this.#standing === 'member'))) return;
+    this.#nextAlertMs = this.#nowMs + this.#limits.alertRepeatMs;
+    const viewNumber = this.viewNumber;
+    const hears = this.#watch.hears();
+    this.#alertSequence++;
+    const alert = { type: 'alert', viewNumber, sequence: this.#alertSequence, hears, subjects } as const;
+    this.#tally.hear(this.#self.id, alert, this.#nowMs);
+    this.#toMembers(alert);
+    if (this.#standing === 'leaving') this.#toMembers({ type: 'leave', viewNumber });
+  }
+
+  #toMembers(message: MembershipMessage): void {
+    for (const { id } of this.#knownView().members) if (id !== this.#self.id) this.#outbox.send(id, message);
+  }
+
+  #considerProposal(): void {
+    const view = this.#knownView();
+    const sparesWanted = this.#newest?.decision.sparesWanted ?? 0;
+    const decision = this.#campaign.consider(view, sparesWanted, this.#holdDown, this.#nowMs);
+    if (decision === undefined || !this.#agreement.mayPropose(this.#nowMs)) return;
+    const goes = decision.removals.map((removal) => removal.id);
+    this.#outbox.event({
+      kind: 'membership.proposed',
+      text: `This Corelet proposes view ${decision.view.number} with ${decision.view.members.length} members.`,
+      data: { viewNumber: decision.view.number, removedSlots: slotsOf(view, goes) },
+    });
+    this.#agreement.propose(decision, this.#nowMs);
+  }
+
+  #sayFrozen(): void {
+    const { frozen, reason } = this.frozen;
+    if (frozen && this.#watch.hears() < majority(this.#knownView().members.length)) this.#askAround();
+    if (frozen === this.#saidFrozen) return;
+    this.#saidFrozen = frozen;
+    const text = frozen ? `The view is frozen: ${reason}.` : 'The view can change again.';
+    this.#outbox.event({ kind: frozen ? 'view.frozen' : 'view.thawed', text, data: { viewNumber: this.viewNumber } });
+  }
+
+  // Cut off, or dropped without having heard of it: whoever hears us may know more.
+  #askAround(): void {
+    if (this.#nowMs < this.#nextFrozenAskMs) return;
+    this.#nextFrozenAskMs = this.#nowMs + frozenAskMs;
+    const ids = this.#knownView().members.map((member) => member.id);
+    for (const id of someOf(ids, this.#self.id, this.#random)) {
+      this.#outbox.send(id, { type: 'ask', viewNumber: this.viewNumber });
+    }
+  }
+
+  #joinWhenDue(): void {
+    const view = this.view;
+    const updates = this.#standing === 'member' && view !== undefined && !isCurrent(view, this.#self);
+    if (!updates && this.#standing !== 'outside') return;
+    const asked = this.#admission.due(view, this.#nowMs);
+    if (asked.length === 0) return;
+    const message: Join = {
+      type: 'join',
+      viewNumber: this.viewNumber,
+      incarnation: this.#incarnation,
+      relayed: false,
+      member: this.#self,
+    };
+    if (updates) this.#joins.note(message, this.#nowMs);
+    for (const id of asked) this.#outbox.send(id, message);
+  }
+
+  #ask(from: CoreletId, nowMs: number): void {
+    if (nowMs < this.#nextAskMs) return;
+    this.#nextAskMs = nowMs + askRepeatMs;
+    this.#outbox.send(from, { type: 'ask', viewNumber: this.viewNumber });
+  }
+
+  #tellNewest(to: CoreletId, nowMs: number): void {
+    const newest = this.#newest;
+    if (newest === undefined || nowMs < (this.#newsSentMs.get(to) ?? 0) + newsRepeatMs) return;
+    if (this.#newsSentMs.size > 2048) this.#newsSentMs.clear();
+    this.#newsSentMs.set(to, nowMs);
+    // Alone, a view is decided by our own disk.
+    this.#outbox.send(to, { type: 'decided', ballot: newest.ballot, decision: newest.decision }, true);
+  }
+
+  #observe(kind: string, id: CoreletId, what: string): void {
+    const subject = named(this.view, id);
+    const text = `${subject.charAt(0).toUpperCase()}${subject.slice(1)} ${what}.`;
+    this.#outbox.event({ kind, ...about(this.view, id), text, data: { viewNumber: this.viewNumber } });
+  }
+
+  #encodeRegister(): Uint8Array {
+    const newest = this.#newest;
+    return encodeRegister({
+      newest: newest === undefined ? undefined : { ballot: newest.ballot, decision: newest.decision },
+      promised: this.#agreement.promised,
+      accepted: this.#agreement.accepted,
+      flaps: this.#holdDown.flaps(this.#nowMs),
+    });
+  }
+}
+
+function numberOf(message: Exclude<MembershipMessage, { viewNumber: number } | Decided>): number {
+  return message.type === 'accept' ? message.decision.view.number : message.number;
+}

@@ -1,0 +1,77 @@
+import type { CoreletId } from '../base/ids.ts';
+import { type Member, memberById, type View } from '../ring/view.ts';
+import type { Removal } from '../wire/membership/types.ts';
+import type { ViewDifference } from './succession.ts';
+import type { MembershipEvent, ViewCause } from './types.ts';
+
+/** `slot 3`, or the id's beginning where the slot isn't known. */
+export function named(view: View | undefined, id: CoreletId): string {
+  const member = view === undefined ? undefined : memberById(view, id);
+  return member === undefined ? `Corelet ${id.slice(0, 8)}` : `slot ${member.slot}`;
+}
+
+export function slotsOf(view: View | undefined, ids: readonly CoreletId[]): number[] {
+  return ids
+    .map((id) => (view === undefined ? undefined : memberById(view, id)?.slot))
+    .filter((slot) => slot !== undefined)
+    .sort((a, b) => a - b);
+}
+
+export function about(view: View | undefined, id: CoreletId): { readonly corelet: string; readonly slot?: number } {
+  const slot = view === undefined ? undefined : memberById(view, id)?.slot;
+  return slot === undefined ? { corelet: id } : { corelet: id, slot };
+}
+
+/** One event per member that the change concerns, and one for the whole. */
+export function narrateChange(
+  previous: View | undefined,
+  view: View,
+  change: ViewDifference,
+  removals: readonly Removal[],
+  cause: ViewCause,
+): MembershipEvent[] {
+  const events: MembershipEvent[] = [];
+  for (const member of change.removed) {
+    const removal = removals.find((one) => one.id === member.id);
+    const seenBy = slotsOf(previous, removal?.observers ?? []);
+    const why = removal?.reason === 'left' ? 'it left on purpose' : `unheard by ${seenBy.length} members`;
+    events.push({
+      kind: 'view.removed',
+      slot: member.slot,
+      corelet: member.id,
+      text: `View ${view.number} is without slot ${member.slot}: ${why}.`,
+      data: { viewNumber: view.number, reason: removal?.reason ?? 'silent', observerSlots: seenBy },
+    });
+  }
+  for (const member of change.joined) events.push(memberEvent('view.joined', view, member, 'joined as'));
+  for (const member of change.changed) events.push(memberEvent('view.updated', view, member, 'is now'));
+  events.push({
+    kind: 'view.changed',
+    text: `View ${view.number} has ${view.members.length} members.`,
+    data: {
+      viewNumber: view.number,
+      members: view.members.length,
+      cause,
+      removedSlots: change.removed.map((member) => member.slot),
+      joinedSlots: change.joined.map((member) => member.slot),
+    },
+  });
+  return events;
+}
+
+function memberEvent(kind: string, view: View, member: Member, verb: string): MembershipEvent {
+  return {
+    kind,
+    slot: member.slot,
+    corelet: member.id,
+    text: `Slot ${member.slot} ${verb} ${member.role} in view ${view.number}.`,
+    data: { viewNumber: view.number, role: member.role, place: member.place, address: member.address },
+  };
+}
+
+/** The first that applies: a loss weighs more than a join in the same step. */
+export function causeOf(removals: readonly Removal[], change: ViewDifference): ViewCause {
+  if (removals.some((removal) => removal.reason === 'silent')) return 'loss';
+  if (change.removed.length > 0) return removals.length > 0 ? 'leave' : 'loss';
+  return change.joined.length > 0 ? 'join' : 'update';
+}

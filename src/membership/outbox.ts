@@ -1,0 +1,51 @@
+import type { CoreletId } from '../base/ids.ts';
+import { encodeMembership } from '../wire/membership/codec.ts';
+import type { MembershipMessage } from '../wire/membership/types.ts';
+import type { MembershipEffects, MembershipEvent, OutgoingMessage, ViewChange } from './types.ts';
+
+/** Collects what a step causes until the owner takes it. The register is encoded once per batch, when it is taken. */
+export class Outbox {
+  readonly #register: () => Uint8Array;
+  #persist = false;
+  #messages: OutgoingMessage[] = [];
+  #viewChanges: ViewChange[] = [];
+  #events: MembershipEvent[] = [];
+  #encoded: { readonly message: MembershipMessage; readonly body: Uint8Array } | undefined;
+
+  constructor(register: () => Uint8Array) {
+    this.#register = register;
+  }
+
+  persist(): void {
+    this.#persist = true;
+  }
+
+  /** The same message object to many is encoded once. */
+  send(to: CoreletId, message: MembershipMessage, afterSync = false): void {
+    if (this.#encoded?.message !== message) this.#encoded = { message, body: encodeMembership(message) };
+    this.#messages.push({ to, body: this.#encoded.body, afterSync });
+  }
+
+  viewChange(change: ViewChange): void {
+    this.#viewChanges.push(change);
+  }
+
+  event(event: MembershipEvent): void {
+    this.#events.push(event);
+  }
+
+  get isEmpty(): boolean {
+    return !this.#persist && this.#messages.length + this.#viewChanges.length + this.#events.length === 0;
+  }
+
+  take(): MembershipEffects {
+    const persist = this.#persist ? this.#register() : undefined;
+    const effects = { persist, messages: this.#messages, viewChanges: this.#viewChanges, events: this.#events };
+    this.#persist = false;
+    this.#messages = [];
+    this.#viewChanges = [];
+    this.#events = [];
+    this.#encoded = undefined;
+    return effects;
+  }
+}

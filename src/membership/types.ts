@@ -1,0 +1,126 @@
+import type { CoreletId } from '../base/ids.ts';
+import type { Member, View } from '../ring/view.ts';
+import type { Removal } from '../wire/membership/types.ts';
+
+/** Randomness, as in ports/ (which membership does not need otherwise). */
+export interface RandomSource {
+  u32(): number;
+  fraction(): number;
+}
+
+export interface MembershipOptions {
+  /** How this Corelet presents itself: its wish for role and place counts when it joins, the view's word afterwards. */
+  readonly self: Member;
+  readonly incarnation: number;
+  readonly random: RandomSource;
+  readonly limits?: Partial<MembershipLimits>;
+  /** The newest register that was handed out as `persist` and became durable. Wins over `founding`. */
+  readonly restored?: Uint8Array;
+  /** The first view of a new cluster, the same at each of its members. */
+  readonly founding?: View;
+}
+
+/** Durations in milliseconds of the caller's clock. */
+export interface MembershipLimits {
+  /** Unheard for so long: accused. */
+  readonly suspectAfterMs: number;
+  /** Unheard for so long after its connection was reset: accused. */
+  readonly resetSuspectAfterMs: number;
+  /** Nobody is accused for not being heard at all before so long after our start, or after it joined. */
+  readonly startGraceMs: number;
+  /** A cut that stayed the same for so long is proposed. */
+  readonly settleMs: number;
+  /** So long a half-accused member may hold up the removal of others. */
+  readonly unstableMaxMs: number;
+  readonly alertRepeatMs: number;
+  /** An alert that wasn't repeated for so long doesn't count any more. */
+  readonly alertLifeMs: number;
+  /** Between candidates for proposing, in the order of their ids. */
+  readonly proposerStepMs: number;
+  readonly proposalTimeoutMs: number;
+  readonly joinRepeatMinMs: number;
+  readonly joinRepeatMaxMs: number;
+  /** A request to join that wasn't repeated for so long is forgotten. */
+  readonly joinLifeMs: number;
+  /** Wait before re-admission after a first removal; doubles with each further one. */
+  readonly holdDownMs: number;
+  readonly holdDownMaxMs: number;
+  /** The count of removals halves in this time. */
+  readonly holdDownHalfLifeMs: number;
+}
+
+export const defaultLimits: MembershipLimits = {
+  suspectAfterMs: 1000,
+  resetSuspectAfterMs: 500,
+  startGraceMs: 3000,
+  settleMs: 100,
+  unstableMaxMs: 500,
+  alertRepeatMs: 300,
+  alertLifeMs: 2000,
+  proposerStepMs: 150,
+  proposalTimeoutMs: 400,
+  joinRepeatMinMs: 250,
+  joinRepeatMaxMs: 2000,
+  joinLifeMs: 6000,
+  holdDownMs: 250,
+  holdDownMaxMs: 300_000,
+  holdDownHalfLifeMs: 300_000,
+};
+
+/** The view has this many members at least, if it ever had: with fewer a further loss would leave no majority at all. */
+export const membersFloor = 3;
+/** Requests to join that are kept at a time. */
+export const joinsMax = 64;
+/** Corelets whose removals are counted. */
+export const flapsMax = 256;
+/** The longest time between two calls of `tick`; much longer means that this process stood still. */
+export const tickMaxMs = 50;
+export const stallMs = 200;
+
+export interface OutgoingMessage {
+  readonly to: CoreletId;
+  /** Body of a peer message `membership`. */
+  readonly body: Uint8Array;
+  /** Only when every `persist` handed out so far (this batch's included) is durable. */
+  readonly afterSync: boolean;
+}
+
+export type ViewCause = 'founding' | 'loss' | 'leave' | 'join' | 'update';
+
+export interface ViewChange {
+  readonly view: View;
+  readonly previous: View | undefined;
+  readonly removed: readonly Member[];
+  readonly joined: readonly Member[];
+  /** Members whose record changed: a promoted spare, a new address. As they are now. */
+  readonly changed: readonly Member[];
+  readonly cause: ViewCause;
+  /** Who accused whom, of the newest step. */
+  readonly observers: readonly Removal[];
+}
+
+/** For `corelet why`: an `EventRecord` but for the time, which the owner adds. */
+export interface MembershipEvent {
+  readonly kind: string;
+  readonly slot?: number;
+  readonly corelet?: string;
+  readonly text: string;
+  readonly data?: Readonly<Record<string, string | number | boolean | readonly (string | number)[]>>;
+}
+
+/** To be done in this order: persist, viewChanges and events at once, messages as each one says. */
+export interface MembershipEffects {
+  /** Replaces the register kept before. */
+  readonly persist: Uint8Array | undefined;
+  readonly messages: readonly OutgoingMessage[];
+  readonly viewChanges: readonly ViewChange[];
+  readonly events: readonly MembershipEvent[];
+}
+
+export type Standing = 'member' | 'outside' | 'leaving' | 'left';
+
+/** `frozen`: this Corelet sees that its view can't lose members now, and why. */
+export interface Frozen {
+  readonly frozen: boolean;
+  readonly reason: string;
+}
