@@ -211,6 +211,7 @@ export class SimFlash {
   }
 
   #applySectors(write: WriteUnderWay, fate: (sector: number) => 'kept' | 'lost' | 'torn'): void {
+    assert(crcOf(write.parts) === write.crc, 'bytes handed to the device stay unchanged until they are durable');
     const all = new Uint8Array(write.lengthBytes);
     let at = 0;
     for (const part of write.parts) {
@@ -263,11 +264,11 @@ class SimFlashHandle implements Flash {
     });
   }
 
-  writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+  async writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
     let lengthBytes = 0;
     for (const part of parts) lengthBytes += part.length;
     this.#checkRange(offset, lengthBytes);
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       if (this.#state === 'dead') return;
       if (this.#state === 'closed') return reject(new FlashError('CLOSED', 'the device is closed'));
       const write = this.#medium.begin(offset, parts, lengthBytes);
@@ -283,9 +284,9 @@ class SimFlashHandle implements Flash {
     });
   }
 
-  read(offset: number, into: Uint8Array): Promise<void> {
+  async read(offset: number, into: Uint8Array): Promise<void> {
     this.#checkRange(offset, into.length);
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       if (this.#state === 'dead') return;
       if (this.#state === 'closed') return reject(new FlashError('CLOSED', 'the device is closed'));
       this.#later('read', into.length, () => {
@@ -297,9 +298,9 @@ class SimFlashHandle implements Flash {
     });
   }
 
-  prepare(offset: number, lengthBytes: number): Promise<void> {
+  async prepare(offset: number, lengthBytes: number): Promise<void> {
     this.#checkRange(offset, lengthBytes);
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       if (this.#state === 'dead') return;
       if (this.#state === 'closed') return reject(new FlashError('CLOSED', 'the device is closed'));
       this.#later('write', lengthBytes, () => {

@@ -68,6 +68,7 @@ export class Nemesis {
   }
 
   start(): void {
+    if (!Number.isFinite(this.#options.meanIntervalMs)) return;
     this.#later(-Math.log(1 - this.#draw.fraction()) * this.#options.meanIntervalMs, () => {
       if (this.#stopped) return;
       this.#strike();
