@@ -68,7 +68,9 @@ export function decodeMember(from: Reader): WireMember {
   const weight = from.f64();
   if (!(weight > 0 && Number.isFinite(weight))) throw new RemoteProtocolError(`member's weight ${weight}`);
   const role = from.boolean() ? 'spare' : 'active';
-  return { id, slot, place, weight, role, address: from.text(addressBytesMax), zone: from.text(zoneBytesMax) };
+  const address = from.text(addressBytesMax);
+  const zone = from.text(zoneBytesMax);
+  return { id, address, slot, zone, weight, place, role };
 }
 
 // view: number u64, count u32, members ascending by id
