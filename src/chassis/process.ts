@@ -12,6 +12,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { CoreletId } from '../base/ids.ts';
 import type { ChassisFile, SlotRecord } from './chassis-file.ts';
 import { chassisFileName, fabricSocket, flashFile, logFile, slotFolder } from './layout.ts';
 
@@ -148,7 +149,7 @@ export async function stopAll(dir: string, graceMs: number): Promise<number> {
 export function seedsFor(
   chassis: ChassisFile,
   self: string,
-): readonly { readonly id: string; readonly address: string }[] {
+): readonly { readonly id: CoreletId; readonly address: string }[] {
   return chassis.slots
     .filter((record) => record.id !== self && !record.pulled)
     .map((record) => ({ id: record.id, address: record.fabric }));

@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CoreletId } from '../base/ids.ts';
 import { type ChassisFile, readChassis, type SlotRecord, withSlot, writeChassis } from './chassis-file.ts';
-import { eventsFile, fabricSocket } from './layout.ts';
+import { eventsFile, fabricSocket, flashFile, shelvedFlashFile } from './layout.ts';
 import { acquireLock } from './lock.ts';
 import { firstTakenPort } from './ports.ts';
 import { type CoreletProgram, findRunning, signal, spawnCorelet, waitUntil } from './process.ts';
@@ -90,6 +90,8 @@ export function pullSlot(dir: string, slot: number): Promise<SlotResult> {
 /** A blank module for the slot: a new id on a new flash file, made by `format`. */
 export interface BlankModule {
   readonly id: CoreletId;
+  /** Deletes the old module's flash; else it is put aside under its id, as a module that was drawn out. */
+  readonly discardOld: boolean;
   format(chassis: ChassisFile, record: SlotRecord): Promise<void>;
 }
 
@@ -107,13 +109,18 @@ export function insertSlot(
     const taken = await firstTakenPort(ports);
     if (taken !== undefined)
       return { ok: false, code: 'PORT_IN_USE', message: `port ${taken} of slot ${slot} is in use by another program` };
-    if (blank !== undefined) {
-      await blank.format(chassis, { ...record, id: blank.id });
-      rmSync(join(dir, eventsFile(slot)), { force: true });
-    }
+    if (blank !== undefined) await replaceModule(dir, chassis, record, blank);
     const fresh = blank === undefined ? record : { ...record, id: blank.id };
     return finish(dir, chassis, slot, { id: fresh.id, pid: spawnAfter(dir, chassis, fresh, program), pulled: false });
   });
+}
+
+async function replaceModule(dir: string, chassis: ChassisFile, record: SlotRecord, blank: BlankModule): Promise<void> {
+  const old = join(dir, flashFile(record.slot));
+  if (blank.discardOld) rmSync(old, { force: true });
+  else if (existsSync(old)) renameSync(old, join(dir, shelvedFlashFile(record.slot, record.id)));
+  rmSync(join(dir, eventsFile(record.slot)), { force: true });
+  await blank.format(chassis, { ...record, id: blank.id });
 }
 
 /** chassis.json names the new module before it starts: it reads its seeds there. */

@@ -1,0 +1,181 @@
+import type { CommandSpec, OptionSpec } from './command.ts';
+
+const data: OptionSpec = { type: 'string', value: 'DIR', help: 'data folder of the chassis (default ./corelet-data)' };
+const admin: OptionSpec = {
+  type: 'string',
+  value: 'URL',
+  help: 'admin address of any live Corelet (default: CORELET_ADMIN, else chassis.json in --data)',
+};
+const json: OptionSpec = { type: 'boolean', help: 'one JSON object instead of text' };
+const dryRun: OptionSpec = { type: 'boolean', help: 'say what would happen, change nothing' };
+const timeout: OptionSpec = { type: 'string', value: 'SECONDS', help: 'give up after this time (default 10)' };
+const noColor: OptionSpec = { type: 'boolean', help: 'no colour, as with NO_COLOR' };
+const reach = { data, admin, timeout };
+
+/** Every command. Their code is loaded only when one runs. */
+export const commands: readonly CommandSpec[] = [
+  {
+    name: 'demo',
+    summary: 'Runs a chassis of Corelets on this machine and serves a volume. Ctrl-C stops it; the data stays.',
+    arguments: [],
+    options: {
+      slots: { type: 'string', value: 'N', help: 'slots, 1 to 64 (default 24)' },
+      spares: { type: 'string', value: 'N', help: 'how many of them, the last ones, stand by as spares (default 0)' },
+      data,
+      volume: { type: 'string', value: 'NAME:SIZE', help: 'volume to make at the first start (default demo:1GiB)' },
+      copies: { type: 'string', value: 'N', help: 'copies of every block, 1 to 7 (default 3)' },
+      flash: {
+        type: 'string',
+        value: 'SIZE',
+        help: 'size of each flash file, sparse (default: ample for the volume, at least 8GiB)',
+      },
+      'nbd-port': { type: 'string', value: 'PORT', help: 'slot n serves NBD at PORT+n (default 10809)' },
+      'admin-port': { type: 'string', value: 'PORT', help: 'slot n answers the admin API at PORT+n (default 7400)' },
+      'no-open': { type: 'boolean', help: "don't open the status page in a browser" },
+      'dry-run': dryRun,
+    },
+    examples: [
+      'corelet demo',
+      'corelet demo --slots 6 --data /srv/chassis --volume demo:256MiB --nbd-port 10809 --admin-port 7400',
+    ],
+    load: () => import('./demo.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'Shows slots, arcs, rebuild progress and how much may still fail.',
+    arguments: [],
+    options: {
+      ...reach,
+      json,
+      watch: { type: 'boolean', help: 'again every second until interrupted (with --json: one line each)' },
+      'exit-code': { type: 'boolean', help: 'exit 4 unless every arc has all its copies' },
+      'no-color': noColor,
+    },
+    examples: [
+      'corelet status',
+      'corelet status --json --data /srv/chassis',
+      'corelet status --exit-code >/dev/null || mail -s degraded ops',
+    ],
+    load: () => import('./status.ts'),
+  },
+  {
+    name: 'slot pull',
+    summary: 'Draws the module out of a slot: its process is killed at once. Refused unless safe, or with --force.',
+    arguments: ['SLOT'],
+    options: {
+      ...reach,
+      force: { type: 'boolean', help: 'even when it is not safe, or nobody can say' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: ['corelet slot pull 3', 'corelet slot pull 3 --dry-run'],
+    load: () => import('./slot-pull.ts'),
+  },
+  {
+    name: 'slot insert',
+    summary: 'Puts the same module back into an empty slot, or a blank one with a new id.',
+    arguments: ['SLOT'],
+    options: {
+      data,
+      blank: { type: 'boolean', help: 'a new, empty module with a new id' },
+      discard: { type: 'boolean', help: "with --blank: delete the old module's flash file, which is kept otherwise" },
+      confirm: { type: 'string', value: 'SLOT', help: 'confirms --discard without asking: the number of the slot' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: [
+      'corelet slot insert 3',
+      'corelet slot insert 3 --blank',
+      'corelet slot insert 3 --blank --discard --confirm 3',
+    ],
+    load: () => import('./slot-insert.ts'),
+  },
+  {
+    name: 'volume create',
+    summary: 'Creates a volume. Every Corelet serves it at once.',
+    arguments: ['NAME', 'SIZE'],
+    options: {
+      ...reach,
+      copies: { type: 'string', value: 'N', help: 'copies of every block (default 3)' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: ['corelet volume create photos 20GiB'],
+    load: () => import('./volume-create.ts'),
+  },
+  {
+    name: 'volume list',
+    summary: 'Lists the volumes.',
+    arguments: [],
+    options: { ...reach, json },
+    examples: ['corelet volume list'],
+    load: () => import('./volume-list.ts'),
+  },
+  {
+    name: 'volume show',
+    summary: 'Shows one volume and how to connect to it.',
+    arguments: ['NAME'],
+    options: { ...reach, json },
+    examples: ['corelet volume show demo'],
+    load: () => import('./volume-show.ts'),
+  },
+  {
+    name: 'volume delete',
+    summary: 'Deletes a volume and all that it holds. Asks for the name, or takes --confirm NAME.',
+    arguments: ['NAME'],
+    options: {
+      ...reach,
+      confirm: { type: 'string', value: 'NAME', help: 'confirms without asking: the name once more' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: ['corelet volume delete photos', 'corelet volume delete photos --confirm photos'],
+    load: () => import('./volume-delete.ts'),
+  },
+  {
+    name: 'why',
+    summary: 'Tells what was seen, decided, moved and verified about a slot, as every live Corelet remembers it.',
+    arguments: ['SLOT'],
+    options: { ...reach, limit: { type: 'string', value: 'N', help: 'the newest N events (default 200)' }, json },
+    examples: ['corelet why 3', 'corelet why 3 --json'],
+    load: () => import('./why.ts'),
+  },
+  {
+    name: 'run',
+    summary: 'Runs one Corelet on one device: what a chassis starts in each slot.',
+    arguments: [],
+    options: {
+      device: { type: 'string', value: 'PATH', help: 'its flash: a file made by a chassis' },
+      slot: { type: 'string', value: 'N', help: 'the slot that it sits in' },
+      fabric: { type: 'string', value: 'ADDRESS', help: 'unix:PATH or tcp:HOST:PORT, for the other Corelets' },
+      nbd: { type: 'string', value: 'HOST:PORT', help: 'where it serves NBD' },
+      admin: { type: 'string', value: 'HOST:PORT', help: 'where it answers the admin API and the page' },
+      role: { type: 'string', value: 'ROLE', help: 'active (default) or spare' },
+      weight: { type: 'string', value: 'N', help: 'capacity relative to the others, 1 to 1000 (default 1)' },
+      zone: { type: 'string', value: 'NAME', help: 'failure domain (default: the slot)' },
+      chassis: {
+        type: 'string',
+        value: 'FILE',
+        help: 'chassis.json: whom a blank module asks for admission, and where the others answer',
+      },
+      seed: {
+        type: 'string',
+        value: 'ID@ADDRESS',
+        multiple: true,
+        help: 'a Corelet to ask for admission; may be repeated',
+      },
+    },
+    examples: [
+      'corelet run --device slots/3/flash.img --slot 3 --fabric unix:fabric/3.sock --nbd 127.0.0.1:10812 --admin 127.0.0.1:7403',
+    ],
+    load: () => import('./run.ts'),
+  },
+  {
+    name: 'version',
+    summary: 'Prints the versions of Corelet and of its runtime.',
+    arguments: [],
+    options: { json },
+    examples: ['corelet version'],
+    load: () => import('./version.ts'),
+  },
+];

@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClusterId, CoreletId } from '../base/ids.ts';
+import {
+  type ChassisFile,
+  chassisFormatVersion,
+  type SlotRecord,
+  writeChassis,
+  writeFounding,
+} from '../chassis/chassis-file.ts';
+import { fabricAddress, foundingFileName } from '../chassis/layout.ts';
+import { firstTakenPort } from '../chassis/ports.ts';
+import { findRunning, spawnCorelet } from '../chassis/process.ts';
+import { arcCount, type DemoOptions } from './demo-options.ts';
+import { CommandFailure } from './failure.ts';
+import { formatDevice } from './format.ts';
+import { memberOf } from './member.ts';
+import { coreletProgram } from './program.ts';
+
+const hexId = (): string => randomBytes(16).toString('hex');
+
+/** Where the slots of a chassis answer. */
+function slotAddresses(slot: number, nbdPort: number, adminPort: number): Pick<SlotRecord, 'nbd' | 'admin'> {
+  return { nbd: `127.0.0.1:${nbdPort + slot}`, admin: `http://127.0.0.1:${adminPort + slot}` };
+}
+
+/**
+ * Before anything is made or started. Running Corelets hold their own ports.
+ * @throws CommandFailure PORT_IN_USE, FOLDER_MISMATCH.
+ */
+export async function checkPorts(dir: string, chassis: ChassisFile | undefined, options: DemoOptions): Promise<void> {
+  const running = existsSync(dir) ? findRunning(dir) : new Map<number, number>();
+  const { nbdPort, adminPort } = portsOf(chassis, options);
+  if (chassis !== undefined && running.size > 0 && (nbdPort !== chassis.nbdPort || adminPort !== chassis.adminPort)) {
+    const message = `Corelets of this chassis run at ports ${chassis.nbdPort} (NBD) and ${chassis.adminPort} (admin) already`;
+    throw new CommandFailure('FOLDER_MISMATCH', message);
+  }
+  const ports: number[] = [];
+  for (let slot = 0; slot < (chassis?.slots.length ?? options.slots); slot++) {
+    if (!running.has(slot)) ports.push(nbdPort + slot, adminPort + slot);
+  }
+  const taken = await firstTakenPort(ports);
+  if (taken !== undefined) throw new CommandFailure('PORT_IN_USE', `port ${taken} on 127.0.0.1 is in use`);
+}
+
+function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): { nbdPort: number; adminPort: number } {
+  return {
+    nbdPort: chassis === undefined || options.given.has('nbd-port') ? options.nbdPort : chassis.nbdPort,
+    adminPort: chassis === undefined || options.given.has('admin-port') ? options.adminPort : chassis.adminPort,
+  };
+}
+
+/** The first start: flash files with one founding record, a Corelet on each, then chassis.json. Interrupted, it begins anew. */
+export async function found(dir: string, options: DemoOptions): Promise<ChassisFile> {
+  writeFounding(dir);
+  rmSync(join(dir, 'slots'), { recursive: true, force: true });
+  const chassis = newChassis(options);
+  const members = chassis.slots.map(({ id, slot, fabric, role }) => memberOf({ id, slot, address: fabric, role }));
+  members.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const founding = { cluster: chassis.cluster, arcs: chassis.arcs, copies: chassis.copies, members };
+  await Promise.all(
+    chassis.slots.map(({ slot, id }) => formatDevice({ dir, slot, id, sizeBytes: chassis.flashBytes, founding })),
+  );
+  const program = coreletProgram();
+  const started = {
+    ...chassis,
+    slots: chassis.slots.map((record) => ({ ...record, pid: spawnCorelet(program, dir, record) })),
+  };
+  writeChassis(dir, started);
+  rmSync(join(dir, foundingFileName), { force: true });
+  return started;
+}
+
+function newChassis({ slots, spares, copies, flashBytes, nbdPort, adminPort, volume }: DemoOptions): ChassisFile {
+  const records = Array.from({ length: slots }, (_, slot): SlotRecord => {
+    const role = slot >= slots - spares ? 'spare' : 'active';
+    return {
+      slot,
+      id: hexId() as CoreletId,
+      pid: null,
+      ...slotAddresses(slot, nbdPort, adminPort),
+      fabric: fabricAddress(slot),
+      role,
+      pulled: false,
+    };
+  });
+  return {
+    formatVersion: chassisFormatVersion,
+    cluster: hexId() as ClusterId,
+    arcs: arcCount,
+    copies,
+    flashBytes,
+    nbdPort,
+    adminPort,
+    volume: { ...volume, made: false },
+    slots: records,
+  };
+}
+
+/** A later start: Corelets that still run are adopted, the others started, slots that were pulled stay empty. */
+export async function adoptAndStart(dir: string, chassis: ChassisFile, options: DemoOptions): Promise<ChassisFile> {
+  const running = findRunning(dir);
+  const { nbdPort, adminPort } = portsOf(chassis, options);
+  const program = coreletProgram();
+  const placed = chassis.slots.map((record) => ({
+    ...record,
+    ...slotAddresses(record.slot, nbdPort, adminPort),
+    pid: null,
+  }));
+  // Where the others answer must be known before the first one starts.
+  writeChassis(dir, { ...chassis, nbdPort, adminPort, slots: placed });
+  const slots = placed.map((record): SlotRecord => {
+    const pid = running.get(record.slot);
+    if (pid !== undefined) return { ...record, pid, pulled: false };
+    return record.pulled ? record : { ...record, pid: spawnCorelet(program, dir, record) };
+  });
+  const started = { ...chassis, nbdPort, adminPort, slots };
+  writeChassis(dir, started);
+  if (running.size > 0) process.stderr.write(`corelet: adopted ${running.size} running Corelets\n`);
+  const empty = slots.filter((record) => record.pulled).map((record) => record.slot);
+  if (empty.length > 0)
+    process.stderr.write(`corelet: pulled before and still empty: slots ${empty.join(', ')} (corelet slot insert N)\n`);
+  return started;
+}

@@ -1,0 +1,189 @@
+import { dirname, join } from 'node:path';
+import { EventLog } from '../admin/events.ts';
+import { type AdminServer, listenAdmin } from '../admin/server.ts';
+import { type CoreletId, isHexId } from '../base/ids.ts';
+import { readChassis } from '../chassis/chassis-file.ts';
+import { seedsFor } from '../chassis/process.ts';
+import { startCorelet } from '../corelet/corelet.ts';
+import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
+import { createClock } from '../platform/clock.ts';
+import { createFabric } from '../platform/fabric.ts';
+import { openFlashFile } from '../platform/flash-file.ts';
+import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
+import { createRandom } from '../platform/random.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Flash } from '../ports/flash.ts';
+import { readSuperblock } from '../store/superblock.ts';
+import { NbdSession } from '../targets/nbd/session.ts';
+import { hostPort, type Invocation, integer, integerOption, usage } from './command.ts';
+import { CommandFailure } from './failure.ts';
+import { memberOf } from './member.ts';
+import { programVersion } from './version.ts';
+
+/** A stop that takes longer than this ends the process without it: what was acknowledged is durable anyway. */
+const stopLimitMs = 8_000;
+
+interface RunOptions {
+  readonly device: string;
+  readonly slot: number;
+  readonly fabric: string;
+  readonly nbd: { readonly host: string; readonly port: number };
+  readonly admin: { readonly host: string; readonly port: number };
+  readonly role: 'active' | 'spare';
+  readonly weight: number;
+  readonly zone: string | undefined;
+  /** The chassis's data folder, when it is known. */
+  readonly dir: string | undefined;
+  readonly seeds: CoreletOptions['seeds'];
+}
+
+/** One Corelet, until it is told to stop (0) or fails (1). */
+export async function run(invocation: Invocation): Promise<number> {
+  const options = runOptions(invocation);
+  log(`starting on ${options.device}, slot ${options.slot}, process ${process.pid}`);
+  const events = new EventLog(join(dirname(options.device), 'events.jsonl'), Date.now);
+  const stopped = stopSignal();
+  try {
+    return await serve(options, events, stopped);
+  } finally {
+    events.closeSync();
+  }
+}
+
+async function serve(options: RunOptions, events: EventLog, stopped: Promise<string>): Promise<number> {
+  const flash = await openDevice(options.device);
+  const clock = createClock();
+  const corelet = await start(options, flash, clock, events);
+  const doors = await openDoors(options, corelet, clock, events);
+  log(
+    `serving as ${corelet.id}: NBD ${options.nbd.host}:${options.nbd.port}, admin ${options.admin.host}:${options.admin.port}`,
+  );
+  const end = await Promise.race([stopped, corelet.failed]);
+  if (end instanceof Error) {
+    // A process that no longer knows its state must not answer anybody: no goodbye.
+    events.record({
+      kind: 'corelet.failed',
+      slot: options.slot,
+      corelet: corelet.id,
+      text: `The Corelet in slot ${options.slot} stopped: ${end.message}`,
+    });
+    log(`failed: ${end.stack ?? end.message}`);
+    events.closeSync();
+    process.exit(1);
+  }
+  log(`stopping (${end})`);
+  setTimeout(() => process.exit(0), stopLimitMs).unref();
+  await doors.close();
+  await corelet.stop();
+  events.closeSync();
+  log('stopped');
+  process.exit(0);
+}
+
+async function start(options: RunOptions, flash: Flash, clock: Clock, events: EventLog): Promise<CoreletHandle> {
+  const found = await readSuperblock(flash);
+  if (!found.ok) throw new CommandFailure('DEVICE', `${options.device}: ${found.message}`);
+  const { cluster, corelet: id } = found.superblock;
+  const { slot, role, weight, fabric: address } = options;
+  const random = createRandom();
+  const fabric = createFabric({
+    self: { cluster, id, incarnation: newIncarnation(random.u32()) },
+    listen: address,
+    clock,
+    random,
+    events,
+  });
+  const self = memberOf({
+    id,
+    slot,
+    address,
+    role,
+    weight,
+    ...(options.zone === undefined ? {} : { zone: options.zone }),
+  });
+  return startCorelet({ clock, random, flash, fabric, events }, { self, seeds: seedsOf(options, id) });
+}
+
+/** Grows from start to start: milliseconds since 1970, then 12 random bits so that no two starts share one. */
+function newIncarnation(randomBits: number): number {
+  return Date.now() * 4096 + (randomBits & 0xfff);
+}
+
+function seedsOf({ seeds, dir }: RunOptions, id: CoreletId): CoreletOptions['seeds'] {
+  const read = dir === undefined ? undefined : readChassis(dir);
+  return read?.ok === true ? [...seeds, ...seedsFor(read.chassis, id)] : seeds;
+}
+
+interface Doors {
+  close(): Promise<void>;
+}
+
+async function openDoors(
+  { nbd, admin, dir }: RunOptions,
+  corelet: CoreletHandle,
+  clock: Clock,
+  events: EventLog,
+): Promise<Doors> {
+  const { catalog } = corelet;
+  const openSession = (output: ConstructorParameters<typeof NbdSession>[0]['output']): NbdSession =>
+    new NbdSession({ catalog, clock, output });
+  const door: NbdListener = await listenNbd({ ...nbd, clock, openSession });
+  const peers = (): readonly { slot: number; admin: string; nbd: string }[] => {
+    const read = dir === undefined ? undefined : readChassis(dir);
+    return read?.ok === true ? read.chassis.slots.map(({ slot, admin, nbd }) => ({ slot, admin, nbd })) : [];
+  };
+  const api: AdminServer = await listenAdmin({ corelet, events, version: programVersion(), peers }, admin);
+  return {
+    async close() {
+      await Promise.all([door.close(), api.close()]);
+    },
+  };
+}
+
+async function openDevice(path: string): Promise<Flash> {
+  const opened = await openFlashFile(path);
+  if (!opened.ok) throw new CommandFailure('DEVICE', opened.message);
+  return opened.flash;
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => resolve(name));
+  });
+}
+
+/** One line an event, for the slot's log. */
+function log(text: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${text}\n`);
+}
+
+function runOptions(invocation: Invocation): RunOptions {
+  const needed = (name: string): string => {
+    const text = invocation.text(name);
+    if (text === undefined) throw usage(invocation.spec, `--${name} is missing`);
+    return text;
+  };
+  const role = invocation.text('role') ?? 'active';
+  if (role !== 'active' && role !== 'spare')
+    throw usage(invocation.spec, `--role must be active or spare, not '${role}'`);
+  const chassis = invocation.text('chassis');
+  return {
+    device: needed('device'),
+    slot: integer(invocation, '--slot', needed('slot'), { min: 0, max: 65_535 }),
+    fabric: needed('fabric'),
+    nbd: hostPort(invocation, 'nbd', needed('nbd')),
+    admin: hostPort(invocation, 'admin', needed('admin')),
+    role,
+    weight: integerOption(invocation, 'weight', { min: 1, max: 1000, otherwise: 1 }),
+    zone: invocation.text('zone'),
+    dir: chassis === undefined ? undefined : dirname(chassis),
+    seeds: invocation.texts('seed').map((seed) => parseSeed(invocation, seed)),
+  };
+}
+
+function parseSeed(invocation: Invocation, seed: string): CoreletOptions['seeds'][number] {
+  const [id, address] = [seed.slice(0, 32), seed.slice(33)];
+  if (!isHexId(id) || seed[32] !== '@' || address === '')
+    throw usage(invocation.spec, `--seed must be ID@ADDRESS, not '${seed}'`);
+  return { id: id as CoreletId, address };
+}

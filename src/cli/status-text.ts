@@ -1,0 +1,78 @@
+import { formatBytes, formatSeconds } from '../base/units.ts';
+import type { CoreletStatus, SlotState, SlotStatus } from '../corelet/types.ts';
+import { paint, type Style, table, type Terminal } from './terminal.ts';
+
+const stateLooks: Readonly<Record<SlotState, readonly [glyph: string, style: Style]>> = {
+  live: ['●', 'green'],
+  spare: ['○', 'cyan'],
+  joining: ['◐', 'yellow'],
+  silent: ['?', 'yellow'],
+  gone: ['✕', 'red'],
+};
+
+/** The rate of a rebuild varies: the estimate is told as a range from ×0.8 to ×1.5. */
+export const estimateRange = { low: 0.8, high: 1.5 } as const;
+
+/** What `corelet status` prints. `nowMs`: wall clock, for the time at which the chassis is full again. */
+export function statusText(status: CoreletStatus, out: Terminal, nowMs: number): string {
+  const live = status.slots.filter((slot) => slot.state === 'live' || slot.state === 'spare').length;
+  const frozen = status.view.frozen ? ', frozen: fewer than 3 members' : '';
+  const head = [
+    [
+      'Chassis',
+      `${live} of ${status.slots.length} Corelets live, view ${status.view.number}${frozen} (slot ${status.answeredBy.slot} answers)`,
+    ],
+    ['Arcs', arcsText(status, out)],
+    ['Rebuild', rebuildText(status, nowMs)],
+    ['Margin', marginText(status, out)],
+  ].map(([name, text]) => `${paint(out, 'bold', (name ?? '').padEnd(8))} ${text}\n`);
+  const columns = ['SLOT', 'ID', 'STATE', 'LEADS', 'COPIES', 'USED', 'SAFE TO PULL'];
+  const rows = status.slots.map((slot) => slotRow(slot, out));
+  return `${head.join('')}\n${table([columns, ...rows], [0, 3, 4])}`;
+}
+
+function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
+  const [glyph, style] = stateLooks[slot.state];
+  const used = slot.sizeBytes === 0 ? '' : `${formatBytes(slot.usedBytes)} of ${formatBytes(slot.sizeBytes)}`;
+  const safe = slot.safeToPull ? 'yes' : `no: ${slot.why}`;
+  return [
+    String(slot.slot),
+    slot.id.slice(0, 8),
+    paint(out, style, `${glyph} ${slot.state}`),
+    String(slot.leads),
+    String(slot.copies),
+    used,
+    safe,
+  ];
+}
+
+function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
+  if (arcs.full === arcs.total) return paint(out, 'green', `all ${arcs.total} full`);
+  const parts = [`${arcs.full} of ${arcs.total} full`];
+  if (arcs.reduced > 0) parts.push(paint(out, 'yellow', `${arcs.reduced} reduced`));
+  if (arcs.noRedundancy > 0) parts.push(paint(out, 'red', `${arcs.noRedundancy} with no redundancy`));
+  if (arcs.unavailable > 0) parts.push(paint(out, 'red', `${arcs.unavailable} unavailable`));
+  return parts.join(', ');
+}
+
+export function rebuildText({ rebuild }: CoreletStatus, nowMs: number): string {
+  const { bytesLeft, bytesPerSecond, secondsLeft } = rebuild;
+  if (bytesLeft === 0) return 'nothing to rebuild';
+  const left = `${formatBytes(bytesLeft)} left at ${formatBytes(bytesPerSecond)}/s`;
+  if (secondsLeft === null) return `${left}, no estimate yet`;
+  const range = `${formatSeconds(secondsLeft * estimateRange.low)} to ${formatSeconds(secondsLeft * estimateRange.high)}`;
+  const at = new Date(nowMs + secondsLeft * 1000);
+  const clock = `${String(at.getHours()).padStart(2, '0')}:${String(at.getMinutes()).padStart(2, '0')}`;
+  return `${left}, full again in ${range} (about ${clock})`;
+}
+
+export function marginText({ arcs, lossesSurvivable }: CoreletStatus, out: Terminal): string {
+  if (arcs.unavailable > 0)
+    return paint(
+      out,
+      'red',
+      `${arcs.unavailable} arcs can't be read or written now; their data is not lost while copies exist.`,
+    );
+  if (lossesSurvivable === 0) return paint(out, 'red', 'The next loss makes data unavailable.');
+  return `Survives ${lossesSurvivable} more ${lossesSurvivable === 1 ? 'loss' : 'losses'}.`;
+}
