@@ -82,6 +82,8 @@ export class Network {
   readonly random: Seeded;
   readonly modules = new Map<CoreletId, Module>();
   readonly views = new Map<number, string>();
+  /** Members of every view agreed so far, by its number. */
+  readonly memberIds = new Map<number, readonly CoreletId[]>();
   readonly limits: Partial<MembershipLimits>;
   nowMs = 0;
   dropRate = 0;
@@ -254,8 +256,8 @@ export class Network {
   }
 
   step(id: CoreletId, run: (core: MembershipCore) => void): void {
-    const module = this.module(id);
-    if (module.core === undefined) return;
+    const module = this.modules.get(id);
+    if (module?.core === undefined) return;
     run(module.core);
     this.#drain(module);
   }
@@ -348,6 +350,10 @@ export class Network {
     const known = this.views.get(view.number);
     assert.ok(known === undefined || known === text, `two views with number ${view.number}:\n${known}\n${text}`);
     this.views.set(view.number, text);
+    this.memberIds.set(
+      view.number,
+      view.members.map((m) => m.id),
+    );
     assert.ok((change.previous?.number ?? 0) < view.number, 'view numbers rise');
     module.changes.push(change);
   }
