@@ -116,7 +116,7 @@ export class SimCluster {
       .map(({ id, member }) => ({ id, address: member.address }));
     try {
       await this.#format(slot, process);
-      const wired = this.#hardware.wires.attach(hello, slot.member.address, process);
+      const wired = this.#hardware.wires.attach(hello, slot.member.address);
       const fabric = new GatedFabric(engine, process, wired);
       const flash = new GatedFlash(engine, process, slot.medium.attach());
       const handle = await this.#program.start({ clock, random, flash, fabric, events }, { self: slot.member, seeds });

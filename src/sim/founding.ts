@@ -9,7 +9,15 @@ export function makeHexId(draw: Prng): string {
 }
 
 export function makeMember(slot: number, id: CoreletId, draw: Prng): Member {
-  return { id, address: `sim:${slot}`, slot, zone: `slot-${slot}`, weight: 1, place: draw.u32(), role: 'active' };
+  return {
+    id,
+    address: `unix:/sim/slot-${slot}`,
+    slot,
+    zone: `slot-${slot}`,
+    weight: 1,
+    place: draw.u32(),
+    role: 'active',
+  };
 }
 
 /** The record that every first device of a simulated cluster carries. Members in order of slots. */

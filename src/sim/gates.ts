@@ -58,19 +58,11 @@ export class GatedFabric<Message extends { readonly type: string }> implements F
   readonly #engine: SimEngine;
   readonly #owner: SimProcess;
   readonly #inner: Fabric<Message>;
-  readonly #watch: ((from: CoreletId, to: CoreletId, message: Message) => void) | undefined;
 
-  /** `watch` sees every message at the moment that it is handed to its receiver. */
-  constructor(
-    engine: SimEngine,
-    owner: SimProcess,
-    inner: Fabric<Message>,
-    watch?: (from: CoreletId, to: CoreletId, message: Message) => void,
-  ) {
+  constructor(engine: SimEngine, owner: SimProcess, inner: Fabric<Message>) {
     this.#engine = engine;
     this.#owner = owner;
     this.#inner = inner;
-    this.#watch = watch;
   }
 
   get self(): Hello {
@@ -78,13 +70,14 @@ export class GatedFabric<Message extends { readonly type: string }> implements F
   }
 
   start(listener: FabricListener<Message>): Promise<void> {
+    const deliver = (from: CoreletId, message: Message) => {
+      this.#engine.trace.label(message.type);
+      listener.message(from, message);
+    };
     return this.#inner.start({
       message: (from, message) => {
-        this.#engine.enter(this.#owner, () => {
-          this.#engine.trace.label(message.type);
-          this.#watch?.(from, this.self.id, message);
-          listener.message(from, message);
-        });
+        if (this.#owner.state === 'running') deliver(from, message);
+        else this.#engine.enter(this.#owner, () => deliver(from, message));
       },
       peerUp: (peer) => this.#engine.enter(this.#owner, () => listener.peerUp(peer)),
       peerDown: (peer, reason) => this.#engine.enter(this.#owner, () => listener.peerDown(peer, reason)),

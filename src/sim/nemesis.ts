@@ -79,7 +79,7 @@ export class Nemesis {
   /** No new faults; everything is mended and every slot started. */
   stop(): void {
     this.#stopped = true;
-    for (const number of [...this.#active.keys()]) this.#repair(number);
+    for (const number of this.#active.keys()) this.#repair(number);
     const { slots } = this.#cluster;
     for (const { index } of slots) this.#revive(index);
     this.#note('all mended');
@@ -114,9 +114,10 @@ export class Nemesis {
       case 'cut-one-way': {
         const inbound = draw.chance(0.5);
         const others = cluster.slots.map(({ index }) => index).filter((other) => other !== slot && draw.chance(0.6));
-        for (const other of others) inbound ? cluster.cut(other, slot) : cluster.cut(slot, other);
+        const pairs = others.map((other): readonly [number, number] => (inbound ? [other, slot] : [slot, other]));
+        for (const pair of pairs) cluster.cut(...pair);
         return this.#begin(kind, [slot], draw.between(50, 3000), () => {
-          for (const other of others) inbound ? cluster.mend(other, slot) : cluster.mend(slot, other);
+          for (const pair of pairs) cluster.mend(...pair);
         });
       }
       case 'partition': {
@@ -139,7 +140,7 @@ export class Nemesis {
   }
 
   #powerLoss(): void {
-    for (const number of [...this.#active.keys()]) this.#repair(number);
+    for (const number of this.#active.keys()) this.#repair(number);
     const slots = this.#cluster.slots.map(({ index }) => index);
     for (const slot of slots) this.#cluster.crash(slot);
     const awayMs = this.#draw.between(50, 1000);

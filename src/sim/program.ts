@@ -4,7 +4,6 @@ import type { Fabric, Hello } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
-import type { SimProcess } from './engine.ts';
 
 /** What runs in the slots: the Corelet, or a test's stand-in with a fault of its own. */
 export interface SimProgram {
@@ -30,7 +29,7 @@ export interface SimMedium {
 
 /** Everything between the modules. Directions are separate. */
 export interface SimWires {
-  attach(hello: Hello, address: string, owner: SimProcess): Fabric<PeerMessage>;
+  attach(hello: Hello, address: string): Fabric<PeerMessage>;
   /** The process is gone: its connections end as resets at the other side. */
   crash(id: CoreletId): void;
   cut(from: CoreletId, to: CoreletId): void;

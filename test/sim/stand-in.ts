@@ -1,4 +1,4 @@
-import type { CoreletId, VolumeId } from '../../src/base/ids.ts';
+import type { ArcId, CoreletId, VolumeId } from '../../src/base/ids.ts';
 import { blockBytes } from '../../src/base/ids.ts';
 import type {
   CoreletHandle,
@@ -29,6 +29,7 @@ export type Fault =
 
 const answerMs = 2;
 const faultShare = 0.02;
+const chatterMs = 20;
 
 /**
  * A cluster's worth of Corelets that keep one shared content in memory: correct unless told otherwise, and so simple that what
@@ -55,6 +56,8 @@ export class StandIn implements SimProgram {
     const { self } = options;
     await ports.flash.read(0, new Uint8Array(ports.flash.sectorBytes));
     await ports.fabric.start({ message: () => {}, peerUp: () => {}, peerDown: () => {} });
+    ports.fabric.setPeers(new Map(options.seeds.map(({ id, address }) => [id, address])));
+    chatter(ports, options);
     if (this.#fault === 'forgotten-term' && this.#running.has(self.id)) this.#term = 3;
     this.#running.set(self.id, options);
     return {
@@ -96,7 +99,7 @@ export class StandIn implements SimProgram {
       voters,
       digest,
     };
-    return [{ ...replica, arc: 0 } as ReplicaInspection];
+    return [{ ...replica, arc: 0 as ArcId }];
   }
 
   #device(ports: CoreletPorts): BlockDevice {
@@ -160,6 +163,21 @@ export class StandIn implements SimProgram {
     }
     return bytes;
   }
+}
+
+/** Something for the network to carry, so that a trace covers it. */
+function chatter(ports: CoreletPorts, options: CoreletOptions): void {
+  const message: PeerMessage = {
+    type: 'liveness',
+    sequence: ports.random.u32(),
+    viewNumber: 1,
+    ledDigest: 0,
+    syncedBatches: 0,
+    usedBytes: 0,
+    sizeBytes: 0,
+  };
+  for (const { id } of options.seeds) ports.fabric.send(id, message);
+  ports.clock.after(chatterMs, () => chatter(ports, options));
 }
 
 /** A device and a fabric that do nothing, at no speed: the stand-in keeps its content elsewhere. */

@@ -1,0 +1,31 @@
+import { SimClock } from './clock.ts';
+import type { SimEngine } from './engine.ts';
+import { SimNetwork } from './fabric.ts';
+import { SimFlash } from './flash.ts';
+import type { SimHardware, SimMedium } from './program.ts';
+import type { SimRandom } from './random.ts';
+
+const flashBytes = 1 << 30; // sparse: only what is written takes memory
+/** Frames whose protocols bear it are doubled or overtaken this often, always: a run without it proves less. */
+const duplicateShare = 0.002;
+const reorderShare = 0.002;
+
+/** Simulated flash and fabric on an engine. */
+export function simHardware(engine: SimEngine, random: SimRandom): SimHardware {
+  const clock = new SimClock(engine, engine.world);
+  const network = new SimNetwork(clock, random.stream('network'), { duplicateShare, reorderShare });
+  network.onFrame = () => engine.trace.number(network.traceHash);
+  return {
+    wires: network,
+    makeMedium: (label): SimMedium => {
+      const flash = new SimFlash(clock, random.stream(`flash of ${label}`), { sizeBytes: flashBytes });
+      return {
+        attach: () => flash.attach(),
+        crash: () => flash.crash({ tear: true }),
+        setSlowness: (factor) => {
+          flash.slowFactor = factor;
+        },
+      };
+    },
+  };
+}
