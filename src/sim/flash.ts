@@ -73,14 +73,15 @@ export class SimFlash {
 
   /** Ends the handle without loss: what was under way is done, but nobody hears of it. */
   detach(): void {
+    this.#kill();
     for (const write of this.#underWay) this.#apply(write);
     this.#underWay.clear();
-    this.#kill();
   }
 
   /** Power loss: of writes under way, any subset of the sectors survives, and one may be torn. */
   crash(options: CrashOptions = {}): void {
     const keepFraction = options.keepFraction ?? 0.5;
+    this.#kill();
     for (const write of this.#underWay) {
       const sectors = write.lengthBytes / this.sectorBytes;
       const torn = options.tear === true ? Math.floor(this.#random.fraction() * sectors) : -1;
@@ -90,7 +91,6 @@ export class SimFlash {
       });
     }
     this.#underWay.clear();
-    this.#kill();
   }
 
   #kill(): void {
@@ -188,8 +188,10 @@ export class SimFlash {
     this.#apply(fault === undefined ? write : { ...write, offset: fault.toOffset });
   }
 
+  /** The write failed: any of its sectors may be there nevertheless. */
   abandon(write: WriteUnderWay): void {
-    this.#underWay.delete(write);
+    if (!this.#underWay.delete(write)) return;
+    this.#applySectors(write, () => (this.#random.fraction() < 0.5 ? 'kept' : 'lost'));
   }
 
   load(offset: number, into: Uint8Array): void {

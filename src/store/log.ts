@@ -128,7 +128,6 @@ export class Log {
   /** The batch that holds `position` and isn't durable yet. */
   pendingAt(position: number): Batch | undefined {
     const writing = this.#writing;
-    if (writing === undefined && this.#open.records === 0) return undefined;
     if (writing !== undefined && position >= writing.start && position < writing.end) return writing;
     if (position >= this.#open.start && position < this.#open.end && this.#open.records > 0) return this.#open;
     return this.#sealed.find((batch) => position >= batch.start && position < batch.end);

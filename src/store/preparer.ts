@@ -5,6 +5,10 @@ import { type Layout, segmentEnd, segmentOf, segmentStart } from './layout.ts';
 const pieceBytes = 1024 * 1024;
 const aheadBytesMin = pieceBytes;
 const aheadBytesMax = 8 * 1024 * 1024;
+/** Nothing is prepared before this much was written: a start, or a Corelet at rest, costs nothing. */
+const writtenBytesMin = 64 * 1024;
+/** Left unprepared where preparing begins, for what is written meanwhile. */
+const gapBytes = 256 * 1024;
 /** Batches above this gain nothing from prepared space: writing it twice costs more than the metadata. */
 const smallBatchBytesMax = 128 * 1024;
 
@@ -23,7 +27,7 @@ export class Preparer {
   readonly #layout: Layout;
   /** What was written, or is being written, ends here. */
   #log: Place;
-  /** From the end of the log up to here all is ready. In the log's segment or in the next one. */
+  /** From the end of the log up to here all is ready, but for a gap at first. In the log's segment or in the next one. */
   #frontier: Place;
   #nextSegment: number | undefined;
   #writtenBytes = 0;
@@ -35,7 +39,7 @@ export class Preparer {
     this.#flash = flash;
     this.#layout = layout;
     this.#log = { segment: log.segment, position: log.position };
-    this.#frontier = this.#log;
+    this.#frontier = this.#behindGap();
   }
 
   /** The file system refused to give space: there is no more than what is prepared. */
@@ -56,14 +60,19 @@ export class Preparer {
     if (underWay !== undefined && start < underWay.to && end > underWay.from) return underWay.done;
     this.#log = { segment: segmentOf(this.#layout, start), position: end };
     this.#nextSegment = nextSegment;
-    if (!this.#isAhead(this.#frontier.segment, this.#frontier.position)) this.#frontier = this.#log;
+    if (!this.#isAhead(this.#frontier.segment, this.#frontier.position)) this.#frontier = this.#behindGap();
     return undefined;
   }
 
   /** A batch of that size is durable. */
   wrote(bytes: number): void {
     this.#writtenBytes += bytes;
-    if (bytes <= smallBatchBytesMax) this.#go();
+    if (bytes <= smallBatchBytesMax && this.#writtenBytes >= writtenBytesMin) this.#go();
+  }
+
+  #behindGap(): Place {
+    const end = segmentEnd(this.#layout, this.#log.segment);
+    return { segment: this.#log.segment, position: Math.min(end, this.#log.position + gapBytes) };
   }
 
   #isAhead(segment: number, position: number): boolean {

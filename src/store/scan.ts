@@ -7,7 +7,7 @@ import {
   metaCrcOf,
   readHeader,
 } from './batch-header.ts';
-import { pageBytes } from './layout.ts';
+import { pageBytes, pagesFor } from './layout.ts';
 
 /** A batch found on the device: `meta` are its header and records, without the data. */
 export interface ScannedBatch {
@@ -83,9 +83,10 @@ async function batchAt(window: Window, mark: DeviceMark, position: number, limit
   if (header.metaBytes <= pageBytes) return finish(window, header, meta, position + bytes);
   const whole = new Uint8Array(header.metaBytes);
   whole.set(meta);
-  const tail = await window.at(position + (1 + header.dataPages) * pageBytes, header.metaBytes - pageBytes);
+  const tailPages = pagesFor(header.metaBytes) - 1;
+  const tail = await window.at(position + (1 + header.dataPages) * pageBytes, tailPages * pageBytes);
   if (tail === undefined) return 'unreadable';
-  whole.set(tail, pageBytes);
+  whole.set(tail.subarray(0, header.metaBytes - pageBytes), pageBytes);
   return finish(window, header, whole, position + bytes);
 }
 

@@ -68,13 +68,20 @@ export class Store {
   readonly #flash: Flash;
   readonly #log: Log;
   readonly #reads: BlockReads;
-  readonly #maps = new Map<ArcId, ArcMap>();
+  readonly #maps: Map<ArcId, ArcMap>;
   readonly #syncTimes = new SyncTimes();
   readonly #failedCallbacks: ((error: Error) => void)[] = [];
 
   /** Use `Store.open`. */
-  private constructor(flash: Flash, clock: Clock, superblock: Superblock, recovered: RecoveredLog) {
+  private constructor(
+    flash: Flash,
+    clock: Clock,
+    superblock: Superblock,
+    recovered: RecoveredLog,
+    maps: Map<ArcId, ArcMap>,
+  ) {
     this.#flash = flash;
+    this.#maps = maps;
     this.#layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
     this.recovery = recovered.report;
     this.#log = new Log({ flash, clock }, this.#layout, markOf(superblock), recovered.tail, {
@@ -118,9 +125,15 @@ export class Store {
 
   /**
    * Reads the log back, in append order, into `visitor`; cuts off a torn tail, durably, and only then resolves.
-   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.recovery`. @throws FlashError
+   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.recovery`. `maps`, filled by the visitor,
+   * become the store's. @throws FlashError
    */
-  static async open(flash: Flash, ports: { readonly clock: Clock }, visitor: RecoveryVisitor): Promise<OpenResult> {
+  static async open(
+    flash: Flash,
+    ports: { readonly clock: Clock },
+    visitor: RecoveryVisitor,
+    maps: Map<ArcId, ArcMap> = new Map(),
+  ): Promise<OpenResult> {
     const found = await readSuperblock(flash);
     if (!found.ok) return found;
     const superblock = found.superblock;
@@ -133,7 +146,7 @@ export class Store {
       return { ok: false, code: 'CORRUPT', message: `a record of the log can't be read: ${error.message}` };
     }
     if (recovered === undefined) return { ok: false, code: 'CORRUPT', message: 'no batch of the log is whole' };
-    const store = new Store(flash, ports.clock, superblock, recovered);
+    const store = new Store(flash, ports.clock, superblock, recovered, maps);
     await store.#cut(recovered);
     return { ok: true, store, superblock };
   }
