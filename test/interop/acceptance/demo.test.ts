@@ -132,6 +132,35 @@ test('a killed chassis program is noticed by no volume, and the next one adopts 
   connection.close();
 });
 
+test('volumes come and go, and keep to themselves', { timeout: 60_000 }, async (t: TestContext) => {
+  const chassis = await started(t, { slots: 3, volume: 'demo:16MiB' });
+  const created = await chassis.corelet(['volume', 'create', 'photos', '8MiB']);
+  assert.equal(created.code, 0, created.stderr);
+  const names = async () => {
+    const { stdout } = await chassis.corelet(['volume', 'list', '--json']);
+    return (JSON.parse(stdout) as { volumes: { name: string }[] }).volumes.map(({ name }) => name).sort();
+  };
+  assert.deepEqual(await names(), ['demo', 'photos']);
+  const pattern = Buffer.alloc(4096, 'photo ');
+  const photos = await NbdConnection.open(chassis.nbdPort + 1, 'photos');
+  const demo = await NbdConnection.open(chassis.nbdPort + 1, 'demo');
+  assert.equal(photos.sizeBytes, 8 * 1024 * 1024);
+  await photos.write(0, pattern);
+  assert.deepEqual(await demo.read(0, 4096), Buffer.alloc(4096), 'another volume is another one');
+  photos.close();
+  demo.close();
+  const unconfirmed = await chassis.corelet(['volume', 'delete', 'photos']);
+  assert.equal(unconfirmed.code, 4, 'nobody confirmed it');
+  const deleted = await chassis.corelet(['volume', 'delete', 'photos', '--confirm', 'photos']);
+  assert.equal(deleted.code, 0, deleted.stderr);
+  assert.deepEqual(await names(), ['demo']);
+  // The same name is another volume, without the old one's bytes.
+  assert.equal((await chassis.corelet(['volume', 'create', 'photos', '8MiB'])).code, 0);
+  const again = await NbdConnection.open(chassis.nbdPort + 2, 'photos');
+  assert.deepEqual(await again.read(0, 4096), Buffer.alloc(4096));
+  again.close();
+});
+
 test('the data folder tells what it is', { timeout: 60_000 }, async (t: TestContext) => {
   const chassis = await started(t, { slots: 3, volume: 'demo:16MiB' });
   const file = join(chassis.data, 'chassis.json');
