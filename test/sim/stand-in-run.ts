@@ -10,7 +10,7 @@ export function standInRun(seed: number, fault: Fault = 'none'): RunOptions {
     shape: { slots: 4, arcs: 1, copies: 3 },
     volumeBytes: 4 << 20,
     virtualMs: 60_000,
-    workload: { volume: 'v', hosts: 3, queueDepth: 2, operations: 3000, thinkMs: 3, patienceMs: 300 },
+    workload: { volume: 'v', hosts: 3, queueDepth: 4, operations: 4000, thinkMs: 5, patienceMs: 300 },
     // A gateway that dies ends what hangs in it: to see a hang, nothing dies.
     nemesis: {
       meanIntervalMs: 150,
