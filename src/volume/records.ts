@@ -1,0 +1,71 @@
+import { Reader, Writer } from '../base/bytes.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import type { VolumeId } from '../base/ids.ts';
+
+/** A volume as its record says. `creating`, `deleting`: every arc is being told; whoever finds it so may finish it. */
+export interface VolumeRecord {
+  readonly id: VolumeId;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly copies: number;
+  readonly epoch: number;
+  readonly state: 'creating' | 'open' | 'deleting' | 'deleted';
+}
+
+const states = ['creating', 'open', 'deleting', 'deleted'] as const;
+const recordFormat = 1;
+
+export const volumeNameMax = 64;
+const namePattern = /^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/;
+
+/** 1 to 64 of a–z, 0–9, '.', '_', '-', beginning and ending with a letter or digit: safe in every protocol's names. */
+export function isVolumeName(name: string): boolean {
+  return name.length <= volumeNameMax && namePattern.test(name);
+}
+
+/** A name's key holds the id (u64) that it stands for; the record is under the id, which is never used again. */
+export function nameKey(name: string): string {
+  return `name/${name}`;
+}
+export const recordKeyPrefix = 'volume/';
+export function recordKey(id: VolumeId): string {
+  return `${recordKeyPrefix}${id}`;
+}
+
+export function encodeNameValue(id: VolumeId): Uint8Array {
+  const writer = new Writer(8);
+  writer.u64(id);
+  return writer.copy();
+}
+
+/** @throws RemoteProtocolError */
+export function decodeNameValue(bytes: Uint8Array): VolumeId {
+  return new Reader(bytes).u64() as VolumeId;
+}
+
+// format u8 · state u8 · copies u8 · id u64 · size u64 · epoch u64 · name text
+export function encodeRecord(record: VolumeRecord): Uint8Array {
+  const writer = new Writer(128);
+  writer.u8(recordFormat);
+  writer.u8(states.indexOf(record.state));
+  writer.u8(record.copies);
+  writer.u64(record.id);
+  writer.u64(record.sizeBytes);
+  writer.u64(record.epoch);
+  writer.text(record.name);
+  return writer.copy();
+}
+
+/** @throws RemoteProtocolError */
+export function decodeRecord(bytes: Uint8Array): VolumeRecord {
+  const reader = new Reader(bytes);
+  const format = reader.u8();
+  if (format !== recordFormat) throw new RemoteProtocolError(`volume record of format ${format}`);
+  const state = states[reader.u8()];
+  if (state === undefined) throw new RemoteProtocolError('unknown volume state');
+  const copies = reader.u8();
+  const id = reader.u64() as VolumeId;
+  const sizeBytes = reader.u64();
+  const epoch = reader.u64();
+  return { id, name: reader.text(volumeNameMax), sizeBytes, copies, epoch, state };
+}

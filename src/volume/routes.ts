@@ -1,0 +1,44 @@
+import type { ArcId, CoreletId } from '../base/ids.ts';
+import type { Route } from '../wire/peer/types.ts';
+
+/** The full map, as gossiped by the arcs' leaders: one hop to any block. Stale is safe: a refusal corrects it. */
+export class RouteTable {
+  readonly arcs: number;
+  readonly #routes = new Map<ArcId, Route>();
+
+  constructor(arcs: number) {
+    this.arcs = arcs;
+  }
+
+  get(arc: ArcId): Route | undefined {
+    return this.#routes.get(arc);
+  }
+
+  all(): IterableIterator<Route> {
+    return this.#routes.values();
+  }
+
+  /** Takes the route if it isn't older than what is known. True: leader or replicas differ from before. */
+  update(route: Route): boolean {
+    const known = this.#routes.get(route.arc);
+    if (known !== undefined) {
+      if (route.term < known.term) return false;
+      if (route.term === known.term && route.configurationIndex < known.configurationIndex) return false;
+    }
+    this.#routes.set(route.arc, route);
+    return known?.term !== route.term || known.configurationIndex !== route.configurationIndex;
+  }
+
+  /** A digest over the (arc, term) that `leader` leads as far as known here; order-independent. */
+  ledDigest(leader: CoreletId): number {
+    let digest = 0;
+    for (const route of this.#routes.values()) {
+      if (route.leader === leader) digest ^= Math.imul(route.arc + 1, 0x9e3779b1) ^ Math.imul(route.term, 0x85ebca6b);
+    }
+    return digest >>> 0;
+  }
+
+  ledBy(leader: CoreletId): Route[] {
+    return [...this.#routes.values()].filter((route) => route.leader === leader);
+  }
+}
