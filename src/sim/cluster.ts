@@ -33,7 +33,7 @@ interface Slot {
   handle: CoreletHandle | undefined;
   starts: number;
   /** What its device gets before its first start; undefined once it has it. */
-  blank: { readonly founding: Founding | undefined } | undefined;
+  blank: Founding | undefined;
 }
 
 export type SlotState = 'down' | 'starting' | 'running' | 'paused';
@@ -72,7 +72,7 @@ export class SimCluster {
       process: undefined,
       handle: undefined,
       starts: 0,
-      blank: { founding: this.#founding },
+      blank: this.#founding,
     }));
   }
 
@@ -160,7 +160,7 @@ export class SimCluster {
     slot.id = makeHexId(this.#draw) as CoreletId;
     slot.member = makeMember(index, slot.id, this.#draw);
     slot.medium = this.#hardware.makeMedium(`slot ${index} module ${slot.starts}`);
-    slot.blank = { founding: undefined };
+    slot.blank = { ...this.#founding, members: [] };
     await this.start(index);
   }
 
@@ -202,10 +202,9 @@ export class SimCluster {
   /** A device whose formatting was cut short is formatted anew by the next start. */
   async #format(slot: Slot, process: SimProcess): Promise<void> {
     if (slot.blank === undefined) return;
-    const identity = { cluster: this.cluster, id: slot.id };
     const flash = new GatedFlash(this.engine, process, slot.medium.attach());
     const random = this.#random.stream(`format of ${process.label}`);
-    await this.#program.format(flash, identity, slot.blank.founding, random);
+    await this.#program.format(flash, slot.id, slot.blank, random);
     slot.blank = undefined;
   }
 

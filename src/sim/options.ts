@@ -19,11 +19,13 @@ export interface SimOptions {
     | { readonly kind: 'seeds'; readonly first: number; readonly last: number }
     | { readonly kind: 'runs'; readonly count: number }
     | { readonly kind: 'minutes'; readonly minutes: number };
+  /** Threads for many seeds; undefined: one per core. */
+  readonly jobs: number | undefined;
   readonly json: boolean;
   readonly trace: boolean;
 }
 
-export const usage = `npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--json] [--trace]
+export const usage = `npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace]
   --slots 5  --arcs 16  --copies 3  --volume 8MiB  --ops 4000  --virtual-seconds 60
   --hosts 4  --queue-depth 2  --faults-per-second 2.5  --faults ${faultKinds.join(',')}`;
 
@@ -80,6 +82,7 @@ function interpret(given: Map<string, string>): SimOptions {
     queueDepth: whole('queue-depth', 2, 1, 64),
     faultsPerSecond: number('faults-per-second', 2.5, 0, 1000),
     weights: faultWeights(take('faults')),
+    jobs: given.has('jobs') ? whole('jobs', 1, 1, 256) : undefined,
     plan: seedPlan(take('seed'), take('seeds'), take('runs'), take('minutes')),
     json: take('json') !== undefined,
     trace: take('trace') !== undefined,

@@ -1,4 +1,4 @@
-import type { ClusterId, CoreletId } from '../base/ids.ts';
+import type { CoreletId } from '../base/ids.ts';
 import type { CoreletHandle, CoreletOptions, CoreletPorts, Founding } from '../corelet/types.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
@@ -7,14 +7,9 @@ import type { PeerMessage } from '../wire/peer/types.ts';
 
 /** What runs in the slots: the Corelet, or a test's stand-in with a fault of its own. */
 export interface SimProgram {
-  /** Makes a blank device a Corelet's. `founding` undefined: a blank module that will ask to be admitted. */
-  format(flash: Flash, identity: DeviceIdentity, founding: Founding | undefined, random: Random): Promise<void>;
+  /** Makes a blank device a Corelet's. `founding` without members: a blank module that will ask to be admitted. */
+  format(flash: Flash, id: CoreletId, founding: Founding, random: Random): Promise<void>;
   start(ports: CoreletPorts, options: CoreletOptions): Promise<CoreletHandle>;
-}
-
-export interface DeviceIdentity {
-  readonly cluster: ClusterId;
-  readonly id: CoreletId;
 }
 
 /** The flash of one module: what survives its processes. */
