@@ -31,13 +31,10 @@ export function withoutComments(text: string): string {
   return text.replace(token, (match) => (match.startsWith('/') ? blank(match) : match));
 }
 
-/** Paths, relative to the root, of the project's own files that `file` names: imports, dynamic imports, `new URL('./…')`. */
+/** Paths, relative to the root, that `file` may name: whatever it quotes that ends like a source file, seen from its folder. */
 export function namedFiles(file: SourceFile): string[] {
-  const named: string[] = [];
-  for (const match of withoutComments(file.text).matchAll(/(?:from|import|import\(|URL\()\s*'(\.{1,2}\/[^']+)'/g)) {
-    named.push(normalize(join(dirname(file.path), match[1] as string)));
-  }
-  return named;
+  const quoted = withoutComments(file.text).matchAll(/'([\w./-]+\.tsx?)'/g);
+  return [...quoted].map((match) => normalize(join(dirname(file.path), match[1] as string)));
 }
 
 interface ProjectFile {
