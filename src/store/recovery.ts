@@ -22,6 +22,11 @@ const headsAtOnceMax = 16;
 const segmentsAheadMax = 3;
 /** The most that one batch can take: a tail nearer to its segment's end than this may have gone on in the next one. */
 const batchBytesLargest = batchBytes(metaBytesMax, storeLimits.batchBytesMax / pageBytes);
+/**
+ * Behind the tail, so much of nothing ends the search for later batches: every restart pays for it, and a sparse file
+ * fills the system's cache with it. Where later batches are known the search goes to the end.
+ */
+const zeroBytesAtTailMax = 4 * 1024 * 1024;
 const noLink: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
 
 export interface RecoveredLog {
@@ -150,16 +155,20 @@ export class Recovery {
 
   async #search(before: number): Promise<number | undefined> {
     const after = this.#last.sequence;
+    const known = before !== Number.POSITIVE_INFINITY;
+    const zeroBytesMax = known ? Number.POSITIVE_INFINITY : zeroBytesAtTailMax;
     if (this.#segment !== undefined) {
       const limit = segmentEnd(this.#layout, this.#segment);
-      const found = await searchBatch(this.#flash, this.#mark, this.#end, limit, after, before);
+      const search = { from: this.#end, limit, after, before, zeroBytesMax };
+      const found = await searchBatch(this.#flash, this.#mark, search);
       if (found !== undefined) return found;
-      if (before === Number.POSITIVE_INFINITY && limit - this.#end > batchBytesLargest) return undefined;
+      if (!known && limit - this.#end > batchBytesLargest) return undefined;
     }
     const next = this.#segment === undefined ? 0 : this.#nextSegment;
     if (next >= this.#layout.segmentCount || this.#used.has(next)) return undefined;
-    const start = segmentStart(this.#layout, next);
-    return searchBatch(this.#flash, this.#mark, start, segmentEnd(this.#layout, next), after, before);
+    const from = segmentStart(this.#layout, next);
+    const limit = segmentEnd(this.#layout, next);
+    return searchBatch(this.#flash, this.#mark, { from, limit, after, before, zeroBytesMax });
   }
 
   #lose(nextSequence: number): void {

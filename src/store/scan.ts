@@ -126,21 +126,28 @@ export async function segmentHead(flash: Flash, mark: DeviceMark, start: number)
   return head === undefined ? undefined : readHeader(head, mark, start);
 }
 
-/** Looks page by page for a whole batch with `after` < sequence < `before` in [from, limit). */
-export async function searchBatch(
-  flash: Flash,
-  mark: DeviceMark,
-  from: number,
-  limit: number,
-  after: number,
-  before: number,
-): Promise<number | undefined> {
+export interface Search {
+  readonly from: number;
+  readonly limit: number;
+  /** Only batches with `after` < sequence < `before` count. */
+  readonly after: number;
+  readonly before: number;
+  /** Gives up behind so many bytes of zeros. */
+  readonly zeroBytesMax: number;
+}
+
+/** Looks page by page for a whole batch. Returns its position. */
+export async function searchBatch(flash: Flash, mark: DeviceMark, search: Search): Promise<number | undefined> {
+  const { from, limit, after, before } = search;
   const bytes = new Uint8Array(Math.min(searchBytes, Math.max(pageBytes, limit - from)));
+  let zeroBytes = 0;
   for (let piece = from; piece + pageBytes <= limit; piece += bytes.length) {
     const view = bytes.subarray(0, Math.min(bytes.length, limit - piece));
     await readWhatCan(flash, piece, view);
     for (let at = 0; at + pageBytes <= view.length; at += pageBytes) {
-      if (view[at] === 0) continue;
+      zeroBytes = looksEmpty(view, at) ? zeroBytes + pageBytes : 0;
+      if (zeroBytes >= search.zeroBytesMax) return undefined;
+      if (zeroBytes > 0) continue;
       const header = readHeader(view.subarray(at, at + pageBytes), mark, piece + at);
       if (header === undefined || header.sequence <= after || header.sequence >= before) continue;
       const found = await batchAt(new Window(flash, limit), mark, piece + at, limit);
@@ -148,6 +155,14 @@ export async function searchBatch(
     }
   }
   return undefined;
+}
+
+/** From a few samples: a head page begins with the magic, and whatever else lies there is rarely zero at all of them. */
+function looksEmpty(view: Uint8Array, at: number): boolean {
+  for (let sample = 0; sample < pageBytes; sample += pageBytes / 16) {
+    for (let i = 0; i < 4; i++) if (view[at + sample + i] !== 0) return false;
+  }
+  return true;
 }
 
 /** Fills `into` as far as the medium allows. Pages that can't be read become zeros; their positions are the answer. */
