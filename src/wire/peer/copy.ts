@@ -3,7 +3,7 @@ import type { Reader, Writer } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { blockBytes, blocksPerChunk } from '../../base/ids.ts';
 import type { Codec } from './codec.ts';
-import { readArc, readCrcs, readVolume, writeBetweenReplicas, writeCrcs } from './fields.ts';
+import { readArc, readCrcs, readVolume, writeBetweenReplicas, writeCrcs, writeU16 } from './fields.ts';
 import { peerLimits } from './limits.ts';
 import type { CopyChunk, CopyFinish, CopyOffer, CopyReply } from './types.ts';
 
@@ -30,7 +30,7 @@ export const copyOfferCodec: Codec<CopyOffer> = {
 // count u16 · block u8 × count, ascending · version u64 × count
 function writeBlocks(out: Writer, blocks: Uint16Array, versions: Float64Array): void {
   assert(blocks.length === versions.length && blocks.length <= blocksPerChunk, 'one version per block');
-  out.u16(blocks.length);
+  writeU16(out, blocks.length);
   for (let i = 0; i < blocks.length; i++) out.u8(blocks[i] as number);
   for (let i = 0; i < versions.length; i++) out.u64(versions[i] as number);
 }

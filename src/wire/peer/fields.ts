@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import type { Reader, Writer } from '../../base/bytes.ts';
+import { type Reader, utf8Bytes, type Writer } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
 import type { ArcId, CoreletId, VolumeId } from '../../base/ids.ts';
 import { blocksPerChunk } from '../../base/ids.ts';
@@ -8,6 +8,12 @@ import type { BlockRangeFields, ReplyCode } from './types.ts';
 import { replyCodes } from './types.ts';
 
 // Fields that several messages share.
+
+/** Byte by byte: `Writer.u16` takes its view before it makes room, and fails where the buffer has to grow for it. */
+export function writeU16(out: Writer, value: number): void {
+  out.u8(value & 0xff);
+  out.u8(value >>> 8);
+}
 
 export function readArc(from: Reader): ArcId {
   const arc = from.u32();
@@ -44,8 +50,8 @@ export function writeRange(out: Writer, range: BlockRangeFields): void {
   out.u64(range.volume);
   out.u32(range.layer);
   out.u64(range.chunk);
-  out.u16(range.firstBlock);
-  out.u16(range.blockCount);
+  writeU16(out, range.firstBlock);
+  writeU16(out, range.blockCount);
 }
 
 export function readRange(from: Reader): BlockRangeFields {
@@ -94,9 +100,10 @@ export function readOptionalCorelet(from: Reader): CoreletId | undefined {
   return from.boolean() ? (from.id() as CoreletId) : undefined;
 }
 
-/** Text bounded by its UTF-8 length; a longer one is a bug of the sender. */
+/** bytes u16 · UTF-8; read by `Reader.text`. A key that is too long is a bug of the sender. */
 export function writeKey(out: Writer, key: string): void {
-  const at = out.length;
-  out.text(key);
-  assert(out.length - at - 2 <= peerLimits.keyBytesMax, 'key too long');
+  const encoded = utf8Bytes(key);
+  assert(encoded.length <= peerLimits.keyBytesMax, 'key too long');
+  writeU16(out, encoded.length);
+  out.raw(encoded);
 }

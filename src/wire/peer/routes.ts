@@ -3,7 +3,7 @@ import type { Reader, Writer } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
 import type { CoreletId } from '../../base/ids.ts';
 import type { Codec } from './codec.ts';
-import { readArc } from './fields.ts';
+import { readArc, writeU16 } from './fields.ts';
 import { peerLimits } from './limits.ts';
 import type { Replica, Retire, Route, Routes } from './types.ts';
 
@@ -33,7 +33,7 @@ function writeReplicas(out: Writer, replicas: readonly Replica[], places: Places
   assert(replicas.length <= peerLimits.replicasPerRouteMax, 'too many replicas of one arc');
   out.u8(replicas.length);
   for (const replica of replicas) {
-    out.u16(places.get(replica.id) as number);
+    writeU16(out, places.get(replica.id) as number);
     out.u32(replica.generation);
   }
 }
@@ -84,7 +84,7 @@ export const routesCodec: Codec<Routes> = {
     for (const route of routes) {
       out.u32(route.arc);
       out.u64(route.term);
-      out.u16(places.get(route.leader) as number);
+      writeU16(out, places.get(route.leader) as number);
       out.u64(route.configurationIndex);
       writeReplicas(out, route.voters, places);
       writeReplicas(out, route.votersOutgoing, places);
