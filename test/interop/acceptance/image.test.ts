@@ -8,6 +8,8 @@ import { ensureClient } from '../clients.ts';
 import { run, runWell } from '../commands.ts';
 
 const fileCount = 4000;
+/** Debian keeps these commands where only root's PATH leads. */
+const env = { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` };
 
 /** A folder as a real one is: many small files, some larger, a few levels. Contents follow from the number. */
 function generateFiles(folder: string): void {
@@ -25,7 +27,7 @@ function generateFiles(folder: string): void {
 test('a file system image survives two pulls, one after the other, byte for byte', {
   timeout: 280_000,
 }, async (t: TestContext) => {
-  for (const command of ['qemu-img', 'mke2fs']) {
+  for (const command of ['qemu-img', 'mkfs.ext4']) {
     if (!(await ensureClient(command))) return t.skip(`${command} is not installed and can't be`);
   }
   const folder = mkdtempSync(join(tmpdir(), 'corelet-image-'));
@@ -34,7 +36,7 @@ test('a file system image survives two pulls, one after the other, byte for byte
   mkdirSync(files);
   generateFiles(files);
   const image = join(folder, 'image.raw');
-  await runWell('mke2fs', ['-q', '-t', 'ext4', '-d', files, image, '256M']);
+  await runWell('mkfs.ext4', ['-q', '-d', files, image, '256M'], { env });
 
   const chassis = await startChassis({ volume: 'demo:256MiB' });
   t.after(() => chassis.stop());
@@ -54,6 +56,6 @@ test('a file system image survives two pulls, one after the other, byte for byte
 
   const back = join(folder, 'back.raw');
   await runWell('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', chassis.nbdUri(2), back]);
-  const checked = await run('e2fsck', ['-fn', back]);
+  const checked = await run('e2fsck', ['-fn', back], { env });
   assert.equal(checked.code, 0, `e2fsck found errors:\n${checked.stdout}${checked.stderr}`);
 });
