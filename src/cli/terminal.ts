@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { CommandFailure } from './failure.ts';
 
 export interface Terminal {
@@ -35,8 +36,7 @@ export function table(rows: readonly (readonly string[])[], rightAligned: readon
   return `${rows.map(line).join('\n')}\n`;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal doesn't show
-const seen = (cell: string): number => cell.replace(/\u001b\[\d+m/g, '').length;
+const seen = (cell: string): number => stripVTControlCharacters(cell).length;
 
 /**
  * Asks that `name` be typed, or takes it from --confirm.

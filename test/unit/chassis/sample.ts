@@ -1,0 +1,26 @@
+import type { ClusterId, CoreletId } from '../../../src/base/ids.ts';
+import type { ChassisFile } from '../../../src/chassis/chassis-file.ts';
+
+/** A chassis of so many slots, none of them running. */
+export function chassisOf(slots: number, ports = { nbd: 10_809, admin: 7_400 }): ChassisFile {
+  return {
+    formatVersion: 1,
+    cluster: 'c'.repeat(32) as ClusterId,
+    arcs: 256,
+    copies: 3,
+    flashBytes: 8 * 2 ** 30,
+    nbdPort: ports.nbd,
+    adminPort: ports.admin,
+    volume: { name: 'demo', sizeBytes: 2 ** 30, made: true },
+    slots: Array.from({ length: slots }, (_, slot) => ({
+      slot,
+      id: slot.toString(16).padStart(32, '0') as CoreletId,
+      pid: null,
+      nbd: `127.0.0.1:${ports.nbd + slot}`,
+      admin: `http://127.0.0.1:${ports.admin + slot}`,
+      fabric: `unix:fabric/${slot}.sock`,
+      role: 'active' as const,
+      pulled: false,
+    })),
+  };
+}
