@@ -110,11 +110,16 @@ export class RaftState<Body> {
     this.commitIndex = restored.commitIndex;
     this.appliedIndex = restored.appliedIndex;
     this.persistedIndex = this.log.lastIndex;
-    assert(this.log.lastTerm <= this.term, 'INV-3: an entry of a term beyond the restored one');
+    assert(
+      this.log.lastIndex === restored.compactedIndex || this.log.lastTerm <= this.term,
+      'INV-3: entry beyond the term',
+    );
     assert(restored.compactedIndex <= this.commitIndex, 'INV-3: compacted beyond the commit index');
     assert(this.commitIndex <= this.log.lastIndex, 'INV-3: commit index beyond the restored log');
     assert(this.appliedIndex <= this.commitIndex, 'INV-3: applied what was not committed');
     this.outbox = new Outbox(this.log.lastIndex, this.appliedIndex);
+    // A copied state is durable before the term that came with it: this replica hasn't voted there.
+    if (restored.compactedTerm > this.term) this.setTermAndVote(restored.compactedTerm, undefined);
   }
 
   get configuration(): Configuration {

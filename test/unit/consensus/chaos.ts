@@ -67,11 +67,14 @@ export class Chaos {
   nowMs = 0;
   faults = true;
   working = true;
+  /** Liveness notices late: stale leaders and half-deaf members live longer. */
+  readonly #sleepy: boolean;
   #token = 0;
   #proposed = 0;
 
   constructor(seed: number) {
     this.#chance = new Chance(seed);
+    this.#sleepy = seed % 2 === 1;
     const configuration = this.#founding;
     for (const id of names) {
       this.replicas.set(
@@ -167,7 +170,7 @@ export class Chaos {
   #liveness(): void {
     for (const a of names) {
       for (const b of names) {
-        if (a === b) continue;
+        if (a === b || (this.#sleepy && this.faults && !this.#chance.hit(100))) continue;
         const up =
           this.replicas.get(b)?.core !== undefined && !this.#cut.has(`${a}>${b}`) && !this.#cut.has(`${b}>${a}`);
         this.replicas.get(a)?.core?.setAlive(b, up, this.nowMs);
@@ -189,7 +192,7 @@ export class Chaos {
     if (chance.hit(3)) core.transfer(chance.of(names), this.nowMs);
     if (chance.hit(2)) core.abdicate(this.nowMs);
     if (chance.hit(3)) core.cause(chance.of(['complaint', 'view', 'reset'] as const), this.nowMs);
-    if (chance.hit(10)) this.#reconfigure(id);
+    if (chance.hit(30)) this.#reconfigure(id);
     if (chance.hit(15)) this.replicas.get(id)?.compact();
   }
 
@@ -245,7 +248,7 @@ export class Chaos {
         if (chance.hit(500)) this.#cut.add(`${to}>${from}`);
       }
     }
-    if (chance.hit(8)) this.#cut.clear();
+    if (chance.hit(5)) this.#cut.clear();
   }
 
   #resetTo(id: MemberId): void {
