@@ -5,6 +5,8 @@ import type { CoreletId, Generation } from '../base/ids.ts';
 import type { Configuration, MemberId } from '../consensus/types.ts';
 import type { Replica } from '../wire/peer/types.ts';
 
+export type { Configuration, MemberId };
+
 /** What consensus calls a member: the Corelet and the generation of its replica (INV-10: another generation is another voter). */
 export function memberId(id: CoreletId, generation: Generation): MemberId {
   return `${id}.${generation}`;

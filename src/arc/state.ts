@@ -1,5 +1,5 @@
 import { unreachable } from '../base/assert.ts';
-import { Reader, Writer, utf8Bytes } from '../base/bytes.ts';
+import { type Reader, utf8Bytes, type Writer } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import type { LogIndex, VolumeId } from '../base/ids.ts';
 import type { BlockRange } from '../store/types.ts';

@@ -47,7 +47,9 @@ export interface CoreletHandle {
   stop(): Promise<void>;
 }
 
-export type VolumeResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly code: VolumeErrorCode; readonly message: string };
+export type VolumeResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: VolumeErrorCode; readonly message: string };
 export type VolumeErrorCode = 'EXISTS' | 'NOT_FOUND' | 'TOO_FEW_CORELETS' | 'UNAVAILABLE' | 'INVALID';
 
 export interface VolumeInfo {
@@ -60,7 +62,11 @@ export interface VolumeInfo {
 }
 
 export interface VolumeControl {
-  create(request: { readonly name: string; readonly sizeBytes: number; readonly copies: number }): Promise<VolumeResult<VolumeInfo>>;
+  create(request: {
+    readonly name: string;
+    readonly sizeBytes: number;
+    readonly copies: number;
+  }): Promise<VolumeResult<VolumeInfo>>;
   list(): Promise<VolumeResult<readonly VolumeInfo[]>>;
   show(name: string): Promise<VolumeResult<VolumeInfo>>;
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
@@ -102,7 +108,11 @@ export interface CoreletStatus {
   readonly slots: readonly SlotStatus[];
   readonly arcs: ArcsStatus;
   /** `secondsLeft` is null while the rate isn't known. */
-  readonly rebuild: { readonly bytesLeft: number; readonly bytesPerSecond: number; readonly secondsLeft: number | null };
+  readonly rebuild: {
+    readonly bytesLeft: number;
+    readonly bytesPerSecond: number;
+    readonly secondsLeft: number | null;
+  };
   readonly lossesSurvivable: number;
 }
 

@@ -29,11 +29,15 @@ export class RouteTable {
     return known?.term !== route.term || known.configurationIndex !== route.configurationIndex;
   }
 
-  /** A digest over the (arc, term) that `leader` leads as far as known here; order-independent. */
+  /** A digest over everything that `leader` announced of the arcs it leads, as far as known here; order-independent. */
   ledDigest(leader: CoreletId): number {
     let digest = 0;
     for (const route of this.#routes.values()) {
-      if (route.leader === leader) digest ^= Math.imul(route.arc + 1, 0x9e3779b1) ^ Math.imul(route.term, 0x85ebca6b);
+      if (route.leader !== leader) continue;
+      let mixed = Math.imul(route.arc + 1, 0x9e3779b1);
+      mixed = Math.imul(mixed ^ route.term, 0x85ebca6b);
+      mixed = Math.imul(mixed ^ route.configurationIndex, 0xc2b2ae35);
+      digest ^= Math.imul(mixed ^ route.complete, 0x27d4eb2f);
     }
     return digest >>> 0;
   }

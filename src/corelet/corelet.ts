@@ -1,0 +1,290 @@
+import { ArcHost, type ArcMessage } from '../arc/host.ts';
+import { type ArcLimits, defaultArcLimits } from '../arc/limits.ts';
+import { replicaOf } from '../arc/members.ts';
+import type { CoreletId } from '../base/ids.ts';
+import { Healer, healingLimits } from '../healing/healer.ts';
+import { MembershipCore } from '../membership/core.ts';
+import { type PlacementTable, placementOf } from '../ring/placement.ts';
+import type { Store } from '../store/store.ts';
+import { Gateway } from '../volume/gateway.ts';
+import { RouteTable } from '../volume/routes.ts';
+import { Volumes } from '../volume/volumes.ts';
+import type { PeerMessage } from '../wire/peer/types.ts';
+import { AddressBook } from './address-book.ts';
+import { Gossip } from './gossip.ts';
+import { inspectReplica } from './inspect.ts';
+import { addressesRegister, membershipRegister, Peering } from './peering.ts';
+import { RebuildRate } from './rebuild-rate.ts';
+import { Recorder } from './recorder.ts';
+import { restart, type Restarted } from './restart.ts';
+import { statusOf } from './status.ts';
+import type {
+  CoreletHandle,
+  CoreletOptions,
+  CoreletPorts,
+  CoreletStatus,
+  Founding,
+  ReplicaInspection,
+} from './types.ts';
+import { CheckedVolumes } from './volume-control.ts';
+
+const rateSampleMs = 1000;
+
+/** Opens the device, takes up where it ended and joins the others. @throws DeviceRefused, FlashError */
+export async function startCorelet(
+  ports: CoreletPorts,
+  options: CoreletOptions,
+  limits: ArcLimits = defaultArcLimits,
+): Promise<CoreletHandle> {
+  const restarted = await restart(ports.flash, ports.clock, ports.fabric.self, limits.entriesKept);
+  const corelet = new Corelet(ports, options, restarted, limits);
+  await corelet.start(options.seeds);
+  return corelet;
+}
+
+/** One peer, assembled: who may speak with whom inside it is all here. */
+class Corelet implements CoreletHandle {
+  readonly id: CoreletId;
+  readonly failed: Promise<Error>;
+  readonly catalog: Volumes;
+  readonly volumes: CheckedVolumes;
+  readonly #ports: CoreletPorts;
+  readonly #options: CoreletOptions;
+  readonly #store: Store;
+  readonly #founding: Founding;
+  readonly #book = new AddressBook();
+  readonly #membership: MembershipCore;
+  readonly #host: ArcHost;
+  readonly #gateway: Gateway;
+  readonly #gossip: Gossip;
+  readonly #healer: Healer;
+  readonly #peering: Peering;
+  readonly #routes: RouteTable;
+  readonly #rate = new RebuildRate();
+  #fail: (error: Error) => void = () => undefined;
+  #stopped = false;
+  #sampledMs = Number.NEGATIVE_INFINITY;
+
+  constructor(ports: CoreletPorts, options: CoreletOptions, restarted: Restarted, limits: ArcLimits) {
+    const { clock, random, fabric } = ports;
+    const { store, founding, foundingView, registers } = restarted;
+    this.id = fabric.self.id;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    this.#ports = ports;
+    this.#options = options;
+    this.#store = store;
+    this.#founding = founding;
+    const addresses = registers.get(addressesRegister);
+    if (addresses !== undefined) this.#book.restore(addresses);
+    this.#book.learn([...founding.members.filter((member) => this.#book.get(member.id) === undefined), options.self]);
+    const events = new Recorder(ports.events, this.#book);
+    const restored = registers.get(membershipRegister);
+    this.#membership = new MembershipCore({
+      self: options.self,
+      incarnation: fabric.self.incarnation,
+      random,
+      ...(restored === undefined ? {} : { restored }),
+      ...(foundingView === undefined ? {} : { founding: foundingView }),
+    });
+    this.#routes = new RouteTable(founding.arcs);
+    const send = (to: CoreletId, message: PeerMessage): boolean => this.#send(to, message);
+    this.#gossip = new Gossip({
+      self: this.id,
+      clock,
+      table: this.#routes,
+      peers: () => this.#peering.peers(),
+      send,
+      onChange: (route) => this.#gateway.routeChanged(route.arc),
+    });
+    this.#host = new ArcHost({
+      self: this.id,
+      clock: this.#guardedClock(),
+      random,
+      store,
+      events,
+      limits,
+      send,
+      onRoute: (route) => this.#gossip.announce(route),
+    });
+    this.#gateway = new Gateway({
+      self: this.id,
+      clock: this.#guardedClock(),
+      random,
+      routes: this.#routes,
+      send,
+      isAlive: (id) => this.#host.isAlive(id),
+      candidates: (arc) => this.#placement()?.of(arc) ?? [],
+    });
+    const placement = () => this.#placement();
+    this.#healer = new Healer({
+      self: this.id,
+      clock,
+      random,
+      events,
+      host: this.#host,
+      copies: founding.copies,
+      placement,
+    });
+    this.#peering = this.#makePeering(events);
+    this.catalog = new Volumes(this.#gateway, founding.arcs, random);
+    this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
+    for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
+  }
+
+  #makePeering(events: Recorder): Peering {
+    return new Peering({
+      self: this.id,
+      clock: this.#ports.clock,
+      events,
+      fabric: this.#ports.fabric,
+      store: this.#store,
+      membership: this.#membership,
+      book: this.#book,
+      arcPeers: () => this.#arcPeers(),
+      ledDigest: () => this.#routes.ledDigest(this.id),
+      deliver: (from, message) => this.#deliver(from, message),
+      onAlive: (id, alive) => this.#host.setAlive(id, alive),
+      onDown: (id) => {
+        this.#host.peerReset(id);
+        this.#gateway.peerDown(id);
+      },
+      onUp: (id) => this.#gossip.peerUp(id),
+      onLedDigest: (from, digest) => this.#gossip.compare(from, digest),
+      onView: () => this.#peering.refreshPeers(),
+      guard: (step) => this.#guard(step),
+    });
+  }
+
+  async start(seeds: CoreletOptions['seeds']): Promise<void> {
+    this.#store.onFailed((error) => this.#stopWith(error));
+    // Nobody counts as alive before it was heard: an election that waits for the dead would wait in vain.
+    for (const contact of this.#book.all()) if (contact.id !== this.id) this.#host.setAlive(contact.id, false);
+    await this.#peering.start(seeds);
+    this.#host.start();
+    this.#healingTick();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#halt();
+    await this.#ports.fabric.close();
+    await this.#store.close();
+  }
+
+  status(): CoreletStatus {
+    const { slot, address } = this.#options.self;
+    return statusOf({
+      self: { id: this.id, slot, address },
+      founding: this.#founding,
+      membership: this.#membership,
+      book: this.#book,
+      routes: this.#routes,
+      rate: this.#rate,
+      fills: this.#peering.fills,
+      isAlive: (id) => this.#host.isAlive(id),
+    });
+  }
+
+  inspect(): readonly ReplicaInspection[] {
+    return [...this.#host.replicas()].map(inspectReplica);
+  }
+
+  // ---- messages ---------------------------------------------------------------------------------------------------
+
+  #send(to: CoreletId, message: PeerMessage): boolean {
+    if (this.#stopped) return false;
+    if (to !== this.id) return this.#ports.fabric.send(to, message) === 'queued';
+    this.#deliver(to, message);
+    return true;
+  }
+
+  #deliver(from: CoreletId, message: PeerMessage): void {
+    switch (message.type) {
+      case 'opReply':
+      case 'readReply':
+      case 'keyReply':
+        this.#gateway.receive(from, message);
+        return;
+      case 'routes':
+        this.#gossip.receive(from, message);
+        return;
+      case 'liveness':
+      case 'membership':
+        return; // handled by peering; never sent to oneself
+      default:
+        this.#host.receive(from, message satisfies ArcMessage);
+    }
+  }
+
+  // ---- time and failure -----------------------------------------------------------------------------------------------
+
+  #healingTick(): void {
+    if (this.#stopped) return;
+    const { clock } = this.#ports;
+    const now = clock.nowMs();
+    this.#healer.tick();
+    this.#peering.refreshPeers();
+    if (now - this.#sampledMs >= rateSampleMs) {
+      this.#sampledMs = now;
+      let bytesLeft = 0;
+      for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
+      this.#rate.sample(bytesLeft, now);
+    }
+    clock.after(healingLimits.tickMs, () => this.#guard(() => this.#healingTick()));
+  }
+
+  #guard(step: () => void): void {
+    if (this.#stopped) return;
+    try {
+      step();
+    } catch (error) {
+      this.#stopWith(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #guardedClock(): CoreletPorts['clock'] {
+    const { clock } = this.#ports;
+    return {
+      nowMs: () => clock.nowMs(),
+      wallMs: () => clock.wallMs(),
+      after: (delayMs, run) => clock.after(delayMs, () => this.#guard(run)),
+      soon: (run) => clock.soon(() => this.#guard(run)),
+    };
+  }
+
+  /** A bug or a failed device: this process doesn't know its state any more, and says nothing further. */
+  #stopWith(error: Error): void {
+    if (this.#stopped) return;
+    this.#halt();
+    this.#fail(error);
+  }
+
+  #halt(): void {
+    this.#stopped = true;
+    this.#peering.stop();
+    this.#gateway.stop();
+    this.#host.stop();
+  }
+
+  // ---- who is where -----------------------------------------------------------------------------------------------
+
+  #placement(): PlacementTable | undefined {
+    const view = this.#membership.view;
+    return view === undefined ? undefined : placementOf(view, this.#founding.arcs, this.#founding.copies);
+  }
+
+  *#arcPeers(): Iterable<CoreletId> {
+    for (const replica of this.#host.replicas()) {
+      const { voters, votersOutgoing, learners } = replica.core.configuration;
+      for (const members of [voters, votersOutgoing, learners])
+        for (const member of members) yield replicaOf(member).id;
+    }
+  }
+
+  #liveActiveMembers(): number {
+    const members = this.#membership.view?.members ?? [];
+    return members.filter((member) => member.role === 'active' && this.#host.isAlive(member.id)).length;
+  }
+}

@@ -1,0 +1,87 @@
+import { isVolumeName, type VolumeRecord } from '../volume/records.ts';
+import type { ChangeResult, Volumes } from '../volume/volumes.ts';
+import type { VolumeControl, VolumeErrorCode, VolumeInfo, VolumeResult } from './types.ts';
+
+/** 8 TiB: 2^23 chunks. */
+export const volumeSizeMax = 8 * 1024 ** 4;
+const sizeStep = 512;
+
+/** The checked door to volumes for people: what they ask is examined before anything is changed. */
+export class CheckedVolumes implements VolumeControl {
+  readonly #volumes: Volumes;
+  readonly #copies: number;
+  readonly #liveMembers: () => number;
+
+  constructor(volumes: Volumes, copies: number, liveMembers: () => number) {
+    this.#volumes = volumes;
+    this.#copies = copies;
+    this.#liveMembers = liveMembers;
+  }
+
+  async create(request: { name: string; sizeBytes: number; copies: number }): Promise<VolumeResult<VolumeInfo>> {
+    const { name, sizeBytes, copies } = request;
+    if (!isVolumeName(name)) {
+      return refused(
+        'INVALID',
+        `'${name}' can't be a volume's name: 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit at both ends`,
+      );
+    }
+    if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % sizeStep !== 0 || sizeBytes > volumeSizeMax) {
+      return refused(
+        'INVALID',
+        `a volume has a multiple of ${sizeStep} bytes, at most ${volumeSizeMax}; asked for: ${sizeBytes}`,
+      );
+    }
+    if (copies !== this.#copies) {
+      return refused('INVALID', `this cluster keeps ${this.#copies} copies; asked for: ${copies}`);
+    }
+    const live = this.#liveMembers();
+    if (live < copies) {
+      return refused(
+        'TOO_FEW_CORELETS',
+        `${copies} copies need ${copies} live Corelets; ${live} are live, ${copies - live} missing`,
+      );
+    }
+    return answer(await this.#volumes.create(name, sizeBytes, copies), name);
+  }
+
+  async list(): Promise<VolumeResult<readonly VolumeInfo[]>> {
+    const records = await this.#volumes.records();
+    if (records === 'unavailable')
+      return refused('UNAVAILABLE', 'some arcs have no leader now: the list would not be complete');
+    return { ok: true, value: records.map(infoOf) };
+  }
+
+  async show(name: string): Promise<VolumeResult<VolumeInfo>> {
+    return answer(await this.#volumes.show(name), name);
+  }
+
+  async delete(name: string): Promise<VolumeResult<VolumeInfo>> {
+    return answer(await this.#volumes.delete(name), name);
+  }
+}
+
+function refused(code: VolumeErrorCode, message: string): { ok: false; code: VolumeErrorCode; message: string } {
+  return { ok: false, code, message };
+}
+
+function answer(result: ChangeResult, name: string): VolumeResult<VolumeInfo> {
+  if (result.ok) return { ok: true, value: infoOf(result.record) };
+  switch (result.code) {
+    case 'EXISTS':
+      return refused('EXISTS', `there is a volume '${name}' already`);
+    case 'NOT_FOUND':
+      return refused('NOT_FOUND', `there is no volume '${name}'`);
+    case 'UNAVAILABLE':
+      return refused(
+        'UNAVAILABLE',
+        `not all arcs answered in time; what was begun for '${name}' is finished by the same command later`,
+      );
+  }
+}
+
+function infoOf(record: VolumeRecord): VolumeInfo {
+  const { name, sizeBytes, copies, epoch } = record;
+  const state = record.state === 'deleted' ? 'deleting' : record.state;
+  return { id: record.id.toString(16).padStart(12, '0'), name, sizeBytes, copies, epoch, state };
+}

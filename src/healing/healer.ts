@@ -1,0 +1,178 @@
+import type { ArcHost } from '../arc/host.ts';
+import { type Configuration, memberId, replicaOf } from '../arc/members.ts';
+import type { Replica } from '../arc/replica.ts';
+import type { ArcId, CoreletId } from '../base/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
+import type { Random } from '../ports/random.ts';
+import type { PlacementTable } from '../ring/placement.ts';
+import { hasMember } from '../ring/view.ts';
+import { type HealingStep, planStep } from './plan.ts';
+
+export const healingLimits = {
+  /** Between two looks at the arcs led here. */
+  tickMs: 100,
+  /** Arcs led here that may have a learner at a time, when they are in danger … */
+  repairsMax: 8,
+  /** … and when they only follow placement. */
+  movesMax: 2,
+  /** A learner or heir that is behind by no more entries than this is caught up. */
+  lagMax: 32,
+  /** Leaderships given to the preferred leader per look: a few at a time, so that hosts hardly notice. */
+  transfersMax: 8,
+} as const;
+
+export interface HealerOptions {
+  readonly self: CoreletId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: Events;
+  readonly host: ArcHost;
+  /** Voters wanted per arc. */
+  readonly copies: number;
+  /** Of the view that is current; undefined while there is none. */
+  placement(): PlacementTable | undefined;
+}
+
+/**
+ * Reconstruction: the leader of each arc compares its configuration with placement and takes one step at a time,
+ * the arcs nearest to losing their quorum first. No one coordinates; every step is a committed configuration, so a
+ * leader that dies leaves a state from which the next one goes on.
+ */
+export class Healer {
+  readonly #options: HealerOptions;
+
+  constructor(options: HealerOptions) {
+    this.#options = options;
+  }
+
+  /** One look at all arcs led here. Call every `tickMs`. */
+  tick(): void {
+    const { host } = this.#options;
+    const table = this.#options.placement();
+    const led: { replica: Replica; margin: number }[] = [];
+    for (const replica of host.replicas()) {
+      if (replica.isLeader && replica.core.ownTermCommitted) led.push({ replica, margin: this.#margin(replica) });
+    }
+    led.sort((a, b) => a.margin - b.margin);
+    const order = led.map(({ replica }) => replica);
+    host.startCopies(order);
+    if (table !== undefined) this.#advance(led, table);
+    for (const replica of order) host.announce(replica, this.#bytesLeft(replica));
+    host.abdicateWhereStuck();
+  }
+
+  /** Complete voters beyond the majority: 0 means that one more loss stops the arc. */
+  #margin(replica: Replica): number {
+    const { voters } = replica.core.configuration;
+    return replica.completeVoters() - (Math.floor(voters.length / 2) + 1);
+  }
+
+  #advance(led: readonly { replica: Replica; margin: number }[], table: PlacementTable): void {
+    let learners = led.filter(({ replica }) => replica.core.configuration.learners.length > 0).length;
+    let transfers = 0;
+    for (const { replica } of led) {
+      const { core } = replica;
+      if (core.configurationPending || core.transferring !== undefined) continue;
+      const step = this.#plan(replica, table);
+      if (step.kind === 'transfer') {
+        if (transfers >= healingLimits.transfersMax) continue;
+        transfers += 1;
+        core.transfer(step.to, replica.now);
+        replica.flush();
+      } else if (step.kind === 'addLearner') {
+        const missing = replica.completeVoters() < this.#options.copies;
+        if (learners >= (missing ? healingLimits.repairsMax : healingLimits.movesMax)) continue;
+        learners += 1;
+        this.#addLearner(replica, step.id);
+      } else if (step.kind !== 'none') {
+        this.#change(replica, step);
+      }
+    }
+  }
+
+  #plan(replica: Replica, table: PlacementTable): HealingStep {
+    const { host, self, copies } = this.#options;
+    const { core } = replica;
+    return planStep({
+      self,
+      configuration: core.configuration,
+      target: table.of(replica.arc),
+      copies,
+      isAlive: (id) => host.isAlive(id),
+      inView: (id) => hasMember(table.view, id),
+      isCaughtUp: (member) => {
+        const progress = core.progress().get(member);
+        return progress?.state === 'replicate' && progress.matchIndex + healingLimits.lagMax >= core.lastIndex;
+      },
+    });
+  }
+
+  #addLearner(replica: Replica, id: CoreletId): void {
+    const { core } = replica;
+    const learner = memberId(id, this.#options.random.u32() || 1); // a new generation: it votes as nobody it was before (INV-10)
+    const next: Configuration = { ...core.configuration, learners: [...core.configuration.learners, learner] };
+    if (!core.proposeConfiguration(next, replica.now).ok) return;
+    this.#options.host.copyTo(replica, learner);
+    this.#record(
+      replica.arc,
+      id,
+      'arc.learner-added',
+      `Arc ${replica.arc} wants a copy on this Corelet; copying begins.`,
+    );
+  }
+
+  #change(replica: Replica, step: Exclude<HealingStep, { kind: 'none' | 'addLearner' | 'transfer' }>): void {
+    const { core } = replica;
+    const now = core.configuration;
+    if (step.kind === 'removeLearner') {
+      const learners = now.learners.filter((learner) => learner !== step.learner);
+      core.proposeConfiguration({ ...now, learners }, replica.now);
+    } else {
+      const learner = step.kind === 'replace' ? step.learner : undefined;
+      const stay = now.voters.filter((voter) => voter !== step.victim);
+      const next: Configuration = {
+        voters: learner === undefined ? stay : [...stay, learner],
+        votersOutgoing: now.voters,
+        learners: now.learners.filter((member) => member !== learner),
+      };
+      if (core.proposeConfiguration(next, replica.now).ok) this.#tellReplaced(replica.arc, step);
+    }
+    replica.flush();
+  }
+
+  #tellReplaced(arc: ArcId, step: Extract<HealingStep, { kind: 'replace' | 'removeVoter' }>): void {
+    if (step.kind === 'replace') {
+      this.#record(
+        arc,
+        replicaOf(step.learner).id,
+        'arc.voter-added',
+        `Arc ${arc}: the copy on this Corelet is complete; it votes now.`,
+      );
+    }
+    if (step.victim !== undefined) {
+      this.#record(
+        arc,
+        replicaOf(step.victim).id,
+        'arc.voter-removed',
+        `Arc ${arc} goes on without the copy on this Corelet.`,
+      );
+    }
+  }
+
+  #record(arc: ArcId, corelet: CoreletId, kind: string, text: string): void {
+    this.#options.events.record({ kind, arc, corelet, text });
+  }
+
+  /** Bytes that this arc's copies still have to move, as far as decided. */
+  #bytesLeft(replica: Replica): number {
+    const { configuration } = replica.core;
+    const copying = this.#options.host.copyBytesLeft(replica);
+    if (copying > 0 || configuration.learners.length > 0) return copying;
+    const table = this.#options.placement();
+    if (table === undefined) return 0;
+    const wanted = table.of(replica.arc).filter((id) => this.#options.host.isAlive(id));
+    const missing = wanted.filter((id) => !configuration.voters.some((voter) => replicaOf(voter).id === id)).length;
+    return missing * replica.dataBytes;
+  }
+}

@@ -1,0 +1,87 @@
+import { type Configuration, type MemberId, replicaOf } from '../arc/members.ts';
+import type { CoreletId } from '../base/ids.ts';
+
+/** What a leader knows when it compares its arc's configuration with placement. */
+export interface ArcFacts {
+  readonly self: CoreletId;
+  readonly configuration: Configuration;
+  /** Wanted voters, the preferred leader first. */
+  readonly target: readonly CoreletId[];
+  readonly copies: number;
+  isAlive(id: CoreletId): boolean;
+  inView(id: CoreletId): boolean;
+  /** Has, or nearly has, everything that is in the log. */
+  isCaughtUp(member: MemberId): boolean;
+}
+
+/** The next single step towards the target; one at a time, each through a committed configuration (design §10.14). */
+export type HealingStep =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'addLearner'; readonly id: CoreletId }
+  | { readonly kind: 'removeLearner'; readonly learner: MemberId }
+  | { readonly kind: 'replace'; readonly learner: MemberId; readonly victim: MemberId | undefined }
+  | { readonly kind: 'removeVoter'; readonly victim: MemberId }
+  | { readonly kind: 'transfer'; readonly to: MemberId };
+
+const none: HealingStep = { kind: 'none' };
+
+/** Pure. Call only when no configuration change is under way. */
+export function planStep(facts: ArcFacts): HealingStep {
+  const { configuration, target } = facts;
+  const unwanted = configuration.learners.find((learner) => !target.includes(replicaOf(learner).id));
+  if (unwanted !== undefined) return { kind: 'removeLearner', learner: unwanted };
+  const learner = configuration.learners[0];
+  if (learner !== undefined) return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;
+  const voterIds = configuration.voters.map((voter) => replicaOf(voter).id);
+  const missing = target.find((id) => !voterIds.includes(id) && facts.isAlive(id));
+  if (missing !== undefined) return { kind: 'addLearner', id: missing };
+  if (configuration.voters.length > facts.copies) {
+    const victim = leastWanted(facts);
+    if (victim !== undefined) return removal(facts, victim);
+  }
+  return preferredLeader(facts);
+}
+
+function replaceBy(facts: ArcFacts, learner: MemberId): HealingStep {
+  const { voters } = facts.configuration;
+  const victim = voters.length >= facts.copies ? leastWanted(facts) : undefined;
+  if (victim !== undefined && replicaOf(victim).id === facts.self) return handOver(facts);
+  const next = [...voters.filter((voter) => voter !== victim), learner];
+  // A leader never proposes voters of which its view lacks a majority (design §5).
+  const inView = next.filter((voter) => facts.inView(replicaOf(voter).id)).length;
+  return inView > next.length / 2 ? { kind: 'replace', learner, victim } : none;
+}
+
+/** Of the voters that placement doesn't want: one the view dropped, else a silent one, else any but this leader. */
+function leastWanted(facts: ArcFacts): MemberId | undefined {
+  const extra = facts.configuration.voters.filter((voter) => !facts.target.includes(replicaOf(voter).id));
+  return (
+    extra.find((voter) => !facts.inView(replicaOf(voter).id)) ??
+    extra.find((voter) => !facts.isAlive(replicaOf(voter).id)) ??
+    extra.find((voter) => replicaOf(voter).id !== facts.self) ??
+    extra[0]
+  );
+}
+
+function removal(facts: ArcFacts, victim: MemberId): HealingStep {
+  if (replicaOf(victim).id === facts.self) return handOver(facts);
+  const rest = facts.configuration.voters.filter((voter) => voter !== victim);
+  const sound = rest.filter((voter) => facts.isAlive(replicaOf(voter).id) && facts.inView(replicaOf(voter).id));
+  return sound.length > rest.length / 2 ? { kind: 'removeVoter', victim } : none;
+}
+
+/** This leader is to go: another one takes over first, and removes it. */
+function handOver(facts: ArcFacts): HealingStep {
+  const heir = facts.configuration.voters.find((voter) => {
+    const { id } = replicaOf(voter);
+    return id !== facts.self && facts.target.includes(id) && facts.isAlive(id) && facts.isCaughtUp(voter);
+  });
+  return heir === undefined ? none : { kind: 'transfer', to: heir };
+}
+
+function preferredLeader(facts: ArcFacts): HealingStep {
+  const preferred = facts.target[0];
+  if (preferred === undefined || preferred === facts.self || !facts.isAlive(preferred)) return none;
+  const voter = facts.configuration.voters.find((member) => replicaOf(member).id === preferred);
+  return voter !== undefined && facts.isCaughtUp(voter) ? { kind: 'transfer', to: voter } : none;
+}
