@@ -139,7 +139,8 @@ test('a crash in the middle of every write, with any part of it there: a prefix 
         assert.equal(await checkRestart(crashed.attach(), appended, count), count, 'what was told once stays so');
         // And a crash in the middle of the cut that the restart wrote.
         const cut = again.points[0];
-        if (cut === undefined || random.fraction() > 0.2) continue;
+        assert.ok(cut !== undefined, 'the restart wrote its cut before it spoke');
+        if (random.fraction() > 0.2) continue;
         nested++;
         await checkRestart(afterCrash(cut, () => random.fraction() < 0.5).attach(), appended, point.acknowledged);
       }

@@ -228,3 +228,51 @@ test('what was truncated and written anew comes back in the order in which it ha
   });
   assert.deepEqual(told, ['1:1', '1:2', '1:3', 'truncate 2', '2:2', '2:3']);
 });
+
+test('what a restart did not count never counts later, even if the missing part turns up', async () => {
+  const medium = await formatted();
+  const first = await openStore(medium.attach(), clock);
+  await append(first.store, 1, 3);
+  const started = medium.writes;
+  const position = first.store.appendEntry(entryOf({ index: 4, data: blocks(400, 2) })) as number;
+  await underWay(medium, started + 1);
+  medium.crash({ keepFraction: 1 });
+  const late = medium.peek(position, 4096);
+  medium.poke(position, new Uint8Array(4096));
+  assert.deepEqual((await indexes(medium)).indexes, upTo(3));
+  medium.crash();
+  medium.poke(position, late);
+  assert.deepEqual((await indexes(medium)).indexes, upTo(3));
+});
+
+test('a batch that the device wrote to a wrong place is not believed there', async () => {
+  const medium = await formatted();
+  const { store } = await openStore(medium.attach(), clock);
+  const batches = await append(store, 1, 3);
+  medium.misdirectNextWrite((batches[2] as number) + 64 * 4096);
+  await append(store, 4, 4);
+  await store.close();
+  assert.deepEqual((await indexes(medium)).indexes, upTo(3));
+});
+
+test('what an earlier use of a segment left behind is not taken for the log', async () => {
+  const now = await formatted();
+  const start = await openStore(now.attach(), clock);
+  await append(start.store, 1, 9, 100);
+  await start.store.close();
+  const earlier = now.clone();
+  const other = await openStore(earlier.attach(), clock);
+  await append(other.store, 10, 14, 100);
+  await other.store.close();
+  const left = earlier.peek(mebibyte + segmentBytes, segmentBytes);
+  for (const count of [1, 2, 3, 8]) {
+    const medium = now.clone();
+    const { store } = await openStore(medium.attach(), clock);
+    await append(store, 10, 9 + count, 1);
+    await store.close();
+    medium.poke(mebibyte + segmentBytes, left);
+    const again = await indexes(medium);
+    assert.deepEqual(again.indexes, upTo(9 + count));
+    assert.deepEqual(again.store.recovery.lost, []);
+  }
+});
