@@ -106,7 +106,10 @@ test('space that is still being prepared is waited for: neither a write nor what
       told++;
       assert.deepEqual(medium.peek(position, blockBytes), data.subarray(0, blockBytes));
     });
-    if (index % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (index % 3 === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      store.afterSync(() => assert.equal(told, index, 'nothing new was appended, yet what waits must be waited for'));
+    }
     if (index % 50 !== 0) continue;
     // Nothing new in the batch that is open: what waits must still be waited for.
     await synced(store);
