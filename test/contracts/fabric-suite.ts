@@ -76,8 +76,11 @@ export function connected(...plugs: readonly Plug[]): () => boolean {
 const contexts = (plug: Plug): number[] =>
   plug.heard.flatMap((each) => (each.type === 'readProbe' ? [each.context] : []));
 
+type Story = (title: string, tell: (world: FabricWorld) => Promise<void>) => void;
+
+/** Runs every promise of ports/fabric.ts against one kind of fabric. */
 export function fabricContract(name: string, makeWorld: () => Promise<FabricWorld>): void {
-  const story = (title: string, tell: (world: FabricWorld) => Promise<void>): void => {
+  const story: Story = (title, tell) => {
     test(`${name}: ${title}`, { timeout: 60_000 }, async () => {
       const world = await makeWorld();
       try {
@@ -87,7 +90,12 @@ export function fabricContract(name: string, makeWorld: () => Promise<FabricWorl
       }
     });
   };
+  deliveryStories(story);
+  deathStories(story);
+  strangerStories(story);
+}
 
+function deliveryStories(story: Story): void {
   story('everything sent in one turn arrives, in order, on every lane', async (world) => {
     const [a, b, c] = [await world.plug(helloOf(1)), await world.plug(helloOf(2)), await world.plug(helloOf(3))];
     introduce(a, b, c);
@@ -155,7 +163,9 @@ export function fabricContract(name: string, makeWorld: () => Promise<FabricWorl
     await world.until(() => b.heard.length === queued + 1, 'what was queued');
     assert.equal(a.fabric.send(idOf(2), message), 'queued');
   });
+}
 
+function deathStories(story: Story): void {
   story(
     'a killed peer is noticed by its connections, not by a timeout; its next start is a new peer',
     async (world) => {
@@ -188,7 +198,9 @@ export function fabricContract(name: string, makeWorld: () => Promise<FabricWorl
     await world.until(() => young.heard.length === 1, 'a message to the younger');
     assert.equal(old.heard.length, 0);
   });
+}
 
+function strangerStories(story: Story): void {
   story('a Corelet of another cluster is refused, so that two clusters never mix', async (world) => {
     const foreign = 'beef'.padStart(32, '0') as ClusterId;
     const [a, b, c] = [
