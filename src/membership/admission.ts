@@ -2,7 +2,7 @@ import type { CoreletId } from '../base/ids.ts';
 import type { Member, View } from '../ring/view.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 
-/** Whom a Corelet without a view asks for admission. */
+/** Where a Corelet is reached; whom a Corelet without a view asks for admission. */
 export interface Seed {
   readonly id: CoreletId;
   readonly address: string;
@@ -59,4 +59,11 @@ export class Admission {
     const known = [...(view?.members ?? []), ...this.#seeds].map((peer) => peer.id);
     return someOf(known, this.#self.id, this.#random);
   }
+}
+
+/** Addresses by id, all but our own; where groups differ, the last one is right: a member that moved says where it is. */
+export function contactsOf(self: CoreletId, groups: readonly (readonly Seed[])[]): ReadonlyMap<CoreletId, string> {
+  const contacts = new Map<CoreletId, string>();
+  for (const peer of groups.flat()) if (peer.id !== self) contacts.set(peer.id, peer.address);
+  return contacts;
 }

@@ -8,7 +8,6 @@ import type {
   AcceptedValue,
   Ballot,
   Decision,
-  MembershipMessage,
   Prepare,
   Promised,
   Refusal,
@@ -19,9 +18,11 @@ import type { MembershipLimits, RandomSource } from './types.ts';
 /** What the steps below cause. Within one step `persist` comes before the sends that need it. */
 export interface AgreementEffects {
   persist(): void;
-  send(to: CoreletId, message: MembershipMessage, afterSync: boolean): void;
+  send(to: CoreletId, message: AgreementMessage, afterSync: boolean): void;
   decided(ballot: Ballot, decision: Decision): void;
 }
+
+export type AgreementMessage = Prepare | Promised | Refusal | Accept | Accepted;
 
 interface Proposal {
   readonly ballot: Ballot;
@@ -104,7 +105,28 @@ export class Agreement {
     if (this.#proposal !== undefined && nowMs >= this.#proposal.deadlineMs) this.#retreat(nowMs);
   }
 
-  prepare(from: CoreletId, message: Prepare, nowMs: number): void {
+  /** @throws RemoteProtocolError when a promise carries a value for another view number. */
+  receive(from: CoreletId, message: AgreementMessage, nowMs: number): void {
+    switch (message.type) {
+      case 'prepare':
+        this.#prepare(from, message, nowMs);
+        return;
+      case 'promise':
+        this.#promise(from, message);
+        return;
+      case 'refusal':
+        this.#refusal(from, message, nowMs);
+        return;
+      case 'accept':
+        this.#accept(from, message, nowMs);
+        return;
+      case 'accepted':
+        this.#acceptedBy(from, message);
+        return;
+    }
+  }
+
+  #prepare(from: CoreletId, message: Prepare, nowMs: number): void {
     const { number, ballot } = message;
     if (!this.#mayPromise(from, number, ballot, nowMs)) return;
     this.#promised = ballot;
@@ -112,7 +134,7 @@ export class Agreement {
     this.#effects.send(from, { type: 'promise', number, ballot, accepted: this.#accepted }, true);
   }
 
-  accept(from: CoreletId, message: Accept, nowMs: number): void {
+  #accept(from: CoreletId, message: Accept, nowMs: number): void {
     const { ballot, decision } = message;
     const number = decision.view.number;
     if (!this.#mayPromise(from, number, ballot, nowMs)) return;
@@ -122,7 +144,7 @@ export class Agreement {
     this.#effects.send(from, { type: 'accepted', number, ballot }, true);
   }
 
-  promise(from: CoreletId, message: Promised): void {
+  #promise(from: CoreletId, message: Promised): void {
     const proposal = this.#answered(from, message.number, message.ballot);
     if (proposal === undefined || proposal.value !== undefined) return;
     const { accepted } = message;
@@ -138,14 +160,14 @@ export class Agreement {
     this.#acceptWhenPromised();
   }
 
-  acceptedBy(from: CoreletId, message: Accepted): void {
+  #acceptedBy(from: CoreletId, message: Accepted): void {
     const proposal = this.#answered(from, message.number, message.ballot);
     if (proposal === undefined || proposal.value === undefined) return;
     proposal.accepts.add(from);
     this.#decideWhenAccepted();
   }
 
-  refusal(from: CoreletId, message: Refusal, nowMs: number): void {
+  #refusal(from: CoreletId, message: Refusal, nowMs: number): void {
     if (this.#answered(from, message.number, message.ballot) === undefined) return;
     this.#roundSeen = Math.max(this.#roundSeen, message.promised.round);
     this.#retreat(nowMs);
@@ -201,7 +223,7 @@ export class Agreement {
     this.#effects.decided(proposal.ballot, proposal.value);
   }
 
-  #toOthers(message: MembershipMessage): void {
+  #toOthers(message: AgreementMessage): void {
     for (const { id } of this.#instance().members) if (id !== this.#self) this.#effects.send(id, message, true);
   }
 

@@ -4,31 +4,29 @@ import type { CoreletId } from '../base/ids.ts';
 import { hasMember, type Member, majority, sameView, type View, viewOf } from '../ring/view.ts';
 import { decodeMembership } from '../wire/membership/codec.ts';
 import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
-import { Admission, type Seed, someOf } from './admission.ts';
+import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
 import { Agreement } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
 import { Campaign } from './campaign.ts';
+import { type Frozen, frozenBy } from './frozen.ts';
 import { HoldDown, isCurrent, Joins } from './joins.ts';
-import { about, causeOf, named, narrateChange, slotsOf } from './narrate.ts';
+import { causeOf, narrateChange, narrateOne, narrateProposal } from './narrate.ts';
+import { News } from './news.ts';
 import { Outbox } from './outbox.ts';
 import { decodeRegister, encodeRegister, type Register } from './register.ts';
 import { difference, spareCount } from './succession.ts';
 import { Tally } from './tally.ts';
 import {
   defaultLimits,
-  type Frozen,
   type MembershipEffects,
   type MembershipLimits,
   type MembershipOptions,
-  membersFloor,
   type RandomSource,
   type Standing,
   tickMaxMs,
 } from './types.ts';
 import { Watch } from './watch.ts';
 
-const askRepeatMs = 100;
-const newsRepeatMs = 50;
 const frozenAskMs = 500;
 
 interface Newest {
@@ -48,6 +46,7 @@ export class MembershipCore {
   readonly #limits: MembershipLimits;
   readonly #random: RandomSource;
   readonly #outbox: Outbox;
+  readonly #news: News;
   readonly #watch: Watch;
   readonly #tally: Tally;
   readonly #joins: Joins;
@@ -63,10 +62,8 @@ export class MembershipCore {
   #tickMs = 0;
   #alertSequence = 0;
   #nextAlertMs = 0;
-  #nextAskMs = 0;
   #nextFrozenAskMs = 0;
   #saidFrozen = false;
-  readonly #newsSentMs = new Map<CoreletId, number>();
 
   /** @throws RemoteProtocolError when `restored` is of another format version. */
   constructor(options: MembershipOptions) {
@@ -75,6 +72,7 @@ export class MembershipCore {
     this.#random = options.random;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#outbox = new Outbox(() => this.#encodeRegister());
+    this.#news = new News(this.#outbox);
     this.#watch = new Watch(this.#limits);
     this.#tally = new Tally(this.#limits);
     this.#joins = new Joins(this.#limits);
@@ -108,20 +106,7 @@ export class MembershipCore {
 
   /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
   get frozen(): Frozen {
-    const view = this.view;
-    if (view === undefined || this.#standing === 'outside' || this.#standing === 'left') {
-      return { frozen: true, reason: 'this Corelet is not a member of the view' };
-    }
-    const count = view.members.length;
-    const hears = this.#watch.hears();
-    if (hears < majority(count)) {
-      return { frozen: true, reason: `this Corelet hears ${hears} of ${count} members: a minority decides nothing` };
-    }
-    if (count < membersFloor) return { frozen: true, reason: `the view has ${count} members: nobody is removed` };
-    if (count === membersFloor && hears < count) {
-      return { frozen: true, reason: `the view has ${count} members: the silent one stays until another joins` };
-    }
-    return { frozen: false, reason: '' };
+    return frozenBy(this.#standing, this.view?.members.length ?? 0, this.#watch.hears());
   }
 
   /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */
@@ -135,13 +120,8 @@ export class MembershipCore {
 
   /** With whom connections are needed for membership: the view, who asks to join, and our seeds while we are outside. */
   contacts(): ReadonlyMap<CoreletId, string> {
-    const contacts = new Map<CoreletId, string>();
-    if (this.#standing === 'outside') for (const seed of this.#admission.seeds) contacts.set(seed.id, seed.address);
-    for (const member of this.view?.members ?? []) contacts.set(member.id, member.address);
-    // A member that moved is reached where it says it is, before the view says so too.
-    for (const member of this.#joins.members()) contacts.set(member.id, member.address);
-    contacts.delete(this.#self.id);
-    return contacts;
+    const seeds = this.#standing === 'outside' ? this.#admission.seeds : [];
+    return contactsOf(this.#self.id, [seeds, this.view?.members ?? [], this.#joins.members()]);
   }
 
   /** When to call `tick` next. */
@@ -208,7 +188,7 @@ export class MembershipCore {
 
   /** A liveness message carried another view number than ours. */
   behind(from: CoreletId, theirViewNumber: number, nowMs: number): void {
-    if (theirViewNumber > this.viewNumber) this.#ask(from, nowMs);
+    if (theirViewNumber > this.viewNumber) this.#news.ask(from, this.viewNumber, nowMs);
     else if (theirViewNumber < this.viewNumber) this.#tellNewest(from, nowMs);
   }
 
@@ -256,33 +236,10 @@ export class MembershipCore {
       this.behind(from, theirNumber, nowMs);
       return;
     }
-    const isMember = hasMember(this.#knownView(), from);
-    if (!isMember) return;
-    switch (message.type) {
-      case 'alert':
-        this.#tally.hear(from, message, nowMs);
-        return;
-      case 'leave':
-        this.#tally.leaves(from);
-        return;
-      case 'ask':
-        return;
-      case 'prepare':
-        this.#agreement.prepare(from, message, nowMs);
-        return;
-      case 'promise':
-        this.#agreement.promise(from, message);
-        return;
-      case 'refusal':
-        this.#agreement.refusal(from, message, nowMs);
-        return;
-      case 'accept':
-        this.#agreement.accept(from, message, nowMs);
-        return;
-      case 'accepted':
-        this.#agreement.acceptedBy(from, message);
-        return;
-    }
+    if (!hasMember(this.#knownView(), from)) return;
+    if (message.type === 'alert') this.#tally.hear(from, message, nowMs);
+    else if (message.type === 'leave') this.#tally.leaves(from);
+    else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
   }
 
   // Even an outsider may know a newer view than somebody who has slept for longer.
@@ -291,7 +248,7 @@ export class MembershipCore {
   }
 
   #joinAsked(from: CoreletId, message: Join, nowMs: number): void {
-    if (message.viewNumber > this.viewNumber) this.#ask(from, nowMs);
+    if (message.viewNumber > this.viewNumber) this.#news.ask(from, this.viewNumber, nowMs);
     if (!this.#isMember()) return;
     const view = this.#knownView();
     const joiner = message.member;
@@ -320,7 +277,7 @@ export class MembershipCore {
     told.delete(this.#self.id);
     for (const id of told) {
       this.#outbox.send(id, message, before.length === 1); // alone, our own disk is the majority
-      this.#newsSentMs.set(id, this.#nowMs); // their late answers need no news
+      this.#news.told(id, this.#nowMs); // their late answers need no news
     }
   }
 
@@ -339,7 +296,7 @@ export class MembershipCore {
     const view = viewOf(decision.view.number, decision.view.members);
     this.#newest = { ballot, decision, view };
     this.#tally.clear();
-    this.#newsSentMs.clear();
+    this.#news.clear();
     this.#campaign.clear();
     this.#nextAlertMs = nowMs;
     this.#joins.prune(view, nowMs);
@@ -386,12 +343,7 @@ export class MembershipCore {
     const sparesWanted = this.#newest?.decision.sparesWanted ?? 0;
     const decision = this.#campaign.consider(view, sparesWanted, this.#holdDown, this.#nowMs);
     if (decision === undefined || !this.#agreement.mayPropose(this.#nowMs)) return;
-    const goes = decision.removals.map((removal) => removal.id);
-    this.#outbox.event({
-      kind: 'membership.proposed',
-      text: `This Corelet proposes view ${decision.view.number} with ${decision.view.members.length} members.`,
-      data: { viewNumber: decision.view.number, removedSlots: slotsOf(view, goes) },
-    });
+    this.#outbox.event(narrateProposal(view, decision));
     this.#agreement.propose(decision, this.#nowMs);
   }
 
@@ -431,25 +383,14 @@ export class MembershipCore {
     for (const id of asked) this.#outbox.send(id, message);
   }
 
-  #ask(from: CoreletId, nowMs: number): void {
-    if (nowMs < this.#nextAskMs) return;
-    this.#nextAskMs = nowMs + askRepeatMs;
-    this.#outbox.send(from, { type: 'ask', viewNumber: this.viewNumber });
-  }
-
   #tellNewest(to: CoreletId, nowMs: number): void {
     const newest = this.#newest;
-    if (newest === undefined || nowMs < (this.#newsSentMs.get(to) ?? 0) + newsRepeatMs) return;
-    if (this.#newsSentMs.size > 2048) this.#newsSentMs.clear();
-    this.#newsSentMs.set(to, nowMs);
-    // Alone, a view is decided by our own disk.
-    this.#outbox.send(to, { type: 'decided', ballot: newest.ballot, decision: newest.decision }, true);
+    if (newest === undefined) return;
+    this.#news.tell(to, { type: 'decided', ballot: newest.ballot, decision: newest.decision }, nowMs);
   }
 
   #observe(kind: string, id: CoreletId, what: string): void {
-    const subject = named(this.view, id);
-    const text = `${subject.charAt(0).toUpperCase()}${subject.slice(1)} ${what}.`;
-    this.#outbox.event({ kind, ...about(this.view, id), text, data: { viewNumber: this.viewNumber } });
+    this.#outbox.event(narrateOne(kind, this.view, id, what));
   }
 
   #encodeRegister(): Uint8Array {

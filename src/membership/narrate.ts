@@ -1,25 +1,33 @@
 import type { CoreletId } from '../base/ids.ts';
 import { type Member, memberById, type View } from '../ring/view.ts';
-import type { Removal } from '../wire/membership/types.ts';
+import type { Decision, Removal } from '../wire/membership/types.ts';
 import type { ViewDifference } from './succession.ts';
 import type { MembershipEvent, ViewCause } from './types.ts';
 
-/** `slot 3`, or the id's beginning where the slot isn't known. */
-export function named(view: View | undefined, id: CoreletId): string {
-  const member = view === undefined ? undefined : memberById(view, id);
-  return member === undefined ? `Corelet ${id.slice(0, 8)}` : `slot ${member.slot}`;
-}
-
-export function slotsOf(view: View | undefined, ids: readonly CoreletId[]): number[] {
+function slotsOf(view: View | undefined, ids: readonly CoreletId[]): number[] {
   return ids
     .map((id) => (view === undefined ? undefined : memberById(view, id)?.slot))
     .filter((slot) => slot !== undefined)
     .sort((a, b) => a - b);
 }
 
-export function about(view: View | undefined, id: CoreletId): { readonly corelet: string; readonly slot?: number } {
+/** Something about one Corelet: `what` follows its name. */
+export function narrateOne(kind: string, view: View | undefined, id: CoreletId, what: string): MembershipEvent {
   const slot = view === undefined ? undefined : memberById(view, id)?.slot;
-  return slot === undefined ? { corelet: id } : { corelet: id, slot };
+  const data = { viewNumber: view?.number ?? 0 };
+  return slot === undefined
+    ? { kind, corelet: id, text: `Corelet ${id.slice(0, 8)} ${what}.`, data }
+    : { kind, corelet: id, slot, text: `Slot ${slot} ${what}.`, data };
+}
+
+export function narrateProposal(view: View, decision: Decision): MembershipEvent {
+  const { number, members } = decision.view;
+  const removed = decision.removals.map((removal) => removal.id);
+  return {
+    kind: 'membership.proposed',
+    text: `This Corelet proposes view ${number} with ${members.length} members.`,
+    data: { viewNumber: number, removedSlots: slotsOf(view, removed) },
+  };
 }
 
 /** One event per member that the change concerns, and one for the whole. */

@@ -118,9 +118,3 @@ export interface MembershipEffects {
 }
 
 export type Standing = 'member' | 'outside' | 'leaving' | 'left';
-
-/** `frozen`: this Corelet sees that its view can't lose members now, and why. */
-export interface Frozen {
-  readonly frozen: boolean;
-  readonly reason: string;
-}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CoreletId } from '../../../src/base/ids.ts';
-import { Agreement } from '../../../src/membership/agreement.ts';
+import { Agreement, type AgreementMessage } from '../../../src/membership/agreement.ts';
 import { defaultLimits } from '../../../src/membership/types.ts';
 import { viewOf } from '../../../src/ring/view.ts';
 import type { AcceptedValue, Ballot, MembershipMessage } from '../../../src/wire/membership/types.ts';
@@ -14,7 +14,7 @@ interface Durable {
 interface InFlight {
   readonly from: CoreletId;
   readonly to: CoreletId;
-  readonly message: MembershipMessage;
+  readonly message: AgreementMessage;
 }
 
 /** Acceptors and proposers of one instance in which everybody always wants something else. */
@@ -118,13 +118,8 @@ class Node {
     this.#held = [];
   }
 
-  receive(from: CoreletId, message: MembershipMessage, nowMs: number): void {
-    const { agreement } = this;
-    if (message.type === 'prepare') agreement.prepare(from, message, nowMs);
-    else if (message.type === 'promise') agreement.promise(from, message);
-    else if (message.type === 'accept') agreement.accept(from, message, nowMs);
-    else if (message.type === 'accepted') agreement.acceptedBy(from, message);
-    else if (message.type === 'refusal') agreement.refusal(from, message, nowMs);
+  receive(from: CoreletId, message: AgreementMessage, nowMs: number): void {
+    this.agreement.receive(from, message, nowMs);
   }
 }
 
@@ -162,7 +157,7 @@ test('what an acceptor says is durable first, and a restart takes nothing of it 
   acceptor.begin(view);
   const high = { round: 7, proposer: third };
   const low = { round: 7, proposer: other };
-  acceptor.prepare(third, { type: 'prepare', number: 2, ballot: high }, 0);
+  acceptor.receive(third, { type: 'prepare', number: 2, ballot: high }, 0);
   assert.deepEqual(sent.pop(), {
     message: { type: 'promise', number: 2, ballot: high, accepted: undefined },
     afterSync: true,
@@ -172,9 +167,9 @@ test('what an acceptor says is durable first, and a restart takes nothing of it 
   const restarted = new Agreement(self, defaultLimits, new Seeded(1), effects);
   restarted.begin(view, acceptor.promised, acceptor.accepted);
   const decision = { view: { ...view, number: 2 }, removals: [], sparesWanted: 0 };
-  restarted.accept(other, { type: 'accept', ballot: low, decision }, 0);
+  restarted.receive(other, { type: 'accept', ballot: low, decision }, 0);
   assert.equal(sent.pop()?.message.type, 'refusal');
-  restarted.accept(third, { type: 'accept', ballot: high, decision }, 0);
+  restarted.receive(third, { type: 'accept', ballot: high, decision }, 0);
   assert.deepEqual(sent.pop(), {
     message: { type: 'accepted', number: 2, ballot: high },
     afterSync: true,
@@ -203,8 +198,8 @@ test('nobody speaks for a ballot of another, nor from outside the view', () => {
     decided: () => assert.fail('nothing decided'),
   });
   acceptor.begin(view);
-  acceptor.prepare(other, { type: 'prepare', number: 2, ballot: { round: 1, proposer: third } }, 0);
+  acceptor.receive(other, { type: 'prepare', number: 2, ballot: { round: 1, proposer: third } }, 0);
   const stranger = memberOf(9).id;
-  acceptor.prepare(stranger, { type: 'prepare', number: 2, ballot: { round: 1, proposer: stranger } }, 0);
-  acceptor.prepare(other, { type: 'prepare', number: 3, ballot: { round: 1, proposer: other } }, 0);
+  acceptor.receive(stranger, { type: 'prepare', number: 2, ballot: { round: 1, proposer: stranger } }, 0);
+  acceptor.receive(other, { type: 'prepare', number: 3, ballot: { round: 1, proposer: other } }, 0);
 });
