@@ -88,6 +88,7 @@ export class Nemesis {
   /** One fault now, of a kind that can happen now; nothing when too much is broken already. */
   #strike(): void {
     const kind = this.#pickKind();
+    if (kind === undefined) return;
     const free = this.#undisturbed();
     const room = this.#options.disturbedMax - (this.#cluster.slots.length - free.length);
     if (kind === 'power-loss') this.#powerLoss();
@@ -204,7 +205,7 @@ export class Nemesis {
       .filter((slot) => !disturbed.has(slot) && this.#cluster.state(slot) === 'running');
   }
 
-  #pickKind(): FaultKind {
+  #pickKind(): FaultKind | undefined {
     const { weights } = this.#options;
     let sum = 0;
     for (const kind of faultKinds) sum += weights[kind] ?? 0;
@@ -213,7 +214,7 @@ export class Nemesis {
       at -= weights[kind] ?? 0;
       if (at < 0) return kind;
     }
-    return 'crash';
+    return undefined;
   }
 
   #count(kind: FaultKind, text: string): void {

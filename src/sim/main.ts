@@ -1,0 +1,54 @@
+import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { runWithCrew } from './crew.ts';
+import { parseOptions, replayCommand, usage } from './options.ts';
+import type { SimOptions } from './options.ts';
+import { runOnce } from './run.ts';
+import type { RunReport } from './run.ts';
+import { runOptionsOf } from './seeded.ts';
+import { tellFailure, tellRun, Totals } from './tell.ts';
+
+const randomSeedMax = 2 ** 40;
+
+function* seedsOf(plan: SimOptions['plan']): Generator<number> {
+  const startedMs = performance.now();
+  switch (plan.kind) {
+    case 'seeds':
+      for (let seed = plan.first; seed <= plan.last; seed++) yield seed;
+      return;
+    case 'runs':
+      for (let run = 0; run < plan.count; run++) yield randomInt(randomSeedMax);
+      return;
+    case 'minutes':
+      while (performance.now() - startedMs < plan.minutes * 60_000) yield randomInt(randomSeedMax);
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (typeof options === 'string') {
+    process.stderr.write(`${options}\n${usage}\n`);
+    return 2;
+  }
+  const { plan, json, trace } = options;
+  const single = plan.kind === 'seeds' && plan.first === plan.last;
+  const totals = new Totals();
+  const failures: object[] = [];
+  const ended = (report: RunReport) => {
+    totals.add(report);
+    const replay = replayCommand(options, report.seed);
+    const failed = report.violations.length > 0;
+    if (failed) failures.push({ seed: report.seed, violations: report.violations, replay });
+    if (json) return;
+    if (single || failed) process.stdout.write(tellRun(report));
+    if (failed) process.stdout.write(tellFailure(report, replay));
+    if (trace) process.stdout.write(`${report.journal.join('\n')}\n`);
+  };
+  if (single) ended(await runOnce(runOptionsOf(options, plan.first)));
+  else await runWithCrew(seedsOf(plan), options.jobs ?? availableParallelism(), options, ended);
+  if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...totals.figures(), failures })}\n`);
+  else if (!single) process.stdout.write(totals.tell(failures.length));
+  return failures.length > 0 ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));
