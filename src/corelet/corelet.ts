@@ -152,7 +152,6 @@ class Corelet implements CoreletHandle {
       },
       onUp: (id) => this.#gossip.peerUp(id),
       onLedDigest: (from, digest) => this.#gossip.compare(from, digest),
-      onView: () => this.#peering.refreshPeers(),
       guard: (step) => this.#guard(step),
     });
   }

@@ -31,7 +31,6 @@ export interface PeeringOptions {
   onDown(id: CoreletId): void;
   onUp(id: CoreletId): void;
   onLedDigest(from: CoreletId, digest: number): void;
-  onView(): void;
   /** Runs `step`; what it throws stops the Corelet. */
   readonly guard: (step: () => void) => void;
 }
@@ -195,8 +194,7 @@ export class Peering {
         for (const message of later) fabric.send(message.to, { type: 'membership', body: message.body });
       });
     }
-    if (effects.viewChanges.length > 0) this.#options.onView();
-    this.refreshPeers();
+    if (effects.viewChanges.length > 0) this.refreshPeers();
   }
 }
 
