@@ -55,6 +55,7 @@ export function raiseCause<Body>(s: RaftState<Body>, cause: ElectionCause): void
 
 /** The leader spoke: the causes against it are void, but for the view's. */
 export function heardFromLeader<Body>(s: RaftState<Body>): void {
+  s.leaderProofDueMs = Number.POSITIVE_INFINITY;
   if (s.leaderDropped) return;
   s.leaderDoubted = false;
   cancelCampaign(s);

@@ -1,4 +1,4 @@
-import { believesInLeader, cancelCampaign, scheduleRetry } from './campaign-timer.ts';
+import { believesInLeader, cancelCampaign, raiseCause, scheduleRetry } from './campaign-timer.ts';
 import { voteOutcome, voterIds } from './quorum.ts';
 import { becomeFollower, becomeLeader } from './roles.ts';
 import type { RaftState } from './state.ts';
@@ -61,11 +61,28 @@ function hasCompleteLog<Body>(s: RaftState<Body>, request: VoteRequest): boolean
   return request.lastTerm > lastTerm || (request.lastTerm === lastTerm && request.lastIndex >= lastIndex);
 }
 
+/**
+ * A member asks for pre-votes while we believe in a leader. Its Corelet may live and yet lead no more (it was removed, or
+ * its resignation was lost): it is asked to show itself, which a leader does when it gets a pre-vote request. One that
+ * stays silent until the next pre-vote is believed in no longer.
+ */
+function demandProof<Body>(s: RaftState<Body>): void {
+  if (s.leader === undefined || s.leader === s.self) return;
+  if (s.nowMs >= s.leaderProofDueMs) {
+    raiseCause(s, 'complaint');
+  } else if (s.leaderProofDueMs === Number.POSITIVE_INFINITY) {
+    s.leaderProofDueMs = s.nowMs + s.limits.campaignRetryMs;
+    const { lastIndex, lastTerm } = s.log;
+    s.send(s.leader, { type: 'vote', term: s.term + 1, lastIndex, lastTerm, pre: true, transfer: false }, false);
+  }
+}
+
 /** Never changes term or vote. */
 function onPreVote<Body>(s: RaftState<Body>, from: MemberId, request: VoteRequest): void {
   const newer = request.term > s.term;
   // Whoever asks for votes leads no more.
   if (newer && from === s.leader) becomeFollower(s, s.term, undefined);
+  if (newer && !request.transfer && believesInLeader(s)) demandProof(s);
   const granted = newer && (request.transfer || !believesInLeader(s)) && hasCompleteLog(s, request);
   s.send(from, { type: 'voteReply', term: granted ? request.term : s.term, pre: true, granted }, false);
   if (granted || s.role !== 'leader') return;
@@ -112,6 +129,11 @@ export function onVoteReply<Body>(s: RaftState<Body>, from: MemberId, reply: Vot
 
 /** The leader asks this member to take over at once: no pre-vote, and nobody refuses for the leader's sake (Ongaro §3.10). */
 export function onTimeoutNow<Body>(s: RaftState<Body>, from: MemberId, message: TimeoutNow): void {
+  if (message.term < s.term) {
+    // A removed leader hears from nobody else that it was replaced.
+    s.send(from, { type: 'appendReply', term: s.term, matched: false, index: s.commitIndex, hintTerm: 0 }, false);
+    return;
+  }
   if (message.term !== s.term || from !== s.leader) return;
   startTransferCampaign(s);
 }

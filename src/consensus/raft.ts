@@ -14,18 +14,10 @@ import type { Progress } from './progress.ts';
 import { isJoint } from './quorum.ts';
 import { askRead, flushReads, onReadProbeReply, resendReads } from './reads.ts';
 import { proposeConfiguration } from './reconfiguration.ts';
-import {
-  advanceCommit,
-  cancelTransfer,
-  finishTransfer,
-  flushAppends,
-  leaderDeadlineMs,
-  onAppendReply,
-  onCopied,
-  tickLeader,
-} from './replication.ts';
+import { advanceCommit, flushAppends, leaderDeadlineMs, onAppendReply, onCopied, tickLeader } from './replication.ts';
 import { becomeFollower, resign } from './roles.ts';
 import { type RaftOptions, RaftState, type Role } from './state.ts';
+import { startTransfer, transferFailed } from './transfer.ts';
 import {
   type Configuration,
   type Effects,
@@ -221,7 +213,7 @@ export class RaftCore<Body> {
         p.alive = alive;
         p.restart(s.log.lastIndex);
       }
-      if (!alive && member === s.transferTo) cancelTransfer(s);
+      if (!alive && member === s.transferTo) transferFailed(s);
       if (!alive && !s.hasLiveQuorum) resign(s);
     } else if (!alive) {
       if (member === s.leader) raiseCause(s, 'lapse');
@@ -313,9 +305,7 @@ export class RaftCore<Body> {
     s.nowMs = nowMs;
     const possible = s.role === 'leader' && to !== s.self && s.transferTo === undefined;
     if (!possible || !s.configuration.voters.includes(to) || !s.isAlive(to)) return false;
-    s.transferTo = to;
-    s.transferDeadlineMs = nowMs + s.limits.campaignRetryMaxMs;
-    finishTransfer(s);
+    startTransfer(s, to, s.limits.campaignRetryMaxMs);
     return true;
   }
 

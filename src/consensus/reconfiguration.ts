@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { isJoint, memberIds, membersMax } from './quorum.ts';
-import { resign } from './roles.ts';
 import type { RaftState } from './state.ts';
+import { handOver } from './transfer.ts';
 import { type Configuration, entryKinds, type MemberId, type ProposeResult } from './types.ts';
 
 /** Bytes that an entry takes in a message besides its body, roughly; for the bounds of uncommitted bytes. */
@@ -62,10 +62,10 @@ export function proposeConfiguration<Body>(s: RaftState<Body>, next: Configurati
   return { ok: true, index: s.log.lastIndex };
 }
 
-/** After the commit index moved: leaves a joint configuration by itself, and goes when it was removed (Ongaro §4.2.2, §4.3). */
+/** After the commit index moved: leaves a joint configuration by itself, and hands over when it was removed (Ongaro §4.2.2, §4.3). */
 export function configurationCommitted<Body>(s: RaftState<Body>): void {
   if (!s.ownTermCommitted || s.configurations.activeIndex > s.commitIndex) return;
   const { voters, learners } = s.configuration;
   if (isJoint(s.configuration)) appendConfiguration(s, { voters, votersOutgoing: [], learners });
-  else if (!s.selfIsVoter) resign(s);
+  else if (!s.selfIsVoter && s.transferTo === undefined) handOver(s);
 }

@@ -4,10 +4,11 @@ import type { Progress } from './progress.ts';
 import { quorumReached } from './quorum.ts';
 import { configurationCommitted } from './reconfiguration.ts';
 import type { RaftState } from './state.ts';
+import { continueTransfer, transferFailed } from './transfer.ts';
 import type { AppendReply, AppendRequest, Entry, MemberId } from './types.ts';
 
 /** An idle follower learns the last commit index after this at the latest; a busy one with its next append. */
-export const commitDelayMs = 10;
+export const commitDelayMs = 100;
 
 /** The last append made in this flush: followers in step share one message, so that it is encoded once. */
 interface Built<Body> {
@@ -28,6 +29,7 @@ function flushFollower<Body>(s: RaftState<Body>, p: Progress, built: Built<Body>
   switch (p.state) {
     case 'probe':
       if (!p.awaiting) sendAppend(s, p, built);
+      else if (p.assertNow) sendAssertion(s, p);
       return;
     case 'replicate':
       while (p.nextIndex <= s.log.lastIndex && p.hasRoom) {
@@ -123,9 +125,8 @@ export function onAppendReply<Body>(s: RaftState<Body>, from: MemberId, reply: A
   p.matched(reply.index, s.nowMs);
   if (p.state === 'probe' || (p.state === 'copying' && s.log.termAt(p.matchIndex) !== undefined)) p.becomeReplicate();
   advanceCommit(s);
-  if (s.role !== 'leader') return; // removed by what was just committed
   scheduleCommit(s, p);
-  finishTransfer(s);
+  continueTransfer(s);
 }
 
 function refused<Body>(s: RaftState<Body>, p: Progress, reply: AppendReply): void {
@@ -145,19 +146,6 @@ export function onCopied<Body>(s: RaftState<Body>, member: MemberId, index: LogI
   advanceCommit(s);
 }
 
-/** The target holds the whole log: it may campaign now (Ongaro §3.10). */
-export function finishTransfer<Body>(s: RaftState<Body>): void {
-  const to = s.transferTo;
-  if (to === undefined || s.followers.get(to)?.matchIndex !== s.log.lastIndex) return;
-  s.send(to, { type: 'timeoutNow', term: s.term }, false);
-}
-
-/** The target didn't take over: proposals are welcome again. */
-export function cancelTransfer<Body>(s: RaftState<Body>): void {
-  s.transferTo = undefined;
-  s.transferDeadlineMs = Number.POSITIVE_INFINITY;
-}
-
 export function tickLeader<Body>(s: RaftState<Body>): void {
   for (const p of s.followers.values()) {
     if (s.nowMs >= p.resendAtMs) p.resend(s.log.lastIndex);
@@ -165,7 +153,7 @@ export function tickLeader<Body>(s: RaftState<Body>): void {
     p.commitDueMs = Number.POSITIVE_INFINITY;
     if (p.inflightMessages === 0 && p.commitSent < s.commitIndex) p.assertNow = true;
   }
-  if (s.nowMs >= s.transferDeadlineMs) cancelTransfer(s);
+  if (s.nowMs >= s.transferDeadlineMs) transferFailed(s);
 }
 
 export function leaderDeadlineMs<Body>(s: RaftState<Body>): number {

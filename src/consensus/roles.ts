@@ -4,13 +4,13 @@ import { cancelCampaign, scheduleRetry } from './campaign-timer.ts';
 import { voterIds } from './quorum.ts';
 import { refuseReads } from './reads.ts';
 import type { RaftState } from './state.ts';
+import { cancelTransfer, successor } from './transfer.ts';
 import { entryKinds, type MemberId } from './types.ts';
 
 function dropLeadership<Body>(s: RaftState<Body>): void {
   refuseReads(s);
   s.followers.clear();
-  s.transferTo = undefined;
-  s.transferDeadlineMs = Number.POSITIVE_INFINITY;
+  cancelTransfer(s);
   s.holdAppends = false;
   s.uncommittedBytes = 0;
 }
@@ -44,26 +44,13 @@ export function becomeLeader<Body>(s: RaftState<Body>, alone: boolean): void {
   if (!s.hasLiveQuorum) resign(s);
 }
 
-/** The live voter with the longest log, as the leader knows. */
-function successor<Body>(s: RaftState<Body>): MemberId | undefined {
-  let best: MemberId | undefined;
-  let bestMatch = -1;
-  for (const member of s.configuration.voters) {
-    const progress = s.followers.get(member);
-    if (progress === undefined || !progress.alive || progress.matchIndex <= bestMatch) continue;
-    best = member;
-    bestMatch = progress.matchIndex;
-  }
-  return best;
-}
-
 /**
  * Gives leadership up within the term. Nobody else would notice while this Corelet lives: so the best follower is asked to
  * campaign, and a pre-vote request, which no leader sends, tells the others that this one leads no more.
  */
 export function resign<Body>(s: RaftState<Body>): void {
   assert(s.role === 'leader', 'only a leader resigns');
-  const next = successor(s);
+  const next = successor(s, undefined);
   if (next !== undefined && !s.holdAppends) s.send(next, { type: 'timeoutNow', term: s.term }, false);
   const { lastIndex, lastTerm } = s.log;
   for (const member of voterIds(s.configuration)) {

@@ -77,6 +77,8 @@ export class RaftState<Body> {
   leaderDoubted = false;
   /** As above, and hearing from it again doesn't clear it: the view dropped it. */
   leaderDropped = false;
+  /** Somebody else knows no leader: ours was asked to show itself until then. */
+  leaderProofDueMs = Number.POSITIVE_INFINITY;
 
   // Leadership (replication.ts, reads.ts, transfer.ts)
   readonly followers = new Map<MemberId, Progress>();
@@ -164,6 +166,7 @@ export class RaftState<Body> {
     this.leader = leader;
     this.leaderDoubted = false;
     this.leaderDropped = false;
+    this.leaderProofDueMs = Number.POSITIVE_INFINITY;
     this.outbox.changed = true;
   }
 

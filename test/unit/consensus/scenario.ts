@@ -11,6 +11,8 @@ interface Queued {
 }
 
 const roundsMax = 1000;
+/** A body of more than a few letters fills a message. */
+const scenarioLimits = { ...defaultRaftLimits, appendBytesMax: 16 };
 
 function members(text: string | undefined): MemberId[] {
   return text === undefined || text === '' ? [] : text.split(',');
@@ -127,7 +129,7 @@ export class Scenario {
         new Replica({
           id,
           configuration: { voters, votersOutgoing: [], learners: [] },
-          limits: defaultRaftLimits,
+          limits: scenarioLimits,
           random: { u32: () => 0x8000_0000 },
           observer: this.checker,
           send: (from, to, message) => {
