@@ -7,7 +7,7 @@ test('soon runs after the work at hand, in order, and before timers: a batch is 
   const clock = createClock();
   const order: string[] = [];
   await new Promise<void>((resolve) => {
-    setImmediate(() => {
+    clock.after(0, () => {
       clock.after(0, () => {
         order.push('timer');
         resolve();
