@@ -6,6 +6,9 @@ import type { Replica } from './replica.ts';
 
 type Waiting = { readonly from: CoreletId; readonly request: ReadRequest | KeyRequest };
 
+/** Keys and values of one answer; a longer list is refused rather than cut. */
+const keyReplyBytesMax = 4 * 1024 * 1024;
+
 const none = new Uint8Array(0);
 const noCrcs = new Uint32Array(0);
 
@@ -109,9 +112,16 @@ export class Reads {
 
   #answerKeys(from: CoreletId, request: KeyRequest): void {
     const entries: { key: string; version: number; value: Uint8Array }[] = [];
+    let bytes = 0;
     for (const [key, entry] of this.#replica.state.keys) {
       const wanted = request.prefix ? key.startsWith(request.key) : key === request.key;
-      if (wanted) entries.push({ key, version: entry.version, value: entry.value });
+      if (!wanted) continue;
+      entries.push({ key, version: entry.version, value: entry.value });
+      bytes += key.length + entry.value.length;
+    }
+    if (bytes > keyReplyBytesMax) {
+      this.#refuse(from, request, 'full');
+      return;
     }
     this.#context.send(from, { type: 'keyReply', request: request.request, code: 'ok', leader: undefined, entries });
   }

@@ -6,11 +6,11 @@ declare class TextEncoder {
   encode(text: string): Uint8Array;
 }
 declare class TextDecoder {
-  constructor(label: string, options: { fatal: boolean });
+  constructor(label: string, options: { fatal: boolean; ignoreBOM: boolean });
   decode(bytes: Uint8Array): string;
 }
 const utf8Encoder = new TextEncoder();
-const utf8Decoder = new TextDecoder('utf-8', { fatal: true });
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export function utf8Bytes(text: string): Uint8Array {
   return utf8Encoder.encode(text);
@@ -84,7 +84,8 @@ export class Writer {
     this.bytes[at] = value;
   }
   u16(value: number): void {
-    this.#view.setUint16(this.reserve(2), value, true);
+    const at = this.reserve(2);
+    this.#view.setUint16(at, value, true);
   }
   u32(value: number): void {
     const at = this.reserve(4);
@@ -97,7 +98,8 @@ export class Writer {
     this.#view.setUint32(at + 4, Math.floor(value / two32), true);
   }
   f64(value: number): void {
-    this.#view.setFloat64(this.reserve(8), value, true);
+    const at = this.reserve(8); // first: it may replace the view
+    this.#view.setFloat64(at, value, true);
   }
   boolean(value: boolean): void {
     this.u8(value ? 1 : 0);

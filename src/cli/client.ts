@@ -1,8 +1,10 @@
-import { request as httpRequest } from 'node:http';
 import { type ApiError, isErrorCode } from '../admin/errors.ts';
 import { readChassis } from '../chassis/chassis-file.ts';
 import { type Invocation, integerOption, usage } from './command.ts';
 import { CommandFailure } from './failure.ts';
+
+// Not imported: see admin/server.ts. Here it is the time to load that counts.
+const { request: httpRequest } = process.getBuiltinModule('node:http');
 
 export const defaultDataFolder = './corelet-data';
 /** An answer larger than this is not ours. */

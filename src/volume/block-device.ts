@@ -51,7 +51,7 @@ export interface VolumeSummary {
 
 /** The volumes of the cluster, as a target sees them. */
 export interface VolumeCatalog {
-  /** `undefined`: no such volume (the answer is linearizable); throws nothing; `RETRYABLE` when its arc has no leader now. */
+  /** `NOT_FOUND`: no such volume (the answer is linearizable). `RETRYABLE`: its arc has no leader now. */
   open(name: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'>;
   list(): Promise<readonly VolumeSummary[]>;
 }

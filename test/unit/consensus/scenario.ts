@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { defaultRaftLimits } from '../../../src/consensus/raft.ts';
+import { commitDelayMs } from '../../../src/consensus/replication.ts';
 import type { Configuration, MemberId, ProposeResult, RaftMessage } from '../../../src/consensus/types.ts';
 import { Checker } from './checker.ts';
 import { Replica } from './replica.ts';
@@ -92,6 +93,7 @@ export class Scenario {
     },
     advance: ([ms]) => this.#advance(Number(ms), false),
     run: ([ms]) => this.#advance(Number(ms), true),
+    settle: () => this.#advance(2 * commitDelayMs, true),
     expect: (words) => this.#expect(words),
   };
 
