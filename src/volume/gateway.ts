@@ -162,7 +162,9 @@ export class Gateway {
 
   /** A leader announced itself. */
   routeChanged(arc: ArcId): void {
-    for (const exchange of this.#waiting) if (exchange.arc === arc) this.#try(exchange);
+    // Listed first: a try that has to wait again comes back into the set, and a walk over the set would meet it for ever.
+    const freed = [...this.#waiting].filter((exchange) => exchange.arc === arc);
+    for (const exchange of freed) this.#try(exchange);
   }
 
   // ---- tries ------------------------------------------------------------------------------------------------------
