@@ -30,7 +30,10 @@ async function runCommand(args: readonly string[]): Promise<number> {
       process.stderr.write(overview());
       return exitCodes.usage;
     }
-    throw unknown(args);
+    const group = groupHelp(args);
+    if (group === undefined) throw unknown(args);
+    process.stdout.write(group);
+    return exitCodes.done;
   }
   const [spec, rest] = found;
   const options = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
@@ -57,8 +60,18 @@ function help(about: readonly string[]): number {
   const found = findCommand(about);
   if (found !== undefined) process.stdout.write(helpText(found[0]));
   else if (about.length === 0) process.stdout.write(overview());
-  else throw unknown(about);
+  else {
+    const group = groupHelp([...about, 'help']);
+    if (group === undefined) throw unknown(about);
+    process.stdout.write(group);
+  }
   return exitCodes.done;
+}
+
+/** Help on a noun: `slot --help`. */
+function groupHelp([noun, word]: readonly string[]): string | undefined {
+  const specs = isHelp(word) ? commands.filter((spec) => spec.name.startsWith(`${noun} `)) : [];
+  return specs.length === 0 ? undefined : specs.map(helpText).join('\n');
 }
 
 function unknown(args: readonly string[]): CommandFailure {
@@ -68,7 +81,7 @@ function unknown(args: readonly string[]): CommandFailure {
   const usage = `usage: corelet ${noun} ${verbs.join('|')}`;
   return new CommandFailure(
     'USAGE',
-    verb === undefined || isHelp(verb) ? `${noun}: which command?` : `unknown command '${noun} ${verb}'`,
+    verb === undefined ? `${noun}: which command?` : `unknown command '${noun} ${verb}'`,
     usage,
   );
 }
