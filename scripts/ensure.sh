@@ -15,7 +15,7 @@ say() { printf 'corelet: %s\n' "$*" >&2; }
 
 install_needed() {
   if cmp -s package-lock.json "$installed"; then return 1; fi
-  # Somebody ran npm ci himself after the lock last changed: nothing to do but to remember it.
+  # Somebody ran npm install himself after the lock last changed: nothing to do but to remember it.
   if [ "$modules/.package-lock.json" -nt package-lock.json ]; then
     cp package-lock.json "$installed"
     return 1
@@ -27,10 +27,12 @@ install_packages() {
   command -v npm >/dev/null 2>&1 || { say 'npm is missing: install Node.js 20 or newer with npm (Debian: apt install nodejs npm)'; exit 1; }
   say 'installing packages (once) …'
   log=$(mktemp)
-  if ! npm ci --no-audit --no-fund --loglevel=error --include=dev --include=optional >"$log" 2>&1; then
+  # Not `npm ci`: it refuses a lock without the packages of every platform, and some of those are not published
+  # everywhere. Versions are exact in package.json and in the lock, which --no-save leaves as it is.
+  if ! npm install --no-save --no-audit --no-fund --loglevel=error --include=dev --include=optional >"$log" 2>&1; then
     cat "$log" >&2
     rm -f "$log"
-    say 'npm ci failed (above)'
+    say 'npm install failed (above)'
     exit 1
   fi
   rm -f "$log"

@@ -189,9 +189,9 @@ export class ArcHost {
     replica.receive(from, message);
   }
 
+  /** Costs a good leader nothing: the others refuse the pre-vote while it shows itself. */
   #complaint(replica: Replica | undefined, message: Complaint): void {
     if (replica === undefined || replica.leaderCorelet !== message.leader) return;
-    if (this.isAlive(message.leader)) return; // heard of it lately: pre-vote would fail, and should
     replica.core.cause('complaint', replica.now);
     replica.flush();
   }
