@@ -28,7 +28,7 @@ test('status says the margin and, while rebuilding, a range: no green that lies'
   assert.match(hurt, /100 MiB left at 1 MiB\/s, full again in 1 min 20 s to 2 min 30 s/);
   assert.match(hurt, /The next loss makes data unavailable/);
   assert.match(hurt, /✕ gone .*no: 14 arcs would lose their majority/);
-  assert.ok(![...hurt].includes('\u001b'), 'no colour where there is no terminal');
+  assert.ok(!hurt.includes('\u001b'), 'no colour where there is no terminal');
 });
 
 test('what several Corelets tell of one fact is one line, in order of time', () => {
