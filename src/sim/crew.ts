@@ -3,7 +3,7 @@ import type { SimOptions } from './options.ts';
 import type { RunReport } from './run.ts';
 
 /** Wall time of one run: beyond it something loops without virtual time passing. */
-const runMsMax = 15 * 60_000;
+const runMsMax = 5 * 60_000;
 
 /** What a worker is given; it answers each seed with a `RunReport`. */
 export interface CrewOrders {
@@ -23,37 +23,48 @@ export async function runWithCrew(
 }
 
 async function runLine(seeds: Iterator<number>, orders: CrewOrders, ended: (report: RunReport) => void): Promise<void> {
-  let worker = new Worker(workerFile, { workerData: orders });
-  try {
-    for (let next = seeds.next(); next.done !== true; next = seeds.next()) {
-      const report = await runSeed(worker, next.value);
-      if (typeof report === 'string') {
-        await worker.terminate();
-        ended(lostRun(next.value, report));
-        worker = new Worker(workerFile, { workerData: orders });
-      } else ended(report);
+  let hand = new Hand(orders);
+  for (let next = seeds.next(); next.done !== true; next = seeds.next()) {
+    const report = await hand.run(next.value);
+    if (typeof report === 'string') {
+      await hand.end();
+      hand = new Hand(orders);
     }
-  } finally {
-    await worker.terminate();
+    ended(typeof report === 'string' ? lostRun(next.value, report) : report);
   }
+  await hand.end();
 }
 
-/** The report, or why there is none. */
-function runSeed(worker: Worker, seed: number): Promise<RunReport | string> {
-  return new Promise((resolve) => {
-    const finish = (result: RunReport | string) => {
-      clearTimeout(timer);
-      worker.removeAllListeners();
-      resolve(result);
-    };
-    const timer = setTimeout(() => finish(`no end after ${runMsMax / 60_000} minutes`), runMsMax);
-    worker.once('message', finish);
-    worker.once('error', (error: unknown) =>
-      finish(error instanceof Error ? (error.stack ?? error.message) : String(error)),
-    );
-    worker.once('exit', (code) => finish(`its thread ended with code ${code}`));
-    worker.postMessage(seed);
-  });
+/** One thread and the run that it is at. */
+class Hand {
+  readonly #worker: Worker;
+  #finish: ((result: RunReport | string) => void) | undefined;
+
+  constructor(orders: CrewOrders) {
+    this.#worker = new Worker(workerFile, { workerData: orders });
+    this.#worker.on('message', (report: RunReport) => this.#finish?.(report));
+    this.#worker.on('error', (error: unknown) => {
+      this.#finish?.(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    });
+    this.#worker.on('exit', (code) => this.#finish?.(`its thread ended with code ${code}`));
+  }
+
+  /** The report, or why there is none: then the thread is of no more use. */
+  async run(seed: number): Promise<RunReport | string> {
+    let timer: NodeJS.Timeout | undefined;
+    const result = await new Promise<RunReport | string>((resolve) => {
+      this.#finish = resolve;
+      timer = setTimeout(() => resolve(`no end after ${runMsMax / 60_000} minutes`), runMsMax);
+      this.#worker.postMessage(seed);
+    });
+    clearTimeout(timer);
+    this.#finish = undefined;
+    return result;
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
 }
 
 function lostRun(seed: number, summary: string): RunReport {
