@@ -24,7 +24,7 @@ export interface NemesisOptions {
   readonly weights: Readonly<Partial<Record<FaultKind, number>>>;
 }
 
-/** What a run meets unless told otherwise. Blank modules need every arc at full redundancy first, so they are rare. */
+/** What a run meets unless told otherwise. Blank modules wait until every arc has all its copies. */
 export const usualWeights: Readonly<Record<FaultKind, number>> = {
   crash: 6,
   'power-loss': 0.4,
@@ -34,7 +34,7 @@ export const usualWeights: Readonly<Record<FaultKind, number>> = {
   'slow-flash': 1,
   'slow-link': 1,
   'message-loss': 1,
-  blank: 0.3,
+  blank: 1,
 };
 
 const retryMs = 200;

@@ -1,7 +1,7 @@
 import type { VolumeResult } from '../corelet/types.ts';
 import { checkDurability } from './checkers/durability.ts';
 import { checkLinearizability } from './checkers/linearizability.ts';
-import { ReplicaWatch, whyNotConverged } from './checkers/replicas.ts';
+import { canLoseOne, ReplicaWatch, whyNotConverged } from './checkers/replicas.ts';
 import type { Violation } from './checkers/violation.ts';
 import { SimCluster } from './cluster.ts';
 import type { ClusterShape } from './cluster.ts';
@@ -79,7 +79,7 @@ class Run {
     this.#cluster = new SimCluster(this.#engine, random, program, hardware, shape);
     this.#workload = new Workload(this.#engine, this.#cluster, random.stream('workload'), seed, workload);
     this.#nemesis = new Nemesis(this.#engine, this.#cluster, random.stream('nemesis'), nemesis, () =>
-      this.#converged(),
+      canLoseOne(this.#cluster.inspections(), this.#options.shape),
     );
   }
 

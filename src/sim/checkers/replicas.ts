@@ -111,13 +111,33 @@ export class ReplicaWatch {
   }
 }
 
+export interface ExpectedArcs {
+  readonly arcs: number;
+  readonly copies: number;
+}
+
 /** Why the arcs aren't all at full redundancy with identical copies now; empty when they are (INV-9). */
-export function whyNotConverged(
+export function whyNotConverged(corelets: readonly CoreletInspection[], expected: ExpectedArcs): readonly string[] {
+  return reasonsOf(corelets, expected, (holders) => whyNotIdentical(holders));
+}
+
+/** Every arc has a leader, and all its voters run with complete copies, though hosts go on writing: one module may be lost for good. */
+export function canLoseOne(corelets: readonly CoreletInspection[], expected: ExpectedArcs): boolean {
+  return reasonsOf(corelets, expected, () => undefined).length === 0;
+}
+
+interface Holder {
+  readonly corelet: CoreletInspection;
+  readonly replica: ReplicaInspection;
+}
+
+function reasonsOf(
   corelets: readonly CoreletInspection[],
-  expected: { readonly arcs: number; readonly copies: number },
+  expected: ExpectedArcs,
+  further: (voters: readonly Holder[]) => string | undefined,
 ): readonly string[] {
   const reasons: string[] = [];
-  const byArc = new Map<number, { readonly corelet: CoreletInspection; readonly replica: ReplicaInspection }[]>();
+  const byArc = new Map<number, Holder[]>();
   for (const corelet of corelets) {
     for (const replica of corelet.replicas) {
       const list = byArc.get(replica.arc);
@@ -126,34 +146,46 @@ export function whyNotConverged(
     }
   }
   for (let arc = 0; arc < expected.arcs; arc++) {
-    const reason = whyArcNotConverged(byArc.get(arc) ?? [], expected.copies);
+    const reason = whyArcNotWhole(byArc.get(arc) ?? [], expected.copies, further);
     if (reason !== undefined) reasons.push(`arc ${arc}: ${reason}`);
   }
   return reasons;
 }
 
-function whyArcNotConverged(
-  holders: readonly { readonly corelet: CoreletInspection; readonly replica: ReplicaInspection }[],
+function leaderOf(holders: readonly Holder[]): Holder | undefined {
+  let leader: Holder | undefined;
+  for (const holder of holders) {
+    if (holder.replica.role !== 'leader') continue;
+    if (leader === undefined || holder.replica.term > leader.replica.term) leader = holder;
+  }
+  return leader;
+}
+
+function whyArcNotWhole(
+  holders: readonly Holder[],
   copies: number,
+  further: (voters: readonly Holder[]) => string | undefined,
 ): string | undefined {
-  const leaders = holders.filter(({ replica }) => replica.role === 'leader');
-  const leader = leaders.reduce<(typeof leaders)[number] | undefined>(
-    (best, item) => (best === undefined || item.replica.term > best.replica.term ? item : best),
-    undefined,
-  );
+  const leader = leaderOf(holders);
   if (leader === undefined) return 'no leader';
   const { voters } = leader.replica;
   if (voters.length !== copies) return `${voters.length} voters, ${copies} wanted`;
-  // A voter is named by its Corelet's id, with or without its generation behind it.
-  const held = holders.filter(({ corelet }) => voters.some((voter) => voter.startsWith(corelet.id)));
+  const held = holders.filter(({ corelet, replica }) => voters.includes(`${corelet.id}.${replica.generation}`));
   if (held.length < copies) return `${held.length} of ${copies} voters run and hold a copy`;
-  const lagging = held.find(({ replica }) => replica.appliedIndex !== leader.replica.commitIndex);
-  if (lagging !== undefined) {
-    return `slot ${lagging.corelet.slot} applied ${lagging.replica.appliedIndex}, committed is ${leader.replica.commitIndex}`;
-  }
   const incomplete = held.find(({ replica }) => !replica.complete);
   if (incomplete !== undefined) return `the copy on slot ${incomplete.corelet.slot} isn't complete`;
+  return further(held);
+}
+
+function whyNotIdentical(voters: readonly Holder[]): string | undefined {
+  const leader = leaderOf(voters);
+  if (leader === undefined) return 'its leader is no voter';
+  const { commitIndex } = leader.replica;
+  const lagging = voters.find(({ replica }) => replica.appliedIndex !== commitIndex);
+  if (lagging !== undefined) {
+    return `slot ${lagging.corelet.slot} applied ${lagging.replica.appliedIndex}, committed is ${commitIndex}`;
+  }
   const digest = leader.replica.digest();
-  const other = held.find(({ replica }) => replica.digest() !== digest);
+  const other = voters.find(({ replica }) => replica.digest() !== digest);
   return other === undefined ? undefined : `slot ${other.corelet.slot} differs from its leader at the same index`;
 }

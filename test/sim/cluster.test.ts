@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
+import { test } from 'node:test';
+import { runWithCrew } from '../../src/sim/crew.ts';
+import { parseOptions, replayCommand } from '../../src/sim/options.ts';
+import type { SimOptions } from '../../src/sim/options.ts';
+import type { RunReport } from '../../src/sim/run.ts';
+import { runOnce } from '../../src/sim/run.ts';
+import { runOptionsOf } from '../../src/sim/seeded.ts';
+import { tellFailure, Totals } from '../../src/sim/tell.ts';
+
+function optionsOf(...args: readonly string[]): SimOptions {
+  const options = parseOptions(args);
+  assert(typeof options !== 'string', String(options));
+  return options;
+}
+
+async function runAll(first: number, last: number, options: SimOptions): Promise<RunReport[]> {
+  const seeds = Array.from({ length: last - first + 1 }, (_, at) => first + at).values();
+  const reports: RunReport[] = [];
+  await runWithCrew(seeds, Math.min(2, availableParallelism()), options, (report) => reports.push(report));
+  return reports;
+}
+
+function expectNoViolation(reports: readonly RunReport[], options: SimOptions): void {
+  for (const report of reports) {
+    assert.equal(report.violations.length, 0, tellFailure(report, replayCommand(options, report.seed)));
+    assert.equal(report.uncheckedRegisters, 0);
+  }
+}
+
+// Whoever loses one of these loses data, or waits for ever: see docs/invariants.md. Fixed seeds, so that a red run is a
+// change of the code; `npm run sim -- --minutes 60` looks for new ones.
+
+test('a cluster under every kind of fault keeps all its promises: 24 seeds', async (t) => {
+  const options = optionsOf('--ops', '3000', '--faults-per-second', '5');
+  const reports = await runAll(1, 24, options);
+  expectNoViolation(reports, options);
+  const totals = new Totals();
+  for (const report of reports) totals.add(report);
+  t.diagnostic(totals.tell(0));
+  const { operations, faults } = totals.figures();
+  assert(operations >= 24 * 3000);
+  for (const kind of ['crash', 'power-loss', 'pause', 'partition', 'cut-one-way']) {
+    assert((faults[kind] ?? 0) > 0, `no ${kind}: the seeds show less than they say`);
+  }
+});
+
+test('a blank module in the place of another becomes a full member, again and again', async () => {
+  const options = optionsOf(
+    '--faults',
+    'blank',
+    '--faults-per-second',
+    '1',
+    '--virtual-seconds',
+    '20',
+    '--ops',
+    '1000000',
+    '--hosts',
+    '1',
+  );
+  const reports = await runAll(1, 2, options);
+  expectNoViolation(reports, options);
+  for (const report of reports) assert((report.faults['blank'] ?? 0) >= 2);
+});
+
+test('the whole cluster replays: the same seed gives the same trace', async () => {
+  const options = optionsOf('--ops', '600', '--faults-per-second', '8');
+  const first = await runOnce(runOptionsOf(options, 5));
+  const second = await runOnce(runOptionsOf(options, 5));
+  assert.equal(first.traceHash, second.traceHash);
+  assert.equal(first.events, second.events);
+});
