@@ -175,8 +175,8 @@ export class ArcHost {
       return;
     }
     const { core } = replica;
-    const sender = memberId(from, message.fromGeneration);
-    if (replica.isLeader && !core.configurationPending && !holdsMember(core.configuration, sender)) {
+    const sender = replica.memberFrom(from, message.fromGeneration);
+    if (replica.isLeader && !holdsMember(core.configuration, sender) && !core.configurationPending) {
       const configurationIndex = core.configurationIndex;
       this.#options.send(from, {
         type: 'retire',

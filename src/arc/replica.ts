@@ -50,6 +50,7 @@ export class Replica {
   onCopyNeeded: ((member: MemberId) => void) | undefined;
   readonly #context: ReplicaContext;
   readonly #resender: Resender;
+  readonly #peers = new Map<CoreletId, { readonly generation: Generation; readonly member: MemberId }>();
   #flushing = false;
   #stopped = false;
   #wasLeader = false;
@@ -103,8 +104,17 @@ export class Replica {
 
   receive(from: CoreletId, message: RaftWireMessage): void {
     if (message.toGeneration !== this.generation) return; // INV-10: meant for another life of this replica
-    this.core.receive(memberId(from, message.fromGeneration), raftFromWire(message), this.now);
+    this.core.receive(this.memberFrom(from, message.fromGeneration), raftFromWire(message), this.now);
     this.flush();
+  }
+
+  /** Remembered: the same few peers speak all the time. */
+  memberFrom(id: CoreletId, generation: Generation): MemberId {
+    const known = this.#peers.get(id);
+    if (known?.generation === generation) return known.member;
+    const member = memberId(id, generation);
+    this.#peers.set(id, { generation, member });
+    return member;
   }
 
   setAlive(id: CoreletId, alive: boolean): void {

@@ -8,7 +8,7 @@ import { continueTransfer, transferFailed } from './transfer.ts';
 import type { AppendReply, AppendRequest, Entry, MemberId } from './types.ts';
 
 /** An idle follower learns the last commit index after this at the latest; a busy one with its next append. */
-export const commitDelayMs = 100;
+export const commitDelayMs = 250;
 
 /** The last append made in this flush: followers in step share one message, so that it is encoded once. */
 interface Built<Body> {

@@ -150,7 +150,7 @@ export class Peering {
 
   #sendLiveness(due: readonly CoreletId[]): void {
     const { store, membership, fabric, self } = this.#options;
-    const { usedBytes, sizeBytes, syncs } = store.health();
+    const { usedBytes, sizeBytes, syncs } = store.fill();
     this.fills.set(self, { usedBytes, sizeBytes });
     this.#sequence = (this.#sequence + 1) >>> 0;
     const message: Liveness = {

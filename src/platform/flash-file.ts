@@ -1,4 +1,4 @@
-import { close, constants, fdatasync, fstat, ftruncate, open, read, type Stats, writev } from 'node:fs';
+import { close, constants, fdatasync, fstat, ftruncate, open, read, type Stats, writev, writevSync } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import { type FlashLock, lockFlash } from './flash-lock.ts';
@@ -7,6 +7,15 @@ import { type FlashLock, lockFlash } from './flash-lock.ts';
 const partsPerCallMax = 1024;
 const prepareBytesMax = 1024 * 1024;
 const sectorBytes = 4096;
+/**
+ * Writes up to this size are made on the spot while the device is quick: handing one to a thread and hearing of its end
+ * costs two wake-ups, as much CPU as the write (measured: 64–89 µs against 108–127 µs for 8 KiB), and what arrives
+ * meanwhile shares the next write. A device that hangs then hangs the whole Corelet: its peers see a failed one, as it is.
+ */
+const inlineBytesMax = 64 * 1024;
+/** Slower than this, on average over the newest writes, and they go to a thread again. */
+const inlineMsMax = 2;
+const inlineSmoothing = 0.1;
 
 export interface FlashFileOptions {
   /** Of a file that is made; otherwise the file's own size counts. */
@@ -53,6 +62,7 @@ class FlashFile implements Flash {
   readonly #lock: FlashLock | undefined;
   readonly #isFile: boolean;
   #underWay = 0;
+  #writeMs = 0;
   #closed = false;
   #idle: (() => void) | undefined;
 
@@ -79,10 +89,24 @@ class FlashFile implements Flash {
     let lengthBytes = 0;
     for (const part of parts) lengthBytes += part.length;
     this.#begin(offset, lengthBytes);
+    const startedMs = performance.now();
     try {
-      await this.#writeAll(offset, parts);
+      if (lengthBytes <= inlineBytesMax && this.#writeMs < inlineMsMax) this.#writeInline(offset, parts, lengthBytes);
+      else await this.#writeAll(offset, parts);
     } finally {
+      if (lengthBytes <= inlineBytesMax) {
+        this.#writeMs += (performance.now() - startedMs - this.#writeMs) * inlineSmoothing;
+      }
       this.#end();
+    }
+  }
+
+  #writeInline(offset: number, parts: readonly Uint8Array[], lengthBytes: number): void {
+    try {
+      const written = writevSync(this.#descriptor, parts as Uint8Array[], offset);
+      if (written !== lengthBytes) throw new FlashError('EIO', `${written} of ${lengthBytes} bytes written`);
+    } catch (error) {
+      throw error instanceof FlashError ? error : flashError(error);
     }
   }
 

@@ -146,10 +146,13 @@ export class Log {
   #schedule(): void {
     if (this.#scheduled || this.#writing !== undefined) return;
     this.#scheduled = true;
-    this.#clock.soon(() => {
-      this.#scheduled = false;
-      this.#writeNext();
-    });
+    // Behind what the work at hand still has to send: a leader's followers write while it does.
+    this.#clock.soon(() =>
+      this.#clock.soon(() => {
+        this.#scheduled = false;
+        this.#writeNext();
+      }),
+    );
   }
 
   #sealOpen(): void {

@@ -295,12 +295,15 @@ export class Store {
     this.#failedCallbacks.push(run);
   }
 
-  health(): StoreHealth {
+  /** The part of `health` that every heartbeat carries. */
+  fill(): { readonly usedBytes: number; readonly sizeBytes: number; readonly syncs: number } {
     const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
+    return { usedBytes: sizeBytes - this.#log.unusedBytes, sizeBytes, syncs: this.#syncTimes.count };
+  }
+
+  health(): StoreHealth {
     return {
-      usedBytes: sizeBytes - this.#log.unusedBytes,
-      sizeBytes,
-      syncs: this.#syncTimes.count,
+      ...this.fill(),
       syncMsP50: this.#syncTimes.percentile(50),
       syncMsP99: this.#syncTimes.percentile(99),
       badReads: this.#reads.badReads,

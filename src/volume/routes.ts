@@ -5,6 +5,8 @@ import type { Route } from '../wire/peer/types.ts';
 export class RouteTable {
   readonly arcs: number;
   readonly #routes = new Map<ArcId, Route>();
+  /** Kept up to date with every route, since each heartbeat carries one and checks one. */
+  readonly #digests = new Map<CoreletId, number>();
 
   constructor(arcs: number) {
     this.arcs = arcs;
@@ -26,20 +28,22 @@ export class RouteTable {
       if (route.term === known.term && route.configurationIndex < known.configurationIndex) return false;
     }
     this.#routes.set(route.arc, route);
+    if (known !== undefined) this.#toggle(known);
+    this.#toggle(route);
     return known?.term !== route.term || known.configurationIndex !== route.configurationIndex;
   }
 
   /** A digest over everything that `leader` announced of the arcs it leads, as far as known here; order-independent. */
   ledDigest(leader: CoreletId): number {
-    let digest = 0;
-    for (const route of this.#routes.values()) {
-      if (route.leader !== leader) continue;
-      let mixed = Math.imul(route.arc + 1, 0x9e3779b1);
-      mixed = Math.imul(mixed ^ route.term, 0x85ebca6b);
-      mixed = Math.imul(mixed ^ route.configurationIndex, 0xc2b2ae35);
-      digest ^= Math.imul(mixed ^ route.complete, 0x27d4eb2f);
-    }
-    return digest >>> 0;
+    return (this.#digests.get(leader) ?? 0) >>> 0;
+  }
+
+  #toggle(route: Route): void {
+    let mixed = Math.imul(route.arc + 1, 0x9e3779b1);
+    mixed = Math.imul(mixed ^ route.term, 0x85ebca6b);
+    mixed = Math.imul(mixed ^ route.configurationIndex, 0xc2b2ae35);
+    mixed = Math.imul(mixed ^ route.complete, 0x27d4eb2f);
+    this.#digests.set(route.leader, (this.#digests.get(route.leader) ?? 0) ^ mixed);
   }
 
   ledBy(leader: CoreletId): Route[] {
