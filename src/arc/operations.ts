@@ -53,6 +53,7 @@ export class Operations {
       this.#answer(from, message.request, { code: 'notLeader', version: 0 });
       return;
     }
+    replica.traffic.count(from);
     const answered = replica.state.answerOf(message.session, message.number);
     if (answered !== undefined && message.body.kind !== 'openSession') {
       this.#answer(from, message.request, answered);

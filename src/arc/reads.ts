@@ -31,6 +31,7 @@ export class Reads {
       this.#refuse(from, request, result.code === 'BUSY' ? 'busy' : 'notLeader');
       return;
     }
+    this.#replica.traffic.count(from);
     this.#waiting.set(token, { from, request });
     this.#replica.flush();
   }

@@ -14,6 +14,7 @@ import { Reads } from './reads.ts';
 import { Resender } from './resender.ts';
 import { encodeHardState, encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
 import type { ArcState } from './state.ts';
+import { Traffic } from './traffic.ts';
 
 /** What a restart (or a founding, or an installed copy) gives a replica to begin with. */
 export interface ReplicaOrigin {
@@ -41,6 +42,7 @@ export class Replica {
   readonly map: ArcMap;
   readonly operations: Operations;
   readonly reads: Reads;
+  readonly traffic = new Traffic();
   state: ArcState;
   /** False while a copy is under way: serves nothing, leads nothing (design §10.4). */
   complete: boolean;

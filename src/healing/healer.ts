@@ -99,6 +99,7 @@ export class Healer {
       configuration: core.configuration,
       target: table.of(replica.arc),
       copies,
+      home: replica.traffic.home(replica.now),
       isAlive: (id) => host.isAlive(id),
       inView: (id) => hasMember(table.view, id),
       isCaughtUp: (member) => {

@@ -8,6 +8,8 @@ export interface ArcFacts {
   /** Wanted voters, the preferred leader first. */
   readonly target: readonly CoreletId[];
   readonly copies: number;
+  /** The gateway through which most of the arc's operations come, if there is one. */
+  readonly home: CoreletId | undefined;
   isAlive(id: CoreletId): boolean;
   inView(id: CoreletId): boolean;
   /** Has, or nearly has, everything that is in the log. */
@@ -79,8 +81,10 @@ function handOver(facts: ArcFacts): HealingStep {
   return heir === undefined ? none : { kind: 'transfer', to: heir };
 }
 
+/** Beside the work if it comes in at one of the wanted voters, else where placement spreads the leaders evenly. */
 function preferredLeader(facts: ArcFacts): HealingStep {
-  const preferred = facts.target[0];
+  const { home, target } = facts;
+  const preferred = home !== undefined && target.includes(home) && facts.isAlive(home) ? home : target[0];
   if (preferred === undefined || preferred === facts.self || !facts.isAlive(preferred)) return none;
   const voter = facts.configuration.voters.find((member) => replicaOf(member).id === preferred);
   return voter !== undefined && facts.isCaughtUp(voter) ? { kind: 'transfer', to: voter } : none;
