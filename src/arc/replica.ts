@@ -56,6 +56,7 @@ export class Replica {
   #flushing = false;
   #stopped = false;
   #wasLeader = false;
+  #leaderSinceMs = 0;
 
   constructor(context: ReplicaContext, arc: ArcId, origin: ReplicaOrigin) {
     this.#context = context;
@@ -87,6 +88,11 @@ export class Replica {
 
   get isLeader(): boolean {
     return this.core.role === 'leader';
+  }
+
+  /** How long this replica has led without a break; 0 when it doesn't lead. */
+  get leadingMs(): number {
+    return this.isLeader ? this.now - this.#leaderSinceMs : 0;
   }
 
   get leaderCorelet(): CoreletId | undefined {
@@ -262,6 +268,7 @@ export class Replica {
 
   #afterChange(): void {
     if (!this.isLeader && this.#wasLeader) this.operations.leadershipLost();
+    if (this.isLeader && !this.#wasLeader) this.#leaderSinceMs = this.now;
     this.#wasLeader = this.isLeader;
     const configuration = this.core.configuration;
     for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {

@@ -20,6 +20,8 @@ export const healingLimits = {
   lagMax: 32,
   /** Leaderships given to the preferred leader per look: a few at a time, so that hosts hardly notice. */
   transfersMax: 8,
+  /** A leader leads this long before it looks for a better placed one. */
+  settleMs: 3000,
 } as const;
 
 export interface HealerOptions {
@@ -100,6 +102,7 @@ export class Healer {
       target: table.of(replica.arc),
       copies,
       home: replica.traffic.home(replica.now),
+      settled: replica.leadingMs > healingLimits.settleMs,
       isAlive: (id) => host.isAlive(id),
       inView: (id) => hasMember(table.view, id),
       isCaughtUp: (member) => {

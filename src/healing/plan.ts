@@ -10,6 +10,8 @@ export interface ArcFacts {
   readonly copies: number;
   /** The gateway through which most of the arc's operations come, if there is one. */
   readonly home: CoreletId | undefined;
+  /** Has led long enough to know its traffic: before that, giving the leadership away would be guessing. */
+  readonly settled: boolean;
   isAlive(id: CoreletId): boolean;
   inView(id: CoreletId): boolean;
   /** Has, or nearly has, everything that is in the log. */
@@ -84,6 +86,7 @@ function handOver(facts: ArcFacts): HealingStep {
 /** Beside the work if it comes in at one of the wanted voters, else where placement spreads the leaders evenly. */
 function preferredLeader(facts: ArcFacts): HealingStep {
   const { home, target } = facts;
+  if (!facts.settled) return none;
   const preferred = home !== undefined && target.includes(home) && facts.isAlive(home) ? home : target[0];
   if (preferred === undefined || preferred === facts.self || !facts.isAlive(preferred)) return none;
   const voter = facts.configuration.voters.find((member) => replicaOf(member).id === preferred);

@@ -11,7 +11,7 @@ import { tellFailure, Totals } from '../../src/sim/tell.ts';
 
 function optionsOf(...args: readonly string[]): SimOptions {
   const options = parseOptions(args);
-  assert(typeof options !== 'string', String(options));
+  assert(typeof options !== 'string', 'the arguments are good');
   return options;
 }
 

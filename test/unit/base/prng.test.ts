@@ -40,7 +40,7 @@ test('numbers are uniform and in range', () => {
     const bucket = prng.below(16);
     counts[bucket] = (counts[bucket] as number) + 1;
   }
-  for (const count of counts) assert(Math.abs(count - 10_000) < 500, `${counts}`);
+  for (const count of counts) assert(Math.abs(count - 10_000) < 500, `a bucket of ${count}`);
   for (let draw = 0; draw < 1000; draw++) {
     const wide = prng.u48();
     assert(Number.isSafeInteger(wide) && wide >= 0 && wide < 2 ** 48);
