@@ -31,7 +31,7 @@ export function writeValue(bytes: Uint8Array, seed: number, value: number, place
 const expectedWords = new Uint32Array(blockBytes / 4);
 const alignedBytes = new Uint8Array(blockBytes);
 
-/** The value that `bytes` holds, `zeroValue` for zeros, or `tornValue`: it is of no single write to this place. */
+/** The value that `bytes` holds, `zeroValue` for zeros, or `tornValue`: it is of no single write to this place (INV-2, INV-4). */
 export function readValue(bytes: Uint8Array, seed: number, place: number): number {
   let source = bytes;
   if (bytes.byteOffset % 4 !== 0) {

@@ -6,7 +6,7 @@ import type { Violation } from './violation.ts';
 /**
  * INV-1, after the faults have stopped and every register was read with no write under way: what it holds was written by
  * an operation that no acknowledged one followed. `finalReads`: numbers of those reads. Says less than linearizability, and
- * says it plainly: which acknowledged write is gone.
+ * says it plainly: which acknowledged write is gone. A torn record taken for the end of the log would show here (INV-7).
  */
 export function checkDurability(
   history: History,

@@ -18,7 +18,7 @@ interface SeenReplica {
 
 const digestsPerArcMax = 64; // newest applied indexes; older ones can't meet again soon
 
-/** Watches the replicas while the run goes on: what must be true at every moment (INV-3, INV-6). */
+/** Watches the replicas while the run goes on: what must be true at every moment (INV-3, INV-6, INV-10). */
 export class ReplicaWatch {
   readonly violations: Violation[] = [];
   readonly #leaders = new Map<string, { readonly slot: number; readonly id: string; readonly atMs: number }>();
