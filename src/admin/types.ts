@@ -32,6 +32,5 @@ export interface VersionAnswer {
   readonly runtime: string;
 }
 
-export type { ApiError } from './errors.ts';
 export type { CoreletStatus, EventRecord, VolumeInfo };
 export type { ArcsStatus, SlotState, SlotStatus } from '../corelet/types.ts';

@@ -32,12 +32,6 @@ export function hexText(bytes: Uint8Array): string {
   return text;
 }
 
-export function hexBytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
-  return bytes;
-}
-
 const two32 = 0x1_0000_0000;
 const safeHighMax = 0x1f_ffff; // 2^53 - 1 has 21 high bits
 

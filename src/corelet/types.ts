@@ -1,6 +1,6 @@
 import type { ArcId, ClusterId, CoreletId, Generation, LogIndex, Term } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { EventRecord, Events } from '../ports/events.ts';
+import type { Events } from '../ports/events.ts';
 import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
@@ -128,5 +128,3 @@ export interface ReplicaInspection {
   /** Digest over blocks, versions, CRCs, sessions, epochs and keys: equal at equal `appliedIndex` (INV-6). */
   readonly digest: () => string;
 }
-
-export type { EventRecord };
