@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { LogIndex } from '../base/ids.ts';
 import type { ArcMap } from '../store/map.ts';
+import type { StoredChunkCopy } from '../store/types.ts';
 import type { EntryBody } from './entry.ts';
 import type { ArcState, Outcome } from './state.ts';
 
@@ -24,4 +25,12 @@ export function applyToMap(state: ArcState, map: ArcMap, body: EntryBody, index:
     map.dropVolume(command.volume);
   }
   return outcome;
+}
+
+/** The newest version among copied blocks: until the log has been applied up to it, they are ahead of the rest. */
+export function newestIn(copy: StoredChunkCopy): LogIndex {
+  let newest = 0;
+  for (const version of copy.versions) if (version > newest) newest = version;
+  for (const version of copy.emptyVersions) if (version > newest) newest = version;
+  return newest;
 }

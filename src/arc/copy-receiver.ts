@@ -26,8 +26,8 @@ export class CopyReceiver {
     this.#context = context;
     this.#from = from;
     this.#offer = offer;
-    // A replica that was never complete may hold parts of an earlier copy, of no known index: everything is sent.
-    const base = replica.complete ? replica.core.appliedIndex : 0;
+    // A replica without a state may hold parts of an earlier copy, of no known index: everything is sent.
+    const base = replica.installed ? replica.core.appliedIndex : 0;
     context.store.afterSync(() => this.#reply('ready', base));
   }
 
@@ -54,7 +54,7 @@ export class CopyReceiver {
       emptyVersions: message.emptyVersions,
     };
     const position = this.#context.store.appendChunkCopy({ ...record, data: message.data });
-    this.#replica.map.applyCopy({ ...record, position });
+    this.#replica.takeBlocks({ ...record, position });
     this.#context.store.afterSync(() => this.#reply('stored', message.sequence));
   }
 
@@ -69,7 +69,7 @@ export class CopyReceiver {
       dropUnknownVolumes(replica.map, snapshot.state);
       replica.install(own);
     }
-    this.#context.store.afterSync(() => this.#reply(replica.complete ? 'done' : 'refused', message.index));
+    this.#context.store.afterSync(() => this.#reply(replica.installed ? 'done' : 'refused', message.index));
   }
 
   #reply(code: CopyReply['code'], number: number): void {

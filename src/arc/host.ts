@@ -168,12 +168,13 @@ export class ArcHost {
   }
 
   #consensus(from: CoreletId, replica: Replica | undefined, message: RaftWireMessage): void {
-    if (replica === undefined || replica.generation !== message.toGeneration) return;
-    if (!replica.complete && message.type === 'append') {
-      // Entries before the copy would be taken for a log to continue: the leader is told to copy instead.
+    const known = replica?.generation === message.toGeneration;
+    if (message.type === 'append' && !(known && replica.installed)) {
+      // Not there, or without a state: entries would be taken for a log to continue. The leader is told to copy instead.
       this.#options.send(from, copyReply({ ...message, type: 'copyOffer', copy: 0, index: 0 }, 'refused', 0));
       return;
     }
+    if (replica === undefined || !known) return;
     const { core } = replica;
     const sender = replica.memberFrom(from, message.fromGeneration);
     if (replica.isLeader && !holdsMember(core.configuration, sender) && !core.configurationPending) {
@@ -231,7 +232,8 @@ export class ArcHost {
       this.#options.store.appendArcState(message.arc, encodeSnapshot(snapshot));
       replica = this.#add(message.arc, {
         generation: message.toGeneration,
-        complete: false,
+        installed: false,
+        completeIndex: 0,
         hardState: { term: 0, vote: undefined },
         configuration: snapshot.configuration,
         compactedIndex: 0,
@@ -243,7 +245,10 @@ export class ArcHost {
       });
     }
     if (message.term < replica.core.term) {
-      this.#options.send(from, copyReply(message, 'refused', 0));
+      // The leader must get beyond this replica's term before it can lead it.
+      const { arc, toGeneration: fromGeneration, fromGeneration: toGeneration } = message;
+      const reply = { matched: false, index: 0, hintTerm: 0, term: replica.core.term };
+      this.#options.send(from, { type: 'appendReply', arc, fromGeneration, toGeneration, ...reply });
       return;
     }
     this.#receivers.set(message.arc, new CopyReceiver(replica, this.#context, from, message));

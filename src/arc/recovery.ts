@@ -3,7 +3,7 @@ import type { ArcId, Generation, LogIndex } from '../base/ids.ts';
 import { type Configuration, entryKinds, type HardState } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
 import type { StoredChunkCopy, StoredEntry } from '../store/types.ts';
-import { applyToMap } from './apply.ts';
+import { applyToMap, newestIn } from './apply.ts';
 import { dropUnknownVolumes } from './copy-receiver.ts';
 import { type ArcEntry, bodyIn, entryFromStore, forgetPayload } from './entry.ts';
 import type { ReplicaOrigin } from './replica.ts';
@@ -13,7 +13,8 @@ import { decodeHardState, decodeSnapshot, emptySnapshot, type ReplicaSnapshot } 
 class RecoveringReplica {
   readonly generation: Generation;
   readonly map: ArcMap;
-  complete: boolean;
+  installed: boolean;
+  completeIndex: LogIndex;
   hardState: HardState = { term: 0, vote: undefined };
   #snapshot: ReplicaSnapshot;
   /** Contiguous, from `compactedIndex` + 1: some applied ones for followers that lag, then those not known committed. */
@@ -27,7 +28,8 @@ class RecoveringReplica {
   constructor(map: ArcMap, snapshot: ReplicaSnapshot) {
     this.map = map;
     this.generation = snapshot.generation;
-    this.complete = snapshot.status === 'active';
+    this.installed = snapshot.status === 'active';
+    this.completeIndex = snapshot.index;
     this.#snapshot = snapshot;
     this.#compactedIndex = snapshot.index;
     this.#compactedTerm = snapshot.term;
@@ -69,7 +71,8 @@ class RecoveringReplica {
   origin(): ReplicaOrigin {
     return {
       generation: this.generation,
-      complete: this.complete,
+      installed: this.installed,
+      completeIndex: this.completeIndex,
       hardState: this.hardState,
       configuration: this.#configuration,
       compactedIndex: this.#compactedIndex,
@@ -121,13 +124,18 @@ export class ArcRecovery {
     this.#replicas.delete(arc);
     if (snapshot.status === 'retired') return;
     const replica = new RecoveringReplica(map, snapshot);
-    if (before?.generation === snapshot.generation) replica.hardState = before.hardState;
+    if (before?.generation === snapshot.generation) {
+      replica.hardState = before.hardState;
+      replica.completeIndex = Math.max(replica.completeIndex, before.completeIndex);
+    }
     dropUnknownVolumes(map, snapshot.state);
     this.#replicas.set(arc, replica);
   }
 
   chunkCopy(copy: StoredChunkCopy): void {
-    this.#known(copy.arc).map.applyCopy(copy);
+    const replica = this.#known(copy.arc);
+    replica.map.applyCopy(copy);
+    replica.completeIndex = Math.max(replica.completeIndex, newestIn(copy));
   }
 
   replicas(): IterableIterator<[ArcId, ReplicaOrigin]> {

@@ -3,9 +3,10 @@ import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex 
 import { RaftCore } from '../consensus/raft.ts';
 import type { Configuration, Effects, HardState, MemberId, Outgoing } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
+import type { StoredChunkCopy } from '../store/types.ts';
 import type { Append, PeerMessage, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
-import { applyToMap } from './apply.ts';
+import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
 import { Operations } from './operations.ts';
@@ -19,7 +20,8 @@ import { Traffic } from './traffic.ts';
 /** What a restart (or a founding, or an installed copy) gives a replica to begin with. */
 export interface ReplicaOrigin {
   readonly generation: Generation;
-  readonly complete: boolean;
+  readonly installed: boolean;
+  readonly completeIndex: LogIndex;
   readonly hardState: HardState;
   readonly configuration: Configuration;
   readonly compactedIndex: LogIndex;
@@ -44,8 +46,10 @@ export class Replica {
   readonly reads: Reads;
   readonly traffic = new Traffic();
   state: ArcState;
-  /** False while a copy is under way: serves nothing, leads nothing (design §10.4). */
-  complete: boolean;
+  /** False until a first copy has brought a state: applies nothing, takes no entries. */
+  installed: boolean;
+  /** Copied blocks may be as new as this. */
+  #completeIndex: LogIndex;
   /** Copies under way from here keep the log from this index on. */
   pinnedIndex = Number.MAX_SAFE_INTEGER;
   /** Set by the host: a follower needs more than the log holds. */
@@ -65,7 +69,8 @@ export class Replica {
     this.member = memberId(context.self, origin.generation);
     this.state = origin.state;
     this.map = context.store.map(arc);
-    this.complete = origin.complete;
+    this.installed = origin.installed;
+    this.#completeIndex = origin.completeIndex;
     this.core = new RaftCore<EntryBody>({
       self: this.member,
       limits: context.limits.raft,
@@ -80,7 +85,7 @@ export class Replica {
         appliedIndex: origin.appliedIndex,
       },
     });
-    this.core.eligible = origin.complete;
+    this.core.eligible = this.complete;
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
     this.#resender = new Resender(this, context);
@@ -169,7 +174,7 @@ export class Replica {
   #carryOut(effects: Effects<EntryBody>): void {
     this.#persist(effects);
     for (const outgoing of effects.messages) if (!outgoing.afterSync) this.#send(outgoing);
-    if (effects.commitIndex > this.core.appliedIndex && this.complete) this.#apply(effects.commitIndex);
+    if (effects.commitIndex > this.core.appliedIndex && this.installed) this.#apply(effects.commitIndex);
     for (const ready of effects.readsReady) this.reads.ready(ready.token);
     for (const token of effects.readsRefused) this.reads.refused(token);
     for (const member of effects.copyNeeded) this.onCopyNeeded?.(member);
@@ -232,6 +237,7 @@ export class Replica {
       this.#applyEntry(entry);
     }
     this.core.applied(index);
+    if (!this.core.eligible && this.complete) this.core.eligible = true;
     this.#compact();
     this.operations.afterApply(index);
   }
@@ -285,12 +291,24 @@ export class Replica {
     this.operations.leadershipLost();
     this.core.restore(snapshot, this.now);
     this.state = snapshot.state;
-    this.complete = true;
-    this.core.eligible = true;
+    this.installed = true;
+    this.core.eligible = this.complete;
     this.flush();
   }
 
   // ---- what others want to know ------------------------------------------------------------------------------------
+
+  /** Has a state, and no block is ahead of it: until then it leads nothing and serves nothing (design §10.4). */
+  get complete(): boolean {
+    return this.installed && this.core.appliedIndex >= this.#completeIndex;
+  }
+
+  /** Blocks that a copy brought, each newer than what is here or without effect. */
+  takeBlocks(copy: StoredChunkCopy): void {
+    this.map.applyCopy(copy);
+    this.#completeIndex = Math.max(this.#completeIndex, newestIn(copy));
+    if (this.core.role !== 'leader') this.core.eligible = this.complete;
+  }
 
   /** Bytes that a complete copy of this arc holds. */
   get dataBytes(): number {

@@ -2,11 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CoreletId } from '../base/ids.ts';
 import { flashFile, slotFolder } from '../chassis/layout.ts';
-import { encodeFounding } from '../corelet/founding.ts';
+import { formatDevice as formatFlash } from '../corelet/device.ts';
 import type { Founding } from '../corelet/types.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { createRandom } from '../platform/random.ts';
-import { Store } from '../store/store.ts';
 import { CommandFailure } from './failure.ts';
 
 export interface NewDevice {
@@ -23,12 +22,7 @@ export async function formatDevice({ dir, slot, id, sizeBytes, founding }: NewDe
   const opened = await openFlashFile(join(dir, flashFile(slot)), { create: true, sizeBytes });
   if (!opened.ok) throw new CommandFailure('DEVICE', opened.message);
   try {
-    const { cluster, arcs } = founding;
-    await Store.format(
-      opened.flash,
-      { cluster, corelet: id, arcs, founding: encodeFounding(founding) },
-      createRandom(),
-    );
+    await formatFlash(opened.flash, id, founding, createRandom());
   } finally {
     await opened.flash.close();
   }

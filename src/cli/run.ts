@@ -5,6 +5,8 @@ import { type CoreletId, isHexId } from '../base/ids.ts';
 import { readChassis } from '../chassis/chassis-file.ts';
 import { seedsFor } from '../chassis/process.ts';
 import { startCorelet } from '../corelet/corelet.ts';
+import { ownerOf } from '../corelet/device.ts';
+import { nbdDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
 import { createFabric } from '../platform/fabric.ts';
@@ -13,8 +15,6 @@ import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
 import { createRandom } from '../platform/random.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
-import { readSuperblock } from '../store/superblock.ts';
-import { NbdSession } from '../targets/nbd/session.ts';
 import { hostPort, type Invocation, integer, integerOption, usage } from './command.ts';
 import { CommandFailure } from './failure.ts';
 import { memberOf } from './member.ts';
@@ -81,9 +81,9 @@ async function serve(options: RunOptions, events: EventLog, stopped: Promise<str
 }
 
 async function start(options: RunOptions, flash: Flash, clock: Clock, events: EventLog): Promise<CoreletHandle> {
-  const found = await readSuperblock(flash);
-  if (!found.ok) throw new CommandFailure('DEVICE', `${options.device}: ${found.message}`);
-  const { cluster, corelet: id } = found.superblock;
+  const owner = await ownerOf(flash);
+  if (!owner.ok) throw new CommandFailure('DEVICE', `${options.device}: ${owner.message}`);
+  const { cluster, id } = owner;
   const { slot, role, weight, fabric: address } = options;
   const random = createRandom();
   const fabric = createFabric({
@@ -124,10 +124,7 @@ async function openDoors(
   clock: Clock,
   events: EventLog,
 ): Promise<Doors> {
-  const { catalog } = corelet;
-  const openSession = (output: ConstructorParameters<typeof NbdSession>[0]['output']): NbdSession =>
-    new NbdSession({ catalog, clock, output });
-  const door: NbdListener = await listenNbd({ ...nbd, clock, openSession });
+  const door: NbdListener = await listenNbd({ ...nbd, clock, openSession: nbdDoor(corelet, clock) });
   const peers = (): readonly { slot: number; admin: string; nbd: string }[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots.map(({ slot, admin, nbd }) => ({ slot, admin, nbd })) : [];

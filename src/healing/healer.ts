@@ -1,5 +1,5 @@
 import type { ArcHost } from '../arc/host.ts';
-import { type Configuration, memberId, replicaOf } from '../arc/members.ts';
+import { type Configuration, type MemberId, memberId, replicaOf } from '../arc/members.ts';
 import type { Replica } from '../arc/replica.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -22,6 +22,10 @@ export const healingLimits = {
   transfersMax: 8,
   /** A leader leads this long before it looks for a better placed one. */
   settleMs: 3000,
+  /** A learner, inherited from another leader, that answers nothing for so long is replaced by one of a new generation. */
+  muteMs: 2000,
+  /** Learners remembered as mute; more than that are forgotten together. */
+  mutesMax: 4096,
 } as const;
 
 export interface HealerOptions {
@@ -43,6 +47,8 @@ export interface HealerOptions {
  */
 export class Healer {
   readonly #options: HealerOptions;
+  /** Since when a learner of an arc led here has answered nothing. */
+  readonly #muteSinceMs = new Map<MemberId, number>();
 
   constructor(options: HealerOptions) {
     this.#options = options;
@@ -109,7 +115,24 @@ export class Healer {
         const progress = core.progress().get(member);
         return progress?.state === 'replicate' && progress.matchIndex + healingLimits.lagMax >= core.lastIndex;
       },
+      isStuck: (learner) => this.#isStuck(replica, learner),
     });
+  }
+
+  /** An inherited learner may be one whose copy never began: nobody there knows that generation. */
+  #isStuck(replica: Replica, learner: MemberId): boolean {
+    const progress = replica.core.progress().get(learner);
+    const mute = progress?.state === 'probe' && progress.matchIndex === 0;
+    if (!mute) {
+      this.#muteSinceMs.delete(learner);
+      return false;
+    }
+    const since = this.#muteSinceMs.get(learner) ?? replica.now;
+    if (this.#muteSinceMs.size >= healingLimits.mutesMax) this.#muteSinceMs.clear();
+    this.#muteSinceMs.set(learner, since);
+    if (replica.now - since < healingLimits.muteMs) return false;
+    this.#muteSinceMs.delete(learner);
+    return true;
   }
 
   #addLearner(replica: Replica, id: CoreletId): void {

@@ -16,6 +16,8 @@ export interface ArcFacts {
   inView(id: CoreletId): boolean;
   /** Has, or nearly has, everything that is in the log. */
   isCaughtUp(member: MemberId): boolean;
+  /** A learner with which this leader gets nowhere: it never answered with a log that could be continued, or copied to. */
+  isStuck(learner: MemberId): boolean;
 }
 
 /** The next single step towards the target; one at a time, each through a committed configuration (design §10.14). */
@@ -32,7 +34,9 @@ const none: HealingStep = { kind: 'none' };
 /** Pure. Call only when no configuration change is under way. */
 export function planStep(facts: ArcFacts): HealingStep {
   const { configuration, target } = facts;
-  const unwanted = configuration.learners.find((learner) => !target.includes(replicaOf(learner).id));
+  const unwanted = configuration.learners.find(
+    (learner) => !target.includes(replicaOf(learner).id) || facts.isStuck(learner),
+  );
   if (unwanted !== undefined) return { kind: 'removeLearner', learner: unwanted };
   const learner = configuration.learners[0];
   if (learner !== undefined) return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;
