@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type ErrorCode, exitCodes } from '../admin/errors.ts';
 import { slotsMax } from '../chassis/chassis-file.ts';
 import { checkSlot, pullSlot, type SlotResult } from '../chassis/slots.ts';
@@ -7,6 +8,10 @@ import { clientFor, defaultDataFolder } from './client.ts';
 import { type Invocation, integer } from './command.ts';
 import { CommandFailure } from './failure.ts';
 import { formatBytes } from '../base/units.ts';
+
+/** Longest wait for the others to notice, and between two questions. */
+const noticeLimitMs = 3_000;
+const noticePollMs = 20;
 
 export async function run(invocation: Invocation): Promise<number> {
   const slot = integer(invocation, 'the slot', invocation.positionals[0] as string, { min: 0, max: slotsMax * 16 });
@@ -17,6 +22,7 @@ export async function run(invocation: Invocation): Promise<number> {
   if (!cost.safe && !dryRun && !invocation.flag('force'))
     throw new CommandFailure('NOT_SAFE', `slot ${slot} is not safe to pull: ${cost.text}`);
   const record = dryRun ? before : granted(await pullSlot(dir, slot));
+  if (!dryRun) await untilNoticed(invocation, record.id);
   if (invocation.flag('json')) {
     process.stdout.write(
       `${JSON.stringify({ schemaVersion: 1, slot, id: record.id, dryRun, safe: cost.safe, cost: cost.text })}\n`,
@@ -27,6 +33,21 @@ export async function run(invocation: Invocation): Promise<number> {
       process.stderr.write(`follow with: corelet status --watch; put it back with: corelet slot insert ${slot}\n`);
   }
   return dryRun && !cost.safe ? exitCodes.unsafe : exitCodes.done;
+}
+
+/** The others notice within milliseconds: waited for, so that the next `status` tells of the loss. */
+async function untilNoticed(invocation: Invocation, id: string): Promise<void> {
+  const giveUpMs = Date.now() + noticeLimitMs;
+  while (Date.now() < giveUpMs) {
+    try {
+      const status = await clientFor(invocation).ask<CoreletStatus>('GET', '/api/status');
+      if (status.slots.find((one) => one.id === id)?.state !== 'live') return;
+    } catch (error) {
+      if (error instanceof CommandFailure) return; // nobody is left to notice
+      throw error;
+    }
+    await setTimeout(noticePollMs);
+  }
 }
 
 export function granted(result: SlotResult): Extract<SlotResult, { ok: true }>['record'] {
