@@ -223,7 +223,12 @@ export class ArcHost {
   #copyOffer(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
     let replica = present;
     if (replica !== undefined && replica.generation !== message.toGeneration) {
-      // The offer follows a committed configuration that knows this Corelet by another generation only.
+      // INV-10: a leader that was replaced while it slept may still mean a life of this replica that is over. What a true
+      // leader offers under a new generation lies behind everything that the present one knows to be committed.
+      if (message.index < replica.core.commitIndex) {
+        this.#options.send(from, copyReply(message, 'refused', 0));
+        return;
+      }
       this.#retire(replica, 'it comes back under a new generation');
       replica = undefined;
     }
