@@ -8,7 +8,7 @@ import type { CoreletProgram } from '../chassis/process.ts';
 export function coreletProgram(): CoreletProgram {
   return {
     node: process.execPath,
-    nodeFlags: ['--max-semi-space-size=4', '--v8-pool-size=1'],
+    nodeFlags: ['--max-semi-space-size=2', '--v8-pool-size=1'],
     script: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
   };
 }
