@@ -8,6 +8,7 @@ import { NbdConnection } from '../nbd-connection.ts';
 import { residentAtRestBytes } from '../processes.ts';
 
 const residentBytesMax = 90e6;
+const restLooksMax = 15;
 
 async function started(t: TestContext, options: Parameters<typeof startChassis>[0]): Promise<DemoChassis> {
   const chassis = await startChassis(options);
@@ -38,7 +39,11 @@ test('the demo says when it serves, where, and at what cost in memory', {
     connection.close();
   }
 
-  const resident = await residentAtRestBytes(slots.map(({ pid }) => pid));
+  // What the start and the connections above left for the collector is given back some time later, not at once.
+  let resident = await residentAtRestBytes(slots.map(({ pid }) => pid));
+  for (let look = 0; look < restLooksMax && Math.max(...resident) >= residentBytesMax; look++) {
+    resident = await residentAtRestBytes(slots.map(({ pid }) => pid));
+  }
   t.diagnostic(`RSS at rest in MB: ${resident.map((bytes) => (bytes / 1e6).toFixed(1)).join(', ')}`);
   assert.ok(Math.max(...resident) < residentBytesMax, 'a Corelet at rest takes less than 90 MB');
 });
