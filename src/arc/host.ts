@@ -1,9 +1,5 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { MemberId } from '../consensus/types.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { Events } from '../ports/events.ts';
-import type { Random } from '../ports/random.ts';
-import type { Store } from '../store/store.ts';
 import type {
   Complaint,
   CopyChunk,
@@ -17,7 +13,6 @@ import type {
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
 import { type CopyResult, CopySender } from './copy-sender.ts';
-import type { ArcLimits } from './limits.ts';
 import { holdsMember, memberId } from './members.ts';
 import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
@@ -31,14 +26,9 @@ export type ArcMessage = Exclude<
   { type: 'liveness' | 'membership' | 'routes' | 'opReply' | 'readReply' | 'keyReply' }
 >;
 
-export interface ArcHostOptions {
-  readonly self: CoreletId;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly store: Store;
-  readonly events: Events;
-  readonly limits: ArcLimits;
-  send(to: CoreletId, message: PeerMessage): void;
+/** Of its Corelet, the host needs what its replicas need, and someone to tell. */
+export interface ArcHostOptions
+  extends Pick<ReplicaContext, 'self' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send'> {
   /** A leader here has news of its arc. */
   onRoute(route: Route): void;
 }

@@ -1,10 +1,17 @@
 import { assert } from '../base/assert.ts';
 import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex } from '../base/ids.ts';
 import { RaftCore } from '../consensus/raft.ts';
-import type { Configuration, Effects, HardState, MemberId, Outgoing } from '../consensus/types.ts';
+import {
+  type Configuration,
+  type Effects,
+  entryKinds,
+  type HardState,
+  type MemberId,
+  type Outgoing,
+} from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
 import type { StoredChunkCopy } from '../store/types.ts';
-import type { Append, PeerMessage, Route } from '../wire/peer/types.ts';
+import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
@@ -223,7 +230,7 @@ export class Replica {
     else this.transmit(to.id, raftToWire(this.arc, this.generation, to.generation, message));
   }
 
-  transmit(to: CoreletId, message: PeerMessage | Append): void {
+  transmit(to: CoreletId, message: PeerMessage): void {
     this.#context.send(to, message);
   }
 
@@ -247,7 +254,11 @@ export class Replica {
     const outcome = applyToMap(this.state, this.map, body, entry.index);
     this.operations.applied(entry.index, entry.term, outcome);
     forgetPayload(body);
-    if (entry.kind === 1 && !holdsMember(this.core.configuration, this.member) && !this.core.configurationPending) {
+    if (
+      entry.kind === entryKinds.configuration &&
+      !holdsMember(this.core.configuration, this.member) &&
+      !this.core.configurationPending
+    ) {
       this.#context.clock.soon(() => {
         const configuration = this.core.configuration;
         if (!this.#stopped && !holdsMember(configuration, this.member) && !this.core.configurationPending) {
