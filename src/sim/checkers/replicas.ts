@@ -93,6 +93,7 @@ export class ReplicaWatch {
       this.#digests.set(arc, ofArc);
     }
     const text = digest();
+    if (text === undefined) return; // its map is being read: the next look will tell
     const known = ofArc.get(appliedIndex);
     if (known === undefined) {
       ofArc.set(appliedIndex, { digest: text, slot, atMs });
@@ -154,6 +155,7 @@ function whyArcNotConverged(
   const incomplete = held.find(({ replica }) => !replica.complete);
   if (incomplete !== undefined) return `the copy on slot ${incomplete.corelet.slot} isn't complete`;
   const digest = leader.replica.digest();
+  if (held.some(({ replica }) => replica.digest() === undefined)) return 'maps are being read';
   const other = held.find(({ replica }) => replica.digest() !== digest);
   return other === undefined ? undefined : `slot ${other.corelet.slot} differs from its leader at the same index`;
 }
