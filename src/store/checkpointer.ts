@@ -96,6 +96,9 @@ export class Checkpointer {
   get startSequence(): number {
     return this.#start?.sequence ?? 0;
   }
+  get startPosition(): number {
+    return this.#start?.position ?? 0;
+  }
   get number(): number {
     return this.#number;
   }
@@ -119,15 +122,6 @@ export class Checkpointer {
       if (part.state.position === position) this.#arcs.set(arc, { ...part, mark: '' });
       else if (part.root?.position === position) part.root = undefined;
     }
-  }
-
-  /** Whether a table at `position` counts. */
-  isLive(position: number): boolean {
-    if (this.#table?.position === position || this.#segmentTable?.position === position) return true;
-    for (const part of this.#arcs.values()) {
-      if (part.state.position === position || part.root?.position === position) return true;
-    }
-    return false;
   }
 
   async #pass(): Promise<void> {

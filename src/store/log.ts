@@ -114,6 +114,16 @@ export class Log {
     return this.#nextSegment === undefined ? [this.#segment] : [this.#segment, this.#nextSegment];
   }
 
+  /** Of the batch that takes the next record. */
+  get sequence(): number {
+    return this.#open.sequence;
+  }
+
+  /** A write beside the log failed: that is as bad as one of the log's own. */
+  fail(error: Error): void {
+    this.#fail(error);
+  }
+
   /** The open batch, as a restart would find it: there must be a record in it, so that its place is settled. */
   openBatch(): LogStart {
     assert(this.#open.records > 0, 'the open batch has its place');

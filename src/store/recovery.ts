@@ -1,11 +1,9 @@
-import { Reader } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import {
   batchBytes,
-  batchHeaderBytes,
   type BatchHeader,
   type BatchLink,
   type DeviceMark,
@@ -16,7 +14,8 @@ import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './l
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
 import type { MapSpace } from './map-space.ts';
-import { type DecodedRecord, decodeRecord, type MovedRecord } from './records.ts';
+import { decodeBatch } from './decode-batch.ts';
+import type { DecodedRecord, MovedRecord } from './records.ts';
 import { segmentStates } from './segments.ts';
 import { follows, type ScannedBatch, type ScannedRun, readWhatCan, scanRun, searchBatch, segmentHead } from './scan.ts';
 import {
@@ -340,13 +339,6 @@ export class Recovery {
       checkpoint,
     };
   }
-}
-
-function* decodeBatch(batch: ScannedBatch): IterableIterator<DecodedRecord> {
-  const reader = new Reader(batch.meta, batchHeaderBytes, batch.header.metaBytes);
-  const dataPosition = batch.header.position + pageBytes;
-  for (let i = 0; i < batch.header.records; i++) yield decodeRecord(reader, dataPosition);
-  reader.done();
 }
 
 /** Whether every block of a batch has the content that its records name. A block that can't be read isn't torn. */

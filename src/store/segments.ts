@@ -101,7 +101,7 @@ export class Segments {
     this.#liveTotal += after - before;
   }
 
-  // per segment: u8 state · u8 0 · u16 0 · u32 live pages · u32 uses · u32 stamp / 256
+  // per segment: u8 state · u8 0 · u16 0 · u32 live pages · u32 uses · u32 stamp / 256, rounded up: never taken for older
   encode(): Uint8Array {
     const writer = new Writer(this.#states.length * storedBytes);
     for (let segment = 0; segment < this.#states.length; segment++) {
@@ -110,7 +110,7 @@ export class Segments {
       writer.u16(0);
       writer.u32(this.#live[segment] as number);
       writer.u32(this.#uses[segment] as number);
-      writer.u32(Math.min(0xffff_ffff, Math.floor((this.#stamps[segment] as number) / 256)));
+      writer.u32(Math.min(0xffff_ffff, Math.ceil((this.#stamps[segment] as number) / 256)));
     }
     return writer.bytes.subarray(0, this.#states.length * storedBytes);
   }

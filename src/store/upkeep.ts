@@ -6,12 +6,13 @@ import type { DeviceMark } from './batch-header.ts';
 import type { BlockReads } from './block-reads.ts';
 import { anchorPositions, encodeAnchor, type LogStart } from './checkpoint.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
+import { Cleaner } from './cleaner.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { type Layout, pageBytes, pagesFor } from './layout.ts';
 import type { Log } from './log.ts';
 import type { MapSpace } from './map-space.ts';
 import * as records from './records.ts';
-import type { Segments } from './segments.ts';
+import { type Segments, segmentStates } from './segments.ts';
 import type { ChunkKey, StoreOwner } from './types.ts';
 
 const intervalBytesMax = 256 * 1024 * 1024;
@@ -40,6 +41,7 @@ export class Upkeep {
   readonly #options: UpkeepOptions;
   readonly #checkpointer: Checkpointer;
   readonly #intervalBytes: number;
+  readonly #cleaner: Cleaner;
   #sinceBytes = 0;
   #stopped = false;
 
@@ -62,6 +64,42 @@ export class Upkeep {
     };
     const { clock, space, segments, owner, loaded } = options;
     this.#checkpointer = new Checkpointer(clock, device, space, segments, owner, loaded);
+    const { flash, mark, log, reads } = options;
+    this.#cleaner = new Cleaner({
+      flash,
+      clock,
+      layout,
+      mark,
+      reads,
+      space,
+      segments,
+      checkpointer: this.#checkpointer,
+      owner,
+      reserveSegments: Math.ceil(options.reserveBytes / layout.segmentBytes),
+      freeSegments: () => log.freeSegments,
+      logSegments: () => log.segments,
+      sequence: () => log.sequence,
+      takeSegment: () => this.#takeSegment(),
+      appendMoved: (moved) => this.#appendMoved(moved),
+      wrote: (bytes) => options.wrote(bytes),
+      failed: (error) => log.fail(error),
+    });
+  }
+
+  #takeSegment(): { segment: number; sequence: number } | undefined {
+    const { log, segments } = this.#options;
+    const segment = log.takeFree();
+    if (segment === undefined) return undefined;
+    segments.take(segment, segmentStates.moved, log.sequence);
+    return { segment, sequence: log.sequence };
+  }
+
+  #appendMoved(moved: records.MovedRecord): void {
+    const { log } = this.#options;
+    const batch = log.batchFor(records.movedBytes(moved.blocks.length), 0);
+    if (batch === undefined) return;
+    records.encodeMoved(batch.meta, moved);
+    log.appended(0);
   }
 
   get checkpointNumber(): number {
@@ -70,13 +108,17 @@ export class Upkeep {
 
   stop(): void {
     this.#stopped = true;
+    this.#cleaner.stop();
   }
 
   /** So much of the log became durable. */
   wrote(bytes: number): void {
     this.#sinceBytes += bytes;
+    this.#cleaner.poke();
     if (this.#stopped || this.#sinceBytes < this.#intervalBytes || this.#checkpointer.running) return;
-    void this.#checkpointer.run(false);
+    this.#checkpointer.run(false).catch((error: unknown) => {
+      this.#options.log.fail(error instanceof Error ? error : new Error(String(error)));
+    });
   }
 
   async checkpoint(): Promise<void> {
@@ -85,7 +127,8 @@ export class Upkeep {
 
   /** Whether waiting may bring space. */
   mayFree(): boolean {
-    return false;
+    this.#cleaner.poke();
+    return this.#cleaner.mayFree();
   }
 
   #synced(): Promise<void> {
