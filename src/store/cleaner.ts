@@ -60,6 +60,8 @@ export class Cleaner {
   readonly #wanted: number;
   #running = false;
   #stopped = false;
+  /** Pages that were alive when nothing more could be gained. */
+  #stuckAtPages = Number.POSITIVE_INFINITY;
 
   constructor(options: CleanerOptions) {
     this.#o = options;
@@ -73,7 +75,7 @@ export class Cleaner {
 
   /** To be called when space was used: begins to work when it is short. */
   poke(): void {
-    if (this.#running || this.#stopped || this.#o.freeSegments() >= this.#wanted) return;
+    if (this.#running || this.#stopped || this.#o.freeSegments() >= this.#wanted || this.#isStuck) return;
     this.#running = true;
     void this.#run().then(
       () => {
@@ -83,8 +85,15 @@ export class Cleaner {
     );
   }
 
+  get #isStuck(): boolean {
+    const { segments, layout } = this.#o;
+    return segments.livePages > this.#stuckAtPages - layout.segmentBytes / pageBytes / 4;
+  }
+
   /** Whether waiting brings space: there is garbage worth more than two segments. */
   mayFree(): boolean {
+    if (this.#running) return true;
+    if (this.#isStuck) return false;
     const { segments, layout } = this.#o;
     const perSegment = layout.segmentBytes / pageBytes;
     const used = layout.segmentCount - this.#o.freeSegments() - segments.count(segmentStates.bad);
@@ -94,16 +103,20 @@ export class Cleaner {
   async #run(): Promise<void> {
     const { checkpointer, segments } = this.#o;
     let fruitless = 0;
+    let most = this.#o.freeSegments();
     while (!this.#stopped && this.#o.freeSegments() < this.#wanted && fruitless < 3) {
       const victim = this.#choose();
-      if (victim !== undefined) await this.#clean(victim);
+      const cleaned = victim !== undefined && (await this.#clean(victim));
       const emptied = segments.count(segmentStates.emptied);
       const short = this.#o.freeSegments() <= this.#o.reserveSegments;
-      if (victim !== undefined && emptied < emptiedPerCheckpoint && !(short && emptied > 0)) continue;
-      const before = this.#o.freeSegments();
+      if (cleaned && emptied < emptiedPerCheckpoint && !(short && emptied > 0)) continue;
       await checkpointer.run(true);
-      fruitless = victim === undefined && this.#o.freeSegments() <= before ? fruitless + 1 : 0;
+      const free = this.#o.freeSegments();
+      fruitless = free > most ? 0 : fruitless + 1;
+      most = Math.max(most, free);
     }
+    // Worth another try when a good part of a segment has become garbage since.
+    this.#stuckAtPages = this.#o.freeSegments() < this.#wanted ? segments.livePages : Number.POSITIVE_INFINITY;
   }
 
   /** Cost and benefit (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File System"). */
@@ -129,12 +142,13 @@ export class Cleaner {
     return best;
   }
 
-  async #clean(segment: number): Promise<void> {
+  /** False when it had to be left as it is, for now. */
+  async #clean(segment: number): Promise<boolean> {
     const { segments } = this.#o;
     const batches = await this.#batches(segment);
     if (batches === undefined) {
       segments.setState(segment, segmentStates.bad);
-      return;
+      return true;
     }
     const candidates = new Map<string, Candidate>();
     for (const [i, batch] of batches.entries()) {
@@ -149,16 +163,17 @@ export class Cleaner {
       if (moving === 'bad') whole = false;
       if (moving === undefined || moving === 'bad') continue;
       if (blocks + moving.blocks.length > movedBlocksPerWriteMax) {
-        if (!(await this.#move(segment, waiting))) return;
+        if (!(await this.#move(segment, waiting))) return false;
         waiting = [];
         blocks = 0;
       }
       waiting.push(moving);
       blocks += moving.blocks.length;
     }
-    if (waiting.length > 0 && !(await this.#move(segment, waiting))) return;
+    if (waiting.length > 0 && !(await this.#move(segment, waiting))) return false;
     segments.setState(segment, whole ? segmentStates.emptied : segmentStates.bad);
     if (whole) segments.setLive(segment, 0);
+    return true;
   }
 
   /** Undefined when batches can't be read: what is live there isn't known, and the segment isn't touched any more. */

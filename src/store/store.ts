@@ -62,6 +62,7 @@ export type OpenResult =
 /** Segments kept for hard states, truncations, configurations, trims and deletes: at least these, or a share of all. */
 const reserveSegmentsMin = 2;
 const reserveShare = 32;
+const cleaningSegments = 5;
 const usableShare = 0.92;
 const cutBytes = pageBytes;
 
@@ -155,7 +156,6 @@ export class Store {
       registers: this.#registers,
       owner,
       loaded: this.#loaded,
-      reserveBytes: this.#reserveBytes(),
       wrote: (bytes) => {
         this.#deviceBytes += bytes;
       },
@@ -345,14 +345,17 @@ export class Store {
   }
 
   #reserveBytes(): number {
-    const segments = Math.max(reserveSegmentsMin, Math.ceil(this.#layout.segmentCount / reserveShare));
+    const { segmentCount } = this.#layout;
+    // What is cleaned needs somewhere to go, and the log a place for what says so.
+    const cleaning = this.#upkeep === undefined ? 0 : Math.min(cleaningSegments, Math.floor(segmentCount / 4));
+    const segments = Math.max(reserveSegmentsMin, cleaning, Math.ceil(segmentCount / reserveShare));
     return segments * this.#layout.segmentBytes;
   }
 
   /** What may hold data at once: the rest is the reserve, and room for the cleaner, which can't gain from full segments. */
   #usableBytes(): number {
     const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
-    return (sizeBytes - this.#reserveBytes()) * usableShare;
+    return (sizeBytes - this.#reserveBytes() - 2 * this.#layout.segmentBytes) * usableShare;
   }
 
   /**

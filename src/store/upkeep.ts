@@ -18,6 +18,8 @@ import type { ChunkKey, StoreOwner } from './types.ts';
 const intervalBytesMax = 256 * 1024 * 1024;
 /** A small device has not so much log to read: a share of it. */
 const intervalShare = 8;
+/** Below so many free segments space is short. */
+const cleaningSegments = 4;
 
 export interface UpkeepOptions {
   readonly flash: Flash;
@@ -31,7 +33,6 @@ export interface UpkeepOptions {
   readonly registers: ReadonlyMap<string, Uint8Array>;
   readonly owner: StoreOwner;
   readonly loaded: LoadedCheckpoint | undefined;
-  readonly reserveBytes: number;
   /** So much was written to the device beside the log. */
   wrote(bytes: number): void;
 }
@@ -75,7 +76,7 @@ export class Upkeep {
       segments,
       checkpointer: this.#checkpointer,
       owner,
-      reserveSegments: Math.ceil(options.reserveBytes / layout.segmentBytes),
+      reserveSegments: Math.min(cleaningSegments, Math.floor(layout.segmentCount / 4)),
       freeSegments: () => log.freeSegments,
       logSegments: () => log.segments,
       sequence: () => log.sequence,
