@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { crc32c } from '../src/base/crc32c.ts';
 import type { ArcId, ClusterId, CoreletId, VolumeId } from '../src/base/ids.ts';
 import { Prng } from '../src/base/prng.ts';
-import { RealClock } from './store-clock.ts';
+import { createClock } from '../src/platform/clock.ts';
 import { openFlashFile } from '../src/platform/flash-file.ts';
 import { MapSpace } from '../src/store/map-space.ts';
 import { Store } from '../src/store/store.ts';
@@ -17,7 +17,7 @@ const volume = 1 as VolumeId;
 const block = new Uint8Array(blockBytes).map((_, i) => i * 7);
 const crcs = Uint32Array.of(crc32c(block));
 const head = new Uint8Array(40);
-const clock = new RealClock();
+const clock = createClock();
 
 /** One arc whose entries are applied as soon as they are durable. */
 class Owner implements StoreOwner, RecoveryVisitor {
