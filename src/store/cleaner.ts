@@ -17,6 +17,8 @@ import type { ChunkKey, StoreOwner } from './types.ts';
 const emptiedPerCheckpoint = 4;
 /** A segment fuller than this gives too little for what it costs. */
 const liveShareMax = 0.97;
+/** What a round between two checkpoints has to gain, as a share of a segment, to count as progress. */
+const gainShareMin = 0.1;
 const batchesPerTurn = 64;
 
 export interface CleanerOptions {
@@ -103,17 +105,19 @@ export class Cleaner {
   async #run(): Promise<void> {
     const { checkpointer, segments } = this.#o;
     let fruitless = 0;
-    let most = this.#o.freeSegments();
+    let gained = 0;
+    const perSegment = this.#o.layout.segmentBytes / pageBytes;
     while (!this.#stopped && this.#o.freeSegments() < this.#wanted && fruitless < 3) {
       const victim = this.#choose();
+      const dead = victim === undefined ? 0 : perSegment - segments.live(victim);
       const cleaned = victim !== undefined && (await this.#clean(victim));
+      if (cleaned) gained += dead;
       const emptied = segments.count(segmentStates.emptied);
       const short = this.#o.freeSegments() <= this.#o.reserveSegments;
       if (cleaned && emptied < emptiedPerCheckpoint && !(short && emptied > 0)) continue;
       await checkpointer.run(true);
-      const free = this.#o.freeSegments();
-      fruitless = free > most ? 0 : fruitless + 1;
-      most = Math.max(most, free);
+      fruitless = gained >= perSegment * gainShareMin ? 0 : fruitless + 1;
+      gained = 0;
     }
     // Worth another try when a good part of a segment has become garbage since.
     this.#stuckAtPages = this.#o.freeSegments() < this.#wanted ? segments.livePages : Number.POSITIVE_INFINITY;
