@@ -139,7 +139,8 @@ export class Cleaner {
       const live = (segments.live(segment) * pageBytes) / layout.segmentBytes;
       if (live > liveShareMax) continue;
       const score = ((1 - live) * (now - segments.stamp(segment) + 1)) / (1 + live);
-      if (score <= bestScore || this.#o.owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment))) continue;
+      if (score <= bestScore || this.#o.owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment)))
+        continue;
       best = segment;
       bestScore = score;
     }
