@@ -47,7 +47,8 @@ class Owner implements StoreOwner, RecoveryVisitor {
   entry(entry: StoredEntry): void {
     this.index = entry.index;
     this.applied = entry.index;
-    if (entry.range !== undefined) this.space.of(arc).set(entry.range, entry.position as number, entry.index, entry.crcs);
+    if (entry.range !== undefined)
+      this.space.of(arc).set(entry.range, entry.position as number, entry.index, entry.crcs);
   }
   truncated(): void {}
   hardState(): void {}
@@ -133,7 +134,7 @@ async function main(): Promise<void> {
   const path = join(folder, 'bench-store.flash');
   if (what.includes('amplification')) {
     for (const skewed of [false, true]) {
-      const amplification = await writeAmplification(join(memory, 'bench-store.flash'), 2 * gibibyte, skewed);
+      const amplification = await writeAmplification(join(memory, 'bench-store.flash'), 1 * gibibyte, skewed);
       console.log(`write amplification, 80 % full, ${skewed ? '90/10' : 'uniform'} 4 KiB: ${amplification.toFixed(2)}`);
     }
   }
@@ -165,7 +166,9 @@ async function main(): Promise<void> {
     owner = await open(path, 0, false, 64 * 1024 * 1024);
     const tookMs = performance.now() - startedMs;
     const { records, checkpoint } = owner.store.recovery;
-    console.log(`restart after 10 GiB in 4 KiB entries: ${tookMs.toFixed(0)} ms (${records} records, checkpoint ${checkpoint})`);
+    console.log(
+      `restart after 10 GiB in 4 KiB entries: ${tookMs.toFixed(0)} ms (${records} records, checkpoint ${checkpoint})`,
+    );
     await owner.store.close();
     rmSync(path);
   }
