@@ -8,8 +8,8 @@ import type { ArcState } from './state.ts';
 
 /** Data of volumes that the arc's state doesn't know was dropped while this replica was away. */
 export function dropUnknownVolumes(map: ArcMap, state: ArcState): void {
-  const unknown = new Set<VolumeId>();
-  for (const page of map.chunks()) if (!state.epochs.has(page.key.volume)) unknown.add(page.key.volume);
+  const unknown: VolumeId[] = [];
+  for (const volume of map.volumes()) if (!state.epochs.has(volume)) unknown.push(volume);
   for (const volume of unknown) map.dropVolume(volume);
 }
 

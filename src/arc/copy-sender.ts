@@ -118,17 +118,21 @@ export class CopySender {
 
   /** `base`: everything up to that index the receiver has applied already. */
   async #stream(base: LogIndex): Promise<void> {
-    const keys: ChunkKey[] = [];
-    for (const page of this.#replica.map.chunks()) keys.push(page.key);
+    const { map } = this.#replica;
+    const keys: ChunkKey[] = [...map.keys()];
     for (const key of keys) {
-      const page = this.#replica.map.get(key);
-      if (page === undefined || page.newest <= base) continue;
+      if (map.newestOf(key) <= base) continue;
       while (!this.#ended && this.#inflightBytes >= this.#context.limits.copyInflightBytesMax) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
       }
       if (this.#ended) return;
+      const loaded = map.load(key);
+      // What a page says holds for this turn only: it is read from right away.
+      const page = loaded instanceof Promise ? await loaded : loaded;
+      if (this.#ended) return;
+      if (page === undefined) continue;
       const sent = await this.#sendChunk(page, base);
       if (!sent) {
         this.#end(false, 'a block could not be read here');

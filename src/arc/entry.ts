@@ -112,6 +112,12 @@ export function bodyIn(entry: ArcEntry): EntryBody {
   return entry.body;
 }
 
+/** Whether the entry's data begins in [from, to) on the device. */
+export function liesIn(entry: ArcEntry | undefined, from: DevicePosition, to: DevicePosition): boolean {
+  const position = entry?.body?.position;
+  return position !== undefined && position >= from && position < to;
+}
+
 /** The entry as the store reads it back. */
 export function storedShape(arc: ArcId, entry: ArcEntry, commit: LogIndex): StoredEntry {
   const body = bodyIn(entry);

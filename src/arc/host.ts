@@ -1,5 +1,7 @@
+import { assert } from '../base/assert.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { MemberId } from '../consensus/types.ts';
+import type { StoreOwner } from '../store/types.ts';
 import type {
   Complaint,
   CopyChunk,
@@ -85,6 +87,27 @@ export class ArcHost {
     this.#stopped = true;
     for (const replica of this.#replicas.values()) replica.stop();
     this.#replicas.clear();
+  }
+
+  /** What the store asks for its checkpoints, and before it gives space back. */
+  storeOwner(): StoreOwner {
+    const replicas = this.#replicas;
+    return {
+      arcs: () => replicas.keys(),
+      checkpointMark: (arc) => replicas.get(arc)?.checkpointMark,
+      checkpoint: (arc) => {
+        const replica = replicas.get(arc);
+        assert(replica !== undefined, `arc ${arc} has a replica here`);
+        return replica.checkpoint();
+      },
+      holds: (from, to) => {
+        for (const replica of replicas.values()) if (replica.holds(from, to)) return true;
+        return false;
+      },
+      freed: (from, to) => {
+        for (const replica of replicas.values()) replica.freed(from, to);
+      },
+    };
   }
 
   replicas(): IterableIterator<Replica> {

@@ -93,16 +93,17 @@ export async function mergePatch(map: ArcMap, store: Store, patch: PatchBytes): 
   if (crc !== patch.crc) return { ok: false };
   const range = blocksOfPatch(patch);
   const data = new Uint8Array(range.blockCount * blockBytes);
-  const page = map.get(range);
+  const loaded = map.load(range);
+  const page = loaded instanceof Promise ? await loaded : loaded;
   // Only the edges need their old bytes: what lies between is overwritten whole.
   const edges = range.blockCount === 1 ? [0] : [0, range.blockCount - 1];
-  for (const edge of edges) {
-    const position = page?.positions[range.firstBlock + edge] ?? 0;
-    if (page === undefined || position === 0) continue;
-    const expected = Uint32Array.of(page.crcs[range.firstBlock + edge] as number);
-    const into = data.subarray(edge * blockBytes, (edge + 1) * blockBytes);
-    const read = await store.readBlocks([position], expected, into);
-    if (!read.ok) return { ok: false };
+  const positions = edges.map((edge) => page?.positions[range.firstBlock + edge] ?? 0);
+  const old = edges.map((edge) => page?.crcs[range.firstBlock + edge] ?? 0);
+  const into = new Uint8Array(edges.length * blockBytes);
+  const read = await store.readBlocks(positions, old, into);
+  if (!read.ok) return { ok: false };
+  for (const [i, edge] of edges.entries()) {
+    data.set(into.subarray(i * blockBytes, (i + 1) * blockBytes), edge * blockBytes);
   }
   let at = patch.byteOffset - range.firstBlock * blockBytes;
   for (const part of patch.data) {

@@ -65,7 +65,8 @@ export class Reads {
       this.#refuse(from, request, 'fenced');
       return;
     }
-    const page = this.#replica.map.get(range);
+    const loaded = this.#replica.map.load(range);
+    const page = loaded instanceof Promise ? await loaded : loaded;
     const present = new Uint8Array((range.blockCount + 7) >>> 3);
     const positions: number[] = [];
     const expected: number[] = [];

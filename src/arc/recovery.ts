@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { ArcId, Generation, LogIndex } from '../base/ids.ts';
 import { type Configuration, entryKinds, type HardState } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
-import type { StoredChunkCopy, StoredEntry } from '../store/types.ts';
+import type { ArcCheckpoint, StoredChunkCopy, StoredEntry } from '../store/types.ts';
 import { applyToMap, newestIn } from './apply.ts';
 import { dropUnknownVolumes } from './copy-receiver.ts';
 import { type ArcEntry, bodyIn, entryFromStore, forgetPayload } from './entry.ts';
@@ -29,7 +29,7 @@ class RecoveringReplica {
     this.map = map;
     this.generation = snapshot.generation;
     this.installed = snapshot.status === 'active';
-    this.completeIndex = snapshot.index;
+    this.completeIndex = snapshot.completeIndex;
     this.#snapshot = snapshot;
     this.#compactedIndex = snapshot.index;
     this.#compactedTerm = snapshot.term;
@@ -130,6 +130,19 @@ export class ArcRecovery {
     }
     dropUnknownVolumes(map, snapshot.state);
     this.#replicas.set(arc, replica);
+  }
+
+  /** There is a checkpoint: what was founded is in it, or is no more. */
+  checkpointBegins(): void {
+    this.#replicas.clear();
+  }
+
+  /** The arc as it was at one moment; its map is as it was then, or newer, and what came later is told once more. */
+  arcCheckpoint(arc: ArcId, checkpoint: ArcCheckpoint): void {
+    const replica = new RecoveringReplica(this.#mapOf(arc), decodeSnapshot(checkpoint.state));
+    replica.hardState = decodeHardState(checkpoint.hardState);
+    this.#replicas.set(arc, replica);
+    for (const entry of checkpoint.tail) replica.entry(entry, this.#entriesKept);
   }
 
   chunkCopy(copy: StoredChunkCopy): void {

@@ -10,11 +10,20 @@ import {
   type Outgoing,
 } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
-import type { StoredChunkCopy } from '../store/types.ts';
+import type { ArcCheckpoint, DevicePosition, StoredChunkCopy, StoredEntry } from '../store/types.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { applyToMap, newestIn } from './apply.ts';
-import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
+import {
+  type ArcEntry,
+  bodyIn,
+  type EntryBody,
+  ensureBody,
+  forgetPayload,
+  headOf,
+  liesIn,
+  storedShape,
+} from './entry.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
 import { Operations } from './operations.ts';
 import { raftFromWire, type RaftWireMessage, raftToWire } from './raft-wire.ts';
@@ -57,6 +66,8 @@ export class Replica {
   installed: boolean;
   /** Copied blocks may be as new as this. */
   #completeIndex: LogIndex;
+  /** As it was given to the store last. */
+  hardState: HardState;
   /** Copies under way from here keep the log from this index on. */
   pinnedIndex = Number.MAX_SAFE_INTEGER;
   /** Set by the host: a follower needs more than the log holds. */
@@ -75,6 +86,7 @@ export class Replica {
     this.generation = origin.generation;
     this.member = memberId(context.self, origin.generation);
     this.state = origin.state;
+    this.hardState = origin.hardState;
     this.map = context.store.map(arc);
     this.installed = origin.installed;
     this.#completeIndex = origin.completeIndex;
@@ -209,7 +221,10 @@ export class Replica {
         data: body.data ?? [],
       });
     }
-    if (hardState !== undefined) store.appendHardState(this.arc, encodeHardState(hardState));
+    if (hardState !== undefined) {
+      this.hardState = hardState;
+      store.appendHardState(this.arc, encodeHardState(hardState));
+    }
     const last = append.at(-1);
     const messages = effects.messages;
     const later = messages.some((outgoing) => outgoing.afterSync);
@@ -357,12 +372,62 @@ export class Replica {
     };
   }
 
+  /** Changes with everything that `checkpoint` tells. */
+  get checkpointMark(): string {
+    this.flush();
+    const { core, hardState } = this;
+    const log = `${core.appliedIndex} ${core.lastIndex} ${core.lastTerm} ${core.commitIndex}`;
+    return `${this.generation} ${this.installed} ${this.#completeIndex} ${log} ${hardState.term} ${hardState.vote ?? ''}`;
+  }
+
+  /** What a restart of this replica begins from, as of now. */
+  checkpoint(): ArcCheckpoint {
+    const { core } = this;
+    const index = core.appliedIndex;
+    const state = encodeSnapshot({
+      status: this.installed ? 'active' : 'copying',
+      generation: this.generation,
+      index,
+      completeIndex: this.#completeIndex,
+      term: core.termAt(index) ?? 0,
+      configuration: core.appliedConfiguration,
+      configurationIndex: Math.min(core.configurationIndex, index),
+      state: this.state,
+    });
+    const tail: StoredEntry[] = [];
+    for (let at = index + 1; at <= core.lastIndex; at++) {
+      const entry = core.entry(at);
+      assert(entry !== undefined, `entry ${at} of arc ${this.arc} isn't applied, and is not in the log`);
+      tail.push(storedShape(this.arc, entry, core.commitIndex));
+    }
+    return { state, hardState: encodeHardState(this.hardState), tail };
+  }
+
+  /** Whether an entry in [from, to) on the device isn't applied yet, or is about to be sent to a copy. */
+  holds(from: DevicePosition, to: DevicePosition): boolean {
+    const { core } = this;
+    const first = Math.min(core.appliedIndex + 1, Math.max(core.firstIndex, this.pinnedIndex));
+    for (let at = first; at <= core.lastIndex; at++) if (liesIn(core.entry(at), from, to)) return true;
+    return false;
+  }
+
+  /** Applied entries that were kept to be sent again, and lay in [from, to), are gone: a follower gets a copy instead. */
+  freed(from: DevicePosition, to: DevicePosition): void {
+    const { core } = this;
+    for (let at = core.appliedIndex; at >= core.firstIndex; at--) {
+      if (!liesIn(core.entry(at), from, to)) continue;
+      core.compact(at);
+      return;
+    }
+  }
+
   snapshot(status: ReplicaSnapshot['status']): Uint8Array {
     const index = this.core.appliedIndex;
     return encodeSnapshot({
       status,
       generation: this.generation,
       index,
+      completeIndex: index,
       term: this.core.termAt(index) ?? 0,
       configuration: this.core.configuration,
       configurationIndex: this.core.configurationIndex,

@@ -14,6 +14,8 @@ export interface ReplicaSnapshot {
   readonly generation: Generation;
   readonly index: LogIndex;
   readonly term: Term;
+  /** Blocks may be as new as this: until the log is applied up to it, they are ahead of the rest. */
+  readonly completeIndex: LogIndex;
   readonly configuration: Configuration;
   readonly configurationIndex: LogIndex;
   readonly state: ArcState;
@@ -22,7 +24,7 @@ export interface ReplicaSnapshot {
 const statuses = ['active', 'copying', 'retired'] as const;
 const snapshotFormat = 1;
 
-// format u8 · status u8 · generation u32 · index u64 · term u64 · configurationIndex u64 · configuration · state
+// format u8 · status u8 · generation u32 · index u64 · term u64 · completeIndex u64 · configurationIndex u64 · configuration · state
 export function encodeSnapshot(snapshot: ReplicaSnapshot): Uint8Array {
   const writer = new Writer(1024);
   writer.u8(snapshotFormat);
@@ -30,6 +32,7 @@ export function encodeSnapshot(snapshot: ReplicaSnapshot): Uint8Array {
   writer.u32(snapshot.generation);
   writer.u64(snapshot.index);
   writer.u64(snapshot.term);
+  writer.u64(snapshot.completeIndex);
   writer.u64(snapshot.configurationIndex);
   encodeConfiguration(writer, snapshot.configuration);
   snapshot.state.encode(writer);
@@ -46,11 +49,12 @@ export function decodeSnapshot(bytes: Uint8Array): ReplicaSnapshot {
   const generation = reader.u32();
   const index = reader.u64();
   const term = reader.u64();
+  const completeIndex = reader.u64();
   const configurationIndex = reader.u64();
   const configuration = decodeConfiguration(reader);
   const state = ArcState.decode(reader);
   reader.done();
-  return { status, generation, index, term, configuration, configurationIndex, state };
+  return { status, generation, index, term, completeIndex, configuration, configurationIndex, state };
 }
 
 export const noConfiguration: Configuration = { voters: [], votersOutgoing: [], learners: [] };
@@ -62,6 +66,7 @@ export function emptySnapshot(status: ReplicaSnapshot['status'], generation: Gen
     generation,
     index: 0,
     term: 0,
+    completeIndex: 0,
     configuration: noConfiguration,
     configurationIndex: 0,
     state: new ArcState(),

@@ -171,6 +171,14 @@ export const commands: readonly CommandSpec[] = [
     load: () => import('./run.ts'),
   },
   {
+    name: 'device inspect',
+    summary: 'Reads a device, changes nothing: whose it is, what its segments hold, whether every record is whole.',
+    arguments: ['PATH'],
+    options: { json },
+    examples: ['corelet device inspect corelet-data/slots/3/flash.img --json'],
+    load: () => import('./device-inspect.ts'),
+  },
+  {
     name: 'version',
     summary: 'Prints the versions of Corelet and of its runtime.',
     arguments: [],

@@ -23,6 +23,13 @@ export class ConfigurationHistory {
     return (this.#placed.at(-1) as Placed).index;
   }
 
+  /** The one that holds at `index`, which isn't below what was compacted. */
+  at(index: LogIndex): Configuration {
+    let found = this.#placed[0] as Placed;
+    for (const placed of this.#placed) if (placed.index <= index) found = placed;
+    return found.configuration;
+  }
+
   push(index: LogIndex, configuration: Configuration): void {
     this.#placed.push({ index, configuration });
   }

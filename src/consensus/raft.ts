@@ -87,6 +87,10 @@ export class RaftCore<Body> {
   get configurationIndex(): LogIndex {
     return this.#s.configurations.activeIndex;
   }
+  /** The configuration that holds once what is applied is applied: what a checkpoint of that index names. */
+  get appliedConfiguration(): Configuration {
+    return this.#s.configurations.at(this.#s.appliedIndex);
+  }
   /** The active configuration isn't committed yet, or is joint: no other change may begin. */
   get configurationPending(): boolean {
     return this.configurationIndex > this.#s.commitIndex || isJoint(this.#s.configuration);

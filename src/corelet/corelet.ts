@@ -131,6 +131,7 @@ class Corelet implements CoreletHandle {
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
+    store.attach(this.#host.storeOwner());
   }
 
   #makePeering(events: Recorder): Peering {

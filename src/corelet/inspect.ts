@@ -18,10 +18,17 @@ export function inspectReplica(replica: Replica): ReplicaInspection {
   };
 }
 
-/** Over blocks, versions, CRCs and the state machine. Chunks in which no block holds anything count as absent. */
-function digestOf(replica: Replica): string {
+/**
+ * Over blocks, versions, CRCs and the state machine. Chunks in which no block holds anything count as absent. Undefined
+ * while pages of the map have to be read first: ask again.
+ */
+function digestOf(replica: Replica): string | undefined {
   let blocks = 0;
-  for (const page of replica.map.chunks()) {
+  let whole = true;
+  for (const key of [...replica.map.keys()]) {
+    const page = replica.map.load(key);
+    if (page instanceof Promise) whole = false;
+    if (page === undefined || page instanceof Promise) continue;
     let mapped = false;
     const row = new Float64Array(page.versions.length * 2 + 3);
     for (let i = 0; i < page.versions.length; i++) {
@@ -34,5 +41,6 @@ function digestOf(replica: Replica): string {
     row.set([page.key.volume, page.key.layer, page.key.chunk], page.versions.length * 2);
     blocks ^= crc32c(new Uint8Array(row.buffer));
   }
+  if (!whole) return undefined;
   return `${(blocks >>> 0).toString(16)}-${replica.state.digest(0).toString(16)}`;
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import { placementOf } from '../ring/placement.ts';
 import { type View, viewOf } from '../ring/view.ts';
-import { ArcMap } from '../store/map.ts';
+import { MapSpace } from '../store/map-space.ts';
 import { Store } from '../store/store.ts';
 import { readSuperblock } from '../store/superblock.ts';
 import { decodeFounding } from './founding.ts';
@@ -44,8 +44,8 @@ export async function restart(
   }
   const founding = decodeFounding(superblock.founding);
   const foundingView = founding.members.length === 0 ? undefined : viewOf(1, founding.members);
-  const maps = new Map<ArcId, ArcMap>();
-  const recovery = new ArcRecovery((arc) => mapIn(maps, arc), entriesKept);
+  const space = new MapSpace();
+  const recovery = new ArcRecovery((arc) => space.of(arc), entriesKept);
   if (foundingView !== undefined) foundArcs(recovery, founding, foundingView, identity.id);
   const registers = new Map<string, Uint8Array>();
   let whole = true;
@@ -58,12 +58,14 @@ export async function restart(
       hardState: (arc, state) => whole && recovery.hardState(arc, state),
       arcState: (arc, state) => whole && recovery.arcState(arc, state),
       chunkCopy: (copy) => whole && recovery.chunkCopy(copy),
+      checkpointBegins: () => recovery.checkpointBegins(),
+      arcCheckpoint: (arc, checkpoint) => recovery.arcCheckpoint(arc, checkpoint),
       register: (name, value) => registers.set(name, value.slice()),
       lost: () => {
         whole = false;
       },
     },
-    maps,
+    space,
   );
   if (!opened.ok) throw new DeviceRefused(opened.message);
   const { store } = opened;
@@ -73,15 +75,6 @@ export async function restart(
     throw new DeviceRefused('records that were acknowledged can no longer be read: insert a blank module in its place');
   }
   return { store, founding, foundingView, replicas: recovery.replicas(), registers };
-}
-
-function mapIn(maps: Map<ArcId, ArcMap>, arc: ArcId): ArcMap {
-  let map = maps.get(arc);
-  if (map === undefined) {
-    map = new ArcMap();
-    maps.set(arc, map);
-  }
-  return map;
 }
 
 /** The first voters of every arc are placement's answer to the founding view: the same at each of its members. */

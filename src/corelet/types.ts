@@ -126,5 +126,5 @@ export interface ReplicaInspection {
   readonly complete: boolean;
   readonly voters: readonly string[];
   /** Digest over blocks, versions, CRCs, sessions, epochs and keys: equal at equal `appliedIndex` (INV-6). */
-  readonly digest: () => string;
+  readonly digest: () => string | undefined;
 }

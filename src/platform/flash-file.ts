@@ -1,4 +1,4 @@
-import { close, constants, fdatasync, fstat, ftruncate, open, read, type Stats, writev, writevSync } from 'node:fs';
+import { close, constants, fdatasync, fstat, ftruncate, open, read, stat, type Stats, writev, writevSync } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import { type FlashLock, lockFlash } from './flash-lock.ts';
@@ -207,6 +207,14 @@ export async function openFlashFile(path: string, options: FlashFileOptions = {}
     close(descriptor, () => {});
     throw error;
   }
+}
+
+/** Whether another process has the device at `path` open. */
+export async function flashInUse(path: string): Promise<boolean> {
+  const stats = await call<Stats>((done) => stat(path, done));
+  const lock = await lockFlash(stats);
+  await lock?.release();
+  return lock === undefined;
 }
 
 async function refuse(descriptor: number, code: 'IN_USE' | 'INVALID', message: string): Promise<OpenFlashResult> {

@@ -1,7 +1,7 @@
 import { crc32c } from '../base/crc32c.ts';
 import { formatVersion, pageBytes } from './layout.ts';
 
-//   0 4 magic "CLB1"                    56 8 device tag
+//   0 4 magic "CLB1" ("CLV1": moved)     56 8 device tag
 //   4 2 format version                  64 8 position of this batch
 //   6 2 header bytes (128)              72 8 sequence of the segment's first batch
 //   8 8 sequence                        80 4 segment that will be used next (0xffffffff: none)
@@ -12,7 +12,8 @@ import { formatVersion, pageBytes } from './layout.ts';
 //  36 4 records                        128   records
 //  40 16 zero
 export const batchHeaderBytes = 128;
-const magic = 0x31424c43;
+const logMagic = 0x31424c43;
+const movedMagic = 0x31564c43;
 const headerCrcAt = 120;
 const metaCrcAt = 124;
 export const noSegment = 0xffff_ffff;
@@ -32,6 +33,8 @@ export interface BatchLink {
 export interface DeviceMark {
   readonly deviceTag: number;
   readonly clusterTag: number;
+  /** Batches of blocks that the cleaner moved: in segments of their own, a chain in each, and never taken for the log's. */
+  readonly moved?: boolean;
 }
 
 export interface BatchHeader extends BatchLink {
@@ -66,7 +69,7 @@ function getU64(view: DataView, at: number): number {
 export function sealHeader(meta: Uint8Array, mark: DeviceMark, header: Omit<BatchHeader, 'metaCrc'>): number {
   const view = new DataView(meta.buffer, meta.byteOffset, batchHeaderBytes);
   meta.fill(0, 0, batchHeaderBytes);
-  view.setUint32(0, magic, true);
+  view.setUint32(0, mark.moved === true ? movedMagic : logMagic, true);
   view.setUint16(4, formatVersion, true);
   view.setUint16(6, batchHeaderBytes, true);
   setU64(view, 8, header.sequence);
@@ -96,6 +99,7 @@ export function metaCrcOf(meta: Uint8Array, metaBytes: number): number {
  */
 export function readHeader(page: Uint8Array, mark: DeviceMark, position: number): BatchHeader | undefined {
   const view = new DataView(page.buffer, page.byteOffset, batchHeaderBytes);
+  const magic = mark.moved === true ? movedMagic : logMagic;
   if (view.getUint32(0, true) !== magic || view.getUint16(4, true) !== formatVersion) return undefined;
   if (getU64(view, 56) !== mark.deviceTag || view.getUint32(84, true) !== mark.clusterTag) return undefined;
   if (getU64(view, 64) !== position) return undefined;

@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { blockBytes } from '../base/ids.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
+import { damagedPosition } from './map-page.ts';
 import type { Log } from './log.ts';
 import type { BlockReadResult } from './types.ts';
 
@@ -14,13 +15,42 @@ export class BlockReads {
   readonly #log: Log;
   /** Blocks that were corrupt or unreadable, since the start. */
   badReads = 0;
+  readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(flash: Flash, log: Log) {
     this.#flash = flash;
     this.#log = log;
   }
 
-  async read(
+  read(
+    positions: Float64Array | readonly number[],
+    crcs: Uint32Array | readonly number[],
+    into: Uint8Array,
+  ): Promise<BlockReadResult> {
+    return this.#tracked(this.#read(positions, crcs, into));
+  }
+
+  /** One page that checks itself. False where the medium can't be read. */
+  readPage(position: number, into: Uint8Array): Promise<boolean> {
+    const pending = this.#log.pendingAt(position);
+    if (pending === undefined) return this.#tracked(this.#readPiece(position, into));
+    pending.copyBlock(position, into, 0);
+    return Promise.resolve(true);
+  }
+
+  /** Resolves when every read that began before has ended: the places that they were told may then be used anew. */
+  async ended(): Promise<void> {
+    await Promise.allSettled([...this.#underWay]);
+  }
+
+  #tracked<Answer>(read: Promise<Answer>): Promise<Answer> {
+    const end = (): boolean => this.#underWay.delete(read);
+    this.#underWay.add(read);
+    read.then(end, end);
+    return read;
+  }
+
+  async #read(
     positions: Float64Array | readonly number[],
     crcs: Uint32Array | readonly number[],
     into: Uint8Array,
@@ -29,6 +59,8 @@ export class BlockReads {
     assert(crcs.length === count && into.length === count * blockBytes, 'a position, a CRC and room for every block');
     // The caller's arrays may be live map pages: what they say now is what this read is checked against.
     const wanted = Uint32Array.from(crcs);
+    const damaged = positions.indexOf(damagedPosition);
+    if (damaged >= 0) return this.#bad('CORRUPT', damaged);
     const mapped = new Uint8Array(count);
     const runs: Promise<number | undefined>[] = [];
     for (let i = 0; i < count; ) {

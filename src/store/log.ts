@@ -3,6 +3,7 @@ import type { Clock } from '../ports/clock.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import { Batch } from './batch.ts';
 import { type BatchLink, type DeviceMark, metaBytesMax, noSegment } from './batch-header.ts';
+import type { LogStart } from './checkpoint.ts';
 import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
 import { Preparer } from './preparer.ts';
 import { storeLimits } from './types.ts';
@@ -10,6 +11,7 @@ import { storeLimits } from './types.ts';
 /** Records beyond this go into the next batch, unless one alone is larger. */
 const batchMetaBytesMax = 1024 * 1024;
 const idleBatchesMax = 4;
+const noBatch: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
 
 /** Where the log goes on. */
 export interface LogTail {
@@ -23,6 +25,10 @@ export interface LogTail {
 }
 
 export interface LogOwner {
+  /** The log goes on in this segment, with the batch of this number. */
+  entered(segment: number, sequence: number): void;
+  /** Whether the segment was never written: only then readying its space ahead is worth a write. */
+  isFresh(segment: number): boolean;
   /** A batch is durable: how long its write took. */
   synced(tookMs: number, bytes: number): void;
   /** A write failed: nothing unacknowledged will ever be told. Called once. */
@@ -65,7 +71,7 @@ export class Log {
     this.#last = tail.last;
     this.#segment = tail.segment;
     this.#nextSegment = this.#free.shift();
-    this.#preparer = new Preparer(ports.flash, layout, tail);
+    this.#preparer = new Preparer(ports.flash, layout, tail, (segment) => owner.isFresh(segment));
     this.#open = new Batch();
     const sequence = (tail.last?.sequence ?? 0) + 1;
     this.#open.open(tail.position, sequence, tail.segmentSequence);
@@ -85,6 +91,44 @@ export class Log {
   get unusedBytes(): number {
     const segments = this.#free.length + (this.#nextSegment === undefined ? 0 : 1);
     return segments * this.#layout.segmentBytes + segmentEnd(this.#layout, this.#segment) - this.#open.end;
+  }
+
+  /** Segments that hold nothing and aren't promised to the log. */
+  get freeSegments(): number {
+    return this.#free.length;
+  }
+
+  /** Takes a free segment for something else than the log. */
+  takeFree(): number | undefined {
+    return this.#free.shift();
+  }
+
+  /** A segment that holds nothing any more. */
+  giveFree(segment: number): void {
+    if (this.#nextSegment === undefined) this.#nextSegment = segment;
+    else this.#free.push(segment);
+  }
+
+  /** The segment that the log writes to, and the one that it goes to next. */
+  get segments(): readonly number[] {
+    return this.#nextSegment === undefined ? [this.#segment] : [this.#segment, this.#nextSegment];
+  }
+
+  /** Of the batch that takes the next record. */
+  get sequence(): number {
+    return this.#open.sequence;
+  }
+
+  /** A write beside the log failed: that is as bad as one of the log's own. */
+  fail(error: Error): void {
+    this.#fail(error);
+  }
+
+  /** The open batch, as a restart would find it: there must be a record in it, so that its place is settled. */
+  openBatch(): LogStart {
+    assert(this.#open.records > 0, 'the open batch has its place');
+    const { sequence, start, segmentSequence } = this.#open;
+    return { sequence, position: start, segmentSequence, previous: this.#last ?? noBatch };
   }
 
   /**
@@ -180,6 +224,7 @@ export class Log {
     this.#segment = next;
     this.#nextSegment = this.#free.shift();
     this.#open.open(segmentStart(this.#layout, next), sequence, sequence);
+    this.#owner.entered(next, sequence);
     return true;
   }
 

@@ -1,31 +1,39 @@
 import { assert } from '../base/assert.ts';
-import { blockBytes, blocksPerChunk, type Version, type VolumeId } from '../base/ids.ts';
+import { type ArcId, blockBytes, blocksPerChunk, type Version, type VolumeId } from '../base/ids.ts';
+import { Chunk } from './chunk.ts';
+import { ChunkGroup, chunksPerGroup } from './chunk-group.ts';
+import { pagesFor } from './layout.ts';
+import { MapSpace } from './map-space.ts';
 import type { BlockRange, ChunkKey, ChunkMap, DevicePosition, StoredChunkCopy } from './types.ts';
-
-interface ChunkPage extends ChunkMap {
-  newest: Version;
-}
 
 const layerMax = 0xf_ffff;
 const chunkMax = 0xffff_ffff;
-const two32 = 0x1_0000_0000;
+const groupsMax = 65_536;
 
-/** Layer and chunk in one safe integer, so that a look-up allocates nothing. */
-function pageKey(layer: number, chunk: number): number {
+/** Layer and group in one safe integer, so that a look-up allocates nothing. */
+function groupKey(layer: number, chunk: number): number {
   assert(layer <= layerMax && chunk <= chunkMax, 'chunk number out of range');
-  return layer * two32 + chunk;
+  return layer * groupsMax + Math.floor(chunk / chunksPerGroup);
 }
 
 /**
- * Where the blocks of one arc are: 5 KiB per chunk, in memory. All changes go by version, block by block: older ones do
- * nothing, so that they may come in any order and any number of times. Never persisted itself: rebuilt from the log.
+ * Where the blocks of one arc are: 16 bytes per chunk in memory always, its page of 256 blocks only while it is used. All
+ * changes go by version, block by block: older ones do nothing, so that they may come in any order and any number of
+ * times. Changing is synchronous and reads nothing; looking up may have to read a page (`load`).
  */
 export class ArcMap {
-  readonly #volumes = new Map<VolumeId, Map<number, ChunkPage>>();
+  readonly arc: ArcId;
+  readonly #space: MapSpace;
+  readonly #volumes = new Map<VolumeId, Map<number, ChunkGroup>>();
   #blockCount = 0;
   #chunkCount = 0;
 
-  /** Blocks that hold data. */
+  constructor(arc = 0 as ArcId, space: MapSpace = new MapSpace(Number.POSITIVE_INFINITY)) {
+    this.arc = arc;
+    this.#space = space;
+  }
+
+  /** Blocks that hold data; too high where changes aren't laid over their page yet. */
   get blockCount(): number {
     return this.#blockCount;
   }
@@ -35,111 +43,284 @@ export class ArcMap {
     return this.#chunkCount;
   }
 
-  /** The live page of a chunk: the next `set` changes it. Undefined when nothing was ever written or trimmed there. */
-  get(key: ChunkKey): ChunkMap | undefined {
-    return this.#volumes.get(key.volume)?.get(pageKey(key.layer, key.chunk));
+  #group(key: ChunkKey): ChunkGroup | undefined {
+    return this.#volumes.get(key.volume)?.get(groupKey(key.layer, key.chunk));
   }
 
-  #page(key: ChunkKey): ChunkPage {
-    let pages = this.#volumes.get(key.volume);
-    if (pages === undefined) {
-      pages = new Map();
-      this.#volumes.set(key.volume, pages);
+  /**
+   * The page of a chunk: at once if it is in memory, else a promise. Undefined when nothing was ever written or trimmed
+   * there. What it says holds for the turn in which it is given: the next change may change it, and the page after that.
+   */
+  load(key: ChunkKey): ChunkMap | undefined | Promise<ChunkMap | undefined> {
+    const group = this.#group(key);
+    const low = key.chunk % chunksPerGroup;
+    const known = group?.cached.get(low);
+    if (known?.page !== undefined) {
+      known.referenced = true;
+      return known.page;
     }
-    const number = pageKey(key.layer, key.chunk);
-    let page = pages.get(number);
-    if (page === undefined) {
-      page = {
-        key: { volume: key.volume, layer: key.layer, chunk: key.chunk },
-        positions: new Float64Array(blocksPerChunk),
-        versions: new Float64Array(blocksPerChunk),
-        crcs: new Uint32Array(blocksPerChunk),
-        newest: 0,
-      };
-      pages.set(number, page);
-      this.#chunkCount++;
+    if (group === undefined || (known === undefined && group.find(low) < 0)) return undefined;
+    const chunk = known ?? this.#cache(group, low);
+    const loading = this.complete(chunk);
+    return loading === undefined ? chunk.page : this.#loaded(key, chunk, loading);
+  }
+
+  async #loaded(key: ChunkKey, chunk: Chunk, loading: Promise<void>): Promise<ChunkMap | undefined> {
+    chunk.waiting++;
+    await loading;
+    chunk.waiting--;
+    // Forgotten again, or dropped and made anew meanwhile: look again.
+    return chunk.page === undefined || chunk.dropped ? this.load(key) : chunk.page;
+  }
+
+  /** Gives `chunk` its whole page; undefined when it has one now, else a promise of that. */
+  complete(chunk: Chunk): Promise<void> | undefined {
+    chunk.referenced = true;
+    if (chunk.page !== undefined) return undefined;
+    const { group } = chunk;
+    const entry = group.find(chunk.low);
+    const position = group.position(entry);
+    if (position === 0) {
+      this.#lay(chunk, undefined, 0);
+      return undefined;
     }
+    chunk.loading ??= this.#fetch(chunk, position, group.mapped(entry), group.newest(entry));
+    return chunk.loading;
+  }
+
+  async #fetch(chunk: Chunk, position: DevicePosition, mapped: number, newest: Version): Promise<void> {
+    const base = await this.#space.readPage(chunk, position, newest);
+    chunk.loading = undefined;
+    if (!chunk.dropped) this.#lay(chunk, base, mapped);
+  }
+
+  #lay(chunk: Chunk, base: ChunkMap | undefined, baseMapped: number): void {
+    const before = chunk.memoryBytes;
+    this.#blockCount += chunk.complete(base, baseMapped, this.#space.segments);
+    this.#space.grown(chunk.memoryBytes - before);
+  }
+
+  /** The page, if it is in memory, or nothing is known of the chunk. */
+  get(key: ChunkKey): ChunkMap | undefined {
+    const page = this.load(key);
+    assert(!(page instanceof Promise), 'the page is in memory');
     return page;
   }
 
-  #put(page: ChunkPage, block: number, position: DevicePosition, version: Version, crc: number): void {
-    if ((page.versions[block] as number) >= version) return;
-    const wasMapped = page.positions[block] !== 0;
-    page.positions[block] = position;
-    page.versions[block] = version;
-    page.crcs[block] = crc;
-    if (wasMapped !== (position !== 0)) this.#blockCount += wasMapped ? -1 : 1;
+  /** The highest version in the chunk, trims included; 0 when nothing was ever there. Reads nothing. */
+  newestOf(key: ChunkKey): Version {
+    const group = this.#group(key);
+    if (group === undefined) return 0;
+    const low = key.chunk % chunksPerGroup;
+    const chunk = group.cached.get(low);
+    if (chunk !== undefined) return chunk.newest;
+    const entry = group.find(low);
+    return entry < 0 ? 0 : group.newest(entry);
+  }
+
+  /** Where the chunk's map page is on the device; 0: there is none. */
+  pagePosition(key: ChunkKey): DevicePosition {
+    const group = this.#group(key);
+    const entry = group?.find(key.chunk % chunksPerGroup) ?? -1;
+    return group === undefined || entry < 0 ? 0 : group.position(entry);
+  }
+
+  /** The group that a stored table belongs to, made if there is none. */
+  groupOf(volume: VolumeId, layer: number, group: number): ChunkGroup {
+    let groups = this.#volumes.get(volume);
+    if (groups === undefined) {
+      groups = new Map();
+      this.#volumes.set(volume, groups);
+    }
+    const key = groupKey(layer, group * chunksPerGroup);
+    let found = groups.get(key);
+    if (found === undefined) {
+      found = new ChunkGroup(volume, layer, group);
+      groups.set(key, found);
+    }
+    return found;
+  }
+
+  /** Takes a stored chunk table at a restart. */
+  loadGroup(volume: VolumeId, layer: number, number: number, image: Uint8Array): ChunkGroup {
+    const group = this.groupOf(volume, layer, number);
+    group.load(image);
+    this.#chunkCount += group.count;
+    for (let entry = 0; entry < group.count; entry++) this.#blockCount += group.mapped(entry);
+    return group;
+  }
+
+  *groups(): IterableIterator<ChunkGroup> {
+    for (const groups of this.#volumes.values()) yield* groups.values();
+  }
+
+  #cache(group: ChunkGroup, low: number): Chunk {
+    let entry = group.find(low);
+    if (entry < 0) {
+      group.insert(low);
+      entry = group.find(low);
+      this.#chunkCount++;
+    }
+    const chunk = new Chunk(this, group, low, group.newest(entry));
+    group.cached.set(low, chunk);
+    this.#space.added(chunk);
+    return chunk;
+  }
+
+  #chunk(key: ChunkKey): Chunk {
+    const group = this.#group(key) ?? this.groupOf(key.volume, key.layer, Math.floor(key.chunk / chunksPerGroup));
+    const low = key.chunk % chunksPerGroup;
+    return group.cached.get(low) ?? this.#cache(group, low);
+  }
+
+  #changed(chunk: Chunk, before: number): void {
+    const after = chunk.memoryBytes;
+    if (after !== before) this.#space.grown(after - before);
+    if (!chunk.wantsPage) return;
+    const entry = chunk.group.find(chunk.low);
+    if (chunk.group.position(entry) === 0) void this.complete(chunk);
   }
 
   /** The range's blocks are at `firstPosition` and on, one after the other, with these CRCs, as of `version`. */
   set(range: BlockRange, firstPosition: DevicePosition, version: Version, crcs: Uint32Array): void {
     assert(range.firstBlock + range.blockCount <= blocksPerChunk, 'range beyond its chunk');
     assert(firstPosition > 0 && crcs.length === range.blockCount, 'a position and a CRC per block');
-    const page = this.#page(range);
+    const chunk = this.#chunk(range);
+    const before = chunk.memoryBytes;
+    const { segments } = this.#space;
     for (let i = 0; i < range.blockCount; i++) {
-      this.#put(page, range.firstBlock + i, firstPosition + i * blockBytes, version, crcs[i] as number);
+      const position = firstPosition + i * blockBytes;
+      this.#blockCount += chunk.put(range.firstBlock + i, position, version, crcs[i] as number, segments);
     }
-    if (version > page.newest) page.newest = version;
+    this.#changed(chunk, before);
   }
 
   /** The range's blocks hold nothing as of `version`, which stays as their tombstone (design §10.6). */
   clear(range: BlockRange, version: Version): void {
     assert(range.firstBlock + range.blockCount <= blocksPerChunk, 'range beyond its chunk');
-    const page = this.#page(range);
-    for (let i = 0; i < range.blockCount; i++) this.#put(page, range.firstBlock + i, 0, version, 0);
-    if (version > page.newest) page.newest = version;
+    const chunk = this.#chunk(range);
+    const before = chunk.memoryBytes;
+    for (let i = 0; i < range.blockCount; i++) {
+      this.#blockCount += chunk.put(range.firstBlock + i, 0, version, 0, this.#space.segments);
+    }
+    this.#changed(chunk, before);
   }
 
   /** Blocks copied from a peer: each takes its place if it is newer than what is there. */
   applyCopy(copy: StoredChunkCopy): void {
-    const page = this.#page(copy.key);
+    const chunk = this.#chunk(copy.key);
+    const before = chunk.memoryBytes;
+    const { segments } = this.#space;
     for (let i = 0; i < copy.blocks.length; i++) {
       const block = copy.blocks[i] as number;
-      const version = copy.versions[i] as number;
       assert(block < blocksPerChunk && copy.position !== undefined, 'a copied block lies in its chunk');
-      this.#put(page, block, copy.position + i * blockBytes, version, copy.crcs[i] as number);
-      if (version > page.newest) page.newest = version;
+      const position = copy.position + i * blockBytes;
+      this.#blockCount += chunk.put(block, position, copy.versions[i] as number, copy.crcs[i] as number, segments);
     }
     for (let i = 0; i < copy.emptyBlocks.length; i++) {
       const block = copy.emptyBlocks[i] as number;
-      const version = copy.emptyVersions[i] as number;
       assert(block < blocksPerChunk, 'an emptied block lies in its chunk');
-      this.#put(page, block, 0, version, 0);
-      if (version > page.newest) page.newest = version;
+      this.#blockCount += chunk.put(block, 0, copy.emptyVersions[i] as number, 0, segments);
     }
+    this.#changed(chunk, before);
+  }
+
+  /** Blocks that the cleaner copied, as the log tells at a restart. A chunk that was dropped stays so. */
+  replayMoves(key: ChunkKey, blocks: Uint16Array, versions: Float64Array, crcs: Uint32Array, to: number): void {
+    const group = this.#group(key);
+    if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return;
+    const chunk = this.#chunk(key);
+    const before = chunk.memoryBytes;
+    for (let i = 0; i < blocks.length; i++) {
+      const position = to + i * blockBytes;
+      const version = versions[i] as number;
+      const { segments } = this.#space;
+      this.#blockCount += chunk.replayMove(blocks[i] as number, version, crcs[i] as number, position, segments);
+    }
+    this.#changed(chunk, before);
+  }
+
+  /** A block was copied elsewhere on the device. False when the map doesn't point at `from` any more. */
+  relocate(key: ChunkKey, block: number, from: DevicePosition, to: DevicePosition): boolean {
+    const chunk = this.#group(key)?.cached.get(key.chunk % chunksPerGroup);
+    return chunk?.relocate(block, from, to, this.#space.segments) ?? false;
+  }
+
+  /** The chunk's page will be written anew: the place where it is is to be given back. */
+  async rewritePage(key: ChunkKey): Promise<void> {
+    const group = this.#group(key);
+    if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return;
+    const chunk = this.#chunk(key);
+    await this.complete(chunk);
+    chunk.dirty = true;
+  }
+
+  /** Lets go of a clean chunk's memory. */
+  forget(chunk: Chunk): void {
+    assert(!chunk.dirty, 'only what the device has is forgotten');
+    chunk.group.cached.delete(chunk.low);
+    this.#space.removed(chunk);
+  }
+
+  /** Chunks that differ from their page on the device. */
+  *dirtyChunks(): IterableIterator<Chunk> {
+    for (const group of this.groups()) for (const chunk of group.cached.values()) if (chunk.dirty) yield chunk;
+  }
+
+  #dropGroup(group: ChunkGroup): void {
+    const { segments } = this.#space;
+    const stays: ChunkGroup = new ChunkGroup(group.volume, group.layer, group.group);
+    for (let entry = 0; entry < group.count; entry++) {
+      if (!this.#dropCached(group, entry) && group.position(entry) !== 0) {
+        const low = group.low(entry);
+        stays.insert(low);
+        stays.set(stays.find(low), group.position(entry), group.mapped(entry), group.newest(entry));
+      }
+    }
+    this.#chunkCount -= group.count;
+    if (group.stored !== undefined) segments?.remove(group.stored.position, pagesFor(group.stored.bytes));
+    if (stays.count > 0) this.#space.reap(this.arc, stays);
+  }
+
+  /** True when the whole of a chunk's page is known: what it holds is counted as garbage. Else that is still to be read. */
+  #dropCached(group: ChunkGroup, entry: number): boolean {
+    const { segments } = this.#space;
+    const chunk = group.cached.get(group.low(entry));
+    if (chunk === undefined) {
+      this.#blockCount -= group.mapped(entry);
+      return false;
+    }
+    const whole = chunk.page !== undefined || group.position(entry) === 0;
+    this.#blockCount -= chunk.giveBack(segments) + (whole ? 0 : group.mapped(entry));
+    if (whole) segments?.remove(group.position(entry));
+    group.cached.delete(chunk.low);
+    this.#space.removed(chunk);
+    return whole;
   }
 
   /** Forgets a volume, tombstones included. */
   dropVolume(volume: VolumeId): void {
-    const pages = this.#volumes.get(volume);
-    if (pages === undefined) return;
-    for (const page of pages.values()) {
-      for (const position of page.positions) if (position !== 0) this.#blockCount--;
-    }
-    this.#chunkCount -= pages.size;
+    const groups = this.#volumes.get(volume);
+    if (groups === undefined) return;
     this.#volumes.delete(volume);
-  }
-
-  /** Forgets one chunk, tombstones included (design §10.6: what the leader lacks). */
-  dropChunk(key: ChunkKey): void {
-    const pages = this.#volumes.get(key.volume);
-    const number = pageKey(key.layer, key.chunk);
-    const page = pages?.get(number);
-    if (pages === undefined || page === undefined) return;
-    for (const position of page.positions) if (position !== 0) this.#blockCount--;
-    this.#chunkCount--;
-    pages.delete(number);
-    if (pages.size === 0) this.#volumes.delete(key.volume);
+    for (const group of groups.values()) this.#dropGroup(group);
   }
 
   dropAll(): void {
-    this.#volumes.clear();
-    this.#blockCount = 0;
-    this.#chunkCount = 0;
+    for (const volume of [...this.#volumes.keys()]) this.dropVolume(volume);
+  }
+
+  /** Volumes of which something is known. */
+  volumes(): IterableIterator<VolumeId> {
+    return this.#volumes.keys();
   }
 
   /** Every chunk, volume by volume. Chunks that come while it runs may or may not be seen. */
-  *chunks(): IterableIterator<ChunkMap> {
-    for (const pages of this.#volumes.values()) yield* pages.values();
+  *keys(): IterableIterator<ChunkKey> {
+    for (const group of this.groups()) {
+      for (let entry = 0; entry < group.count; entry++) {
+        yield { volume: group.volume, layer: group.layer, chunk: group.chunk(entry) };
+      }
+    }
   }
 }

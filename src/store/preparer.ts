@@ -35,7 +35,10 @@ export class Preparer {
   #full = false;
   #stopped = false;
 
-  constructor(flash: Flash, layout: Layout, log: Place) {
+  readonly #isFresh: (segment: number) => boolean;
+
+  constructor(flash: Flash, layout: Layout, log: Place, isFresh: (segment: number) => boolean) {
+    this.#isFresh = isFresh;
     this.#flash = flash;
     this.#layout = layout;
     this.#log = { segment: log.segment, position: log.position };
@@ -82,7 +85,7 @@ export class Preparer {
   #go(): void {
     if (this.#underWay !== undefined || this.#stopped) return;
     const from = this.#next();
-    if (from === undefined) return;
+    if (from === undefined || !this.#isFresh(from.segment)) return;
     const to = Math.min(from.position + pieceBytes, segmentEnd(this.#layout, from.segment));
     assert(this.#isAhead(from.segment, from.position), 'only space that the log has still to reach is prepared');
     const done = this.#flash.prepare(from.position, to - from.position).then(

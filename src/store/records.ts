@@ -1,11 +1,12 @@
 import { assert } from '../base/assert.ts';
 import { type Reader, type Writer } from '../base/bytes.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
-import { type ArcId, blockBytes, blocksPerChunk, type VolumeId } from '../base/ids.ts';
+import { type ArcId, blockBytes, blocksPerChunk, type Version, type VolumeId } from '../base/ids.ts';
 import {
   type BlockRange,
   type ChunkCopyRecord,
   type ChunkKey,
+  type DevicePosition,
   type EntryRecord,
   type StoredChunkCopy,
   type StoredEntry,
@@ -13,7 +14,7 @@ import {
 } from './types.ts';
 
 /**
- * Kinds of records, as stored. 7 (checkpoint), 8 (map page) and 9 (moved blocks) are reserved.
+ * Kinds of records, as stored.
  * Every record: u8 kind, u8 entry kind (entries only), u16 flags, u32 arc, then the fields below.
  */
 export const recordKinds = {
@@ -23,6 +24,9 @@ export const recordKinds = {
   arcState: 4,
   chunkCopy: 5,
   register: 6,
+  table: 7,
+  mapPage: 8,
+  moved: 9,
   cut: 10,
 } as const;
 const prefixBytes = 8;
@@ -35,7 +39,46 @@ export interface CutRecord {
   readonly position: number;
 }
 
+/** What a table record holds (its entry kind); see checkpoint.ts. */
+export const tableKinds = { arcState: 1, group: 2, root: 3, segments: 4, checkpoint: 5 } as const;
+export type TableKind = (typeof tableKinds)[keyof typeof tableKinds];
+
+/** A piece of a checkpoint, in data pages of its own: where it is, and what it has to be. */
+export interface TableRef {
+  readonly position: DevicePosition;
+  readonly bytes: number;
+  readonly crc: number;
+}
+
+export interface TableRecord extends TableRef {
+  readonly table: TableKind;
+  readonly arc: ArcId;
+  /** Of a group: its volume and layer, and its number as `chunk`; zeros else. */
+  readonly key: ChunkKey;
+}
+
+export interface MapPageRecord {
+  readonly arc: ArcId;
+  readonly key: ChunkKey;
+  readonly newest: Version;
+  readonly position: DevicePosition;
+  readonly crc: number;
+}
+
+/** Live blocks of one chunk that the cleaner copied elsewhere: `position` of the first, the others behind it. */
+export interface MovedRecord {
+  readonly arc: ArcId;
+  readonly key: ChunkKey;
+  readonly blocks: Uint16Array;
+  readonly versions: Float64Array;
+  readonly crcs: Uint32Array;
+  readonly position: DevicePosition;
+}
+
 export type DecodedRecord =
+  | { readonly type: 'table'; readonly table: TableRecord }
+  | { readonly type: 'mapPage'; readonly page: MapPageRecord }
+  | { readonly type: 'moved'; readonly moved: MovedRecord }
   | { readonly type: 'entry'; readonly entry: StoredEntry }
   | { readonly type: 'truncate'; readonly arc: ArcId; readonly fromIndex: number }
   | { readonly type: 'hardState'; readonly arc: ArcId; readonly state: Uint8Array }
@@ -66,6 +109,10 @@ export function registerBytes(value: Uint8Array): number {
   return prefixBytes + 2 + 4 * registerNameBytesMax + 4 + value.length;
 }
 export const smallRecordBytes = prefixBytes + 32;
+export const pageRecordBytes = prefixBytes + 48;
+export function movedBytes(blocks: number): number {
+  return prefixBytes + 32 + 14 * blocks;
+}
 
 // ---- entry: u64 term, index, commit · u32 first data page, data pages · [u64 volume, u32 layer, u64 chunk,
 //      u16 first block, u16 blocks] · head blob · u32 CRC per data page ------------------------------------------------
@@ -107,17 +154,17 @@ function decodeEntry(reader: Reader, arc: ArcId, kind: number, flags: number, da
   return { arc, term, index, kind, commit, head, range, crcs, position: blocks === 0 ? undefined : position };
 }
 
-function encodeKey(writer: Writer, key: ChunkKey): void {
+export function encodeKey(writer: Writer, key: ChunkKey): void {
   writer.u64(key.volume);
   writer.u32(key.layer);
   writer.u64(key.chunk);
 }
-function decodeKey(reader: Reader): ChunkKey {
+export function decodeKey(reader: Reader): ChunkKey {
   const volume = reader.u64() as VolumeId;
   const layer = reader.u32();
   return { volume, layer, chunk: reader.u64() };
 }
-function decodeCrcs(reader: Reader, count: number): Uint32Array {
+export function decodeCrcs(reader: Reader, count: number): Uint32Array {
   const crcs = new Uint32Array(count);
   for (let i = 0; i < count; i++) crcs[i] = reader.u32();
   return crcs;
@@ -166,6 +213,63 @@ function decodeChunkCopy(reader: Reader, arc: ArcId, dataPosition: number): Stor
   return { arc, key, blocks, versions, crcs, emptyBlocks, emptyVersions, position: count === 0 ? undefined : position };
 }
 
+// ---- tables, map pages: key · then u32 first data page, u32 bytes, u32 CRC · u64 newest, u32 data page, u32 CRC ---------
+
+export function encodeTable(writer: Writer, record: Omit<TableRecord, 'position'>, dataPage: number): void {
+  prefix(writer, recordKinds.table, record.arc, record.table);
+  encodeKey(writer, record.key);
+  writer.u32(dataPage);
+  writer.u32(record.bytes);
+  writer.u32(record.crc);
+}
+
+function decodeTable(reader: Reader, arc: ArcId, kind: number, dataPosition: number): TableRecord {
+  if (kind < tableKinds.arcState || kind > tableKinds.checkpoint) throw new RemoteProtocolError(`table kind ${kind}`);
+  const key = decodeKey(reader);
+  const position = dataPosition + reader.u32() * blockBytes;
+  const bytes = reader.u32();
+  if (bytes > storeLimits.tableBytesMax) throw new RemoteProtocolError(`a table of ${bytes} bytes`);
+  return { table: kind as TableKind, arc, key, position, bytes, crc: reader.u32() };
+}
+
+export function encodeMapPageRecord(writer: Writer, page: Omit<MapPageRecord, 'position'>, dataPage: number): void {
+  prefix(writer, recordKinds.mapPage, page.arc);
+  encodeKey(writer, page.key);
+  writer.u64(page.newest);
+  writer.u32(dataPage);
+  writer.u32(page.crc);
+}
+
+// ---- moved blocks: key · u64 position of the first · u16 blocks · per block u16 number, u64 version, u32 CRC -----------
+
+export function encodeMoved(writer: Writer, moved: MovedRecord): void {
+  prefix(writer, recordKinds.moved, moved.arc);
+  encodeKey(writer, moved.key);
+  writer.u64(moved.position);
+  writer.u16(moved.blocks.length);
+  for (let i = 0; i < moved.blocks.length; i++) {
+    writer.u16(moved.blocks[i] as number);
+    writer.u64(moved.versions[i] as number);
+    writer.u32(moved.crcs[i] as number);
+  }
+}
+
+function decodeMoved(reader: Reader, arc: ArcId): MovedRecord {
+  const key = decodeKey(reader);
+  const position = reader.u64();
+  const count = reader.u16();
+  if (count > blocksPerChunk) throw new RemoteProtocolError('a chunk has 256 blocks');
+  const blocks = new Uint16Array(count);
+  const versions = new Float64Array(count);
+  const crcs = new Uint32Array(count);
+  for (let i = 0; i < count; i++) {
+    blocks[i] = reader.u16();
+    versions[i] = reader.u64();
+    crcs[i] = reader.u32();
+  }
+  return { arc, key, blocks, versions, crcs, position };
+}
+
 // ---- the small ones -------------------------------------------------------------------------------------------------
 
 export function encodeTruncate(writer: Writer, arc: ArcId, fromIndex: number): void {
@@ -209,6 +313,16 @@ export function decodeRecord(reader: Reader, dataPosition: number): DecodedRecor
       const name = reader.text(4 * registerNameBytesMax);
       return { type: 'register', name, value: reader.blob(storeLimits.stateBytesMax).slice() };
     }
+    case recordKinds.table:
+      return { type: 'table', table: decodeTable(reader, arc, entryKind, dataPosition) };
+    case recordKinds.mapPage: {
+      const key = decodeKey(reader);
+      const newest = reader.u64();
+      const position = dataPosition + reader.u32() * blockBytes;
+      return { type: 'mapPage', page: { arc, key, newest, position, crc: reader.u32() } };
+    }
+    case recordKinds.moved:
+      return { type: 'moved', moved: decodeMoved(reader, arc) };
     case recordKinds.cut: {
       const sequence = reader.u64();
       return { type: 'cut', cut: { sequence, position: reader.u64() } };

@@ -1,11 +1,9 @@
-import { Reader } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
-import { blockBytes } from '../base/ids.ts';
+import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import {
   batchBytes,
-  batchHeaderBytes,
   type BatchHeader,
   type BatchLink,
   type DeviceMark,
@@ -13,10 +11,20 @@ import {
   noSegment,
 } from './batch-header.ts';
 import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
+import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
-import { type DecodedRecord, decodeRecord } from './records.ts';
+import type { MapSpace } from './map-space.ts';
+import { decodeBatch } from './decode-batch.ts';
+import type { DecodedRecord, MovedRecord } from './records.ts';
+import { segmentStates } from './segments.ts';
 import { follows, type ScannedBatch, type ScannedRun, readWhatCan, scanRun, searchBatch, segmentHead } from './scan.ts';
-import { type LostBatches, type RecoveryReport, type RecoveryVisitor, storeLimits } from './types.ts';
+import {
+  type ArcCheckpoint,
+  type LostBatches,
+  type RecoveryReport,
+  type RecoveryVisitor,
+  storeLimits,
+} from './types.ts';
 
 const headsAtOnceMax = 16;
 const segmentsAheadMax = 3;
@@ -27,6 +35,8 @@ const batchBytesLargest = batchBytes(metaBytesMax, storeLimits.batchBytesMax / p
  * fills the system's cache with it. Where later batches are known the search goes to the end.
  */
 const zeroBytesAtTailMax = 4 * 1024 * 1024;
+/** Where a run of batches begins. */
+type BatchStart = Pick<BatchHeader, 'sequence' | 'position'>;
 const noLink: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
 
 export interface RecoveredLog {
@@ -43,7 +53,7 @@ export class Recovery {
   readonly #layout: Layout;
   readonly #mark: DeviceMark;
   readonly #visitor: RecoveryVisitor;
-  readonly #registers = new Map<string, Uint8Array>();
+  readonly #registers: Map<string, Uint8Array>;
   readonly #used = new Set<number>();
   readonly #lost: LostBatches[] = [];
   #held: ScannedBatch | undefined;
@@ -60,22 +70,61 @@ export class Recovery {
   #batches = 0;
   #records = 0;
   #torn: RecoveryReport['torn'];
+  readonly #space: MapSpace;
+  readonly #loaded: LoadedCheckpoint | undefined;
+  /** Arcs of which the log is told; with a checkpoint, not before the place where it took their state. */
+  readonly #told = new Set<ArcId>();
+  /** Of the others: where in the log their state is. */
+  readonly #awaited = new Map<ArcId, number>();
 
-  constructor(flash: Flash, layout: Layout, mark: DeviceMark, visitor: RecoveryVisitor) {
+  /** `registers` and `space` get what the log says of them; `loaded`: where to begin, else at the beginning. */
+  constructor(
+    flash: Flash,
+    layout: Layout,
+    mark: DeviceMark,
+    visitor: RecoveryVisitor,
+    registers: Map<string, Uint8Array>,
+    space: MapSpace,
+    loaded: LoadedCheckpoint | undefined,
+  ) {
+    this.#registers = registers;
     this.#flash = flash;
     this.#layout = layout;
     this.#mark = mark;
     this.#visitor = visitor;
+    this.#space = space;
+    this.#loaded = loaded;
+  }
+
+  /** What the checkpoint tells, before the log goes on from there. */
+  #begin(): void {
+    const loaded = this.#loaded;
+    if (loaded === undefined) return;
+    const { start, arcs } = loaded.checkpoint;
+    this.#last = start.previous;
+    this.#linked = true;
+    this.#visitor.checkpointBegins?.();
+    for (const { arc, sequence, state } of arcs) {
+      if (sequence >= start.sequence) this.#awaited.set(arc, state.position);
+      else this.#told.add(arc);
+      this.#visitor.arcCheckpoint?.(arc, loaded.arcs.get(arc) as ArcCheckpoint);
+    }
+  }
+
+  /** Segments that aren't free, as far as the checkpoint and the log tell. */
+  #isUsed(segment: number): boolean {
+    return this.#used.has(segment) || (this.#space.segments?.state(segment) ?? 0) !== segmentStates.free;
   }
 
   /** Undefined when not one batch is whole. */
   async run(): Promise<RecoveredLog | undefined> {
+    this.#begin();
     const heads = await this.#heads();
     const runs: Promise<ScannedRun>[] = [];
-    const start = (head: BatchHeader): Promise<ScannedRun> => this.#scan(head.position);
+    const start = (head: BatchStart): Promise<ScannedRun> => this.#scan(head.position);
     for (const [i, head] of heads.entries()) {
       for (let ahead = runs.length; ahead < Math.min(heads.length, i + 1 + segmentsAheadMax); ahead++) {
-        runs.push(start(heads[ahead] as BatchHeader));
+        runs.push(start(heads[ahead] as BatchStart));
       }
       const run = await (runs[i] as Promise<ScannedRun>);
       runs[i] = Promise.resolve({ batches: [], end: 0, stop: 'invalid' }); // lets go of what was read
@@ -90,9 +139,10 @@ export class Recovery {
     return { tail: this.#tail(), report: this.#report() };
   }
 
-  /** The first batch of every segment that has one, by sequence. */
-  async #heads(): Promise<BatchHeader[]> {
-    const heads: BatchHeader[] = [];
+  /** The first batch of every segment that has one, by sequence, and where a checkpoint says to begin. */
+  async #heads(): Promise<BatchStart[]> {
+    const start = this.#loaded?.checkpoint.start;
+    const heads: BatchStart[] = start === undefined ? [] : [start];
     for (let segment = 0; segment < this.#layout.segmentCount; segment += headsAtOnceMax) {
       const count = Math.min(headsAtOnceMax, this.#layout.segmentCount - segment);
       const found = await Promise.all(
@@ -100,7 +150,7 @@ export class Recovery {
           segmentHead(this.#flash, this.#mark, segmentStart(this.#layout, segment + i)),
         ),
       );
-      for (const head of found) if (head !== undefined) heads.push(head);
+      for (const head of found) if (head !== undefined && head.sequence > this.#last.sequence) heads.push(head);
     }
     return heads.sort((a, b) => a.sequence - b.sequence);
   }
@@ -136,7 +186,7 @@ export class Recovery {
       this.#segmentSequence = batch.header.segmentSequence;
     }
     this.#segment = segmentOf(this.#layout, start);
-    this.#used.add(this.#segment);
+    this.#enter(this.#segment, this.#segmentSequence);
     this.#end = run.end;
     this.#stop = run.stop;
   }
@@ -171,6 +221,13 @@ export class Recovery {
     return searchBatch(this.#flash, this.#mark, { from, limit, after, before, zeroBytesMax });
   }
 
+  #enter(segment: number, sequence: number): void {
+    if (this.#used.has(segment)) return;
+    this.#used.add(segment);
+    const { segments } = this.#space;
+    if (segments?.state(segment) === segmentStates.free) segments.take(segment, segmentStates.log, sequence);
+  }
+
   #lose(nextSequence: number): void {
     this.#visitHeld();
     const lost: LostBatches = {
@@ -197,21 +254,49 @@ export class Recovery {
     this.#records++;
     switch (record.type) {
       case 'entry':
-        return this.#visitor.entry(record.entry);
+        if (this.#tells(record.entry.arc)) this.#visitor.entry(record.entry);
+        return;
       case 'truncate':
-        return this.#visitor.truncated(record.arc, record.fromIndex);
+        if (this.#tells(record.arc)) this.#visitor.truncated(record.arc, record.fromIndex);
+        return;
       case 'hardState':
-        return this.#visitor.hardState(record.arc, record.state);
+        if (this.#tells(record.arc)) this.#visitor.hardState(record.arc, record.state);
+        return;
       case 'arcState':
-        return this.#visitor.arcState(record.arc, record.state);
+        // One that the checkpoint doesn't know begins here.
+        if (!this.#awaited.has(record.arc)) this.#told.add(record.arc);
+        if (this.#tells(record.arc)) this.#visitor.arcState(record.arc, record.state);
+        return;
       case 'chunkCopy':
-        return this.#visitor.chunkCopy(record.copy);
+        if (this.#tells(record.copy.arc)) this.#visitor.chunkCopy(record.copy);
+        return;
+      case 'moved':
+        this.#moved(record.moved);
+        return;
+      case 'table':
+        if (this.#awaited.get(record.table.arc) !== record.table.position) return;
+        this.#awaited.delete(record.table.arc);
+        this.#told.add(record.table.arc);
+        return;
       case 'register':
         this.#registers.set(record.name, record.value);
         return;
+      case 'mapPage':
       case 'cut':
         return;
     }
+  }
+
+  #tells(arc: ArcId): boolean {
+    return this.#loaded === undefined || this.#told.has(arc);
+  }
+
+  #moved(moved: MovedRecord): void {
+    const segment = segmentOf(this.#layout, moved.position);
+    const { segments } = this.#space;
+    if (segments?.state(segment) === segmentStates.free)
+      segments.take(segment, segmentStates.moved, this.#last.sequence);
+    this.#space.of(moved.arc).replayMoves(moved.key, moved.blocks, moved.versions, moved.crcs, moved.position);
   }
 
   /** The newest batch counts if all its data is there; else it was never acknowledged by this Corelet, as far as it can tell. */
@@ -234,9 +319,9 @@ export class Recovery {
     const named = this.#nextSegment;
     const freeSegments: number[] = [];
     for (let other = 0; other < this.#layout.segmentCount; other++) {
-      if (!this.#used.has(other) && other !== named) freeSegments.push(other);
+      if (!this.#isUsed(other) && other !== named) freeSegments.push(other);
     }
-    if (named < this.#layout.segmentCount && !this.#used.has(named)) freeSegments.unshift(named);
+    if (named < this.#layout.segmentCount && !this.#isUsed(named)) freeSegments.unshift(named);
     const first = this.#end === segmentStart(this.#layout, segment);
     const segmentSequence = first ? this.#last.sequence + 1 : this.#segmentSequence;
     return { last: this.#last, segment, position: this.#end, segmentSequence, freeSegments };
@@ -244,15 +329,16 @@ export class Recovery {
 
   #report(): RecoveryReport {
     const tailUnreadable = this.#stop === 'unreadable';
-    return { batches: this.#batches, records: this.#records, lost: this.#lost, torn: this.#torn, tailUnreadable };
+    const checkpoint = this.#loaded?.checkpoint.number ?? 0;
+    return {
+      batches: this.#batches,
+      records: this.#records,
+      lost: this.#lost,
+      torn: this.#torn,
+      tailUnreadable,
+      checkpoint,
+    };
   }
-}
-
-function* decodeBatch(batch: ScannedBatch): IterableIterator<DecodedRecord> {
-  const reader = new Reader(batch.meta, batchHeaderBytes, batch.header.metaBytes);
-  const dataPosition = batch.header.position + pageBytes;
-  for (let i = 0; i < batch.header.records; i++) yield decodeRecord(reader, dataPosition);
-  reader.done();
 }
 
 /** Whether every block of a batch has the content that its records name. A block that can't be read isn't torn. */
@@ -262,6 +348,13 @@ async function dataIsWhole(flash: Flash, batch: ScannedBatch): Promise<boolean> 
   const unreadable = await readWhatCan(flash, dataPosition, data);
   try {
     for (const record of decodeBatch(batch)) {
+      const page = record.type === 'table' ? record.table : record.type === 'mapPage' ? record.page : undefined;
+      if (page !== undefined) {
+        const from = page.position - dataPosition;
+        const bytes = data.subarray(from, from + ('bytes' in page ? page.bytes : pageBytes));
+        if (unreadable.size === 0 && crc32c(bytes) !== page.crc) return false;
+        continue;
+      }
       const stored = record.type === 'entry' ? record.entry : record.type === 'chunkCopy' ? record.copy : undefined;
       if (stored?.position === undefined) continue;
       for (let i = 0; i < stored.crcs.length; i++) {

@@ -1,17 +1,31 @@
 import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import { type ArcId, blockBytes, type ClusterId, type CoreletId, type LogIndex } from '../base/ids.ts';
+import { crc32c } from '../base/crc32c.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import { Batch } from './batch.ts';
 import type { DeviceMark } from './batch-header.ts';
 import { BlockReads } from './block-reads.ts';
-import { type Layout, layoutOf, segmentBytesFor, segmentBytesMin, segmentCountMin, segmentStart } from './layout.ts';
+import type { Chunk } from './chunk.ts';
+import { type LoadedCheckpoint, loadCheckpoint } from './checkpoint-load.ts';
+import { healthOf, type StoreHealth } from './health.ts';
+import {
+  type Layout,
+  layoutOf,
+  pageBytes,
+  segmentBytesFor,
+  segmentBytesMin,
+  segmentCountMin,
+  segmentStart,
+} from './layout.ts';
 import { Log } from './log.ts';
-import { ArcMap } from './map.ts';
+import type { ArcMap } from './map.ts';
+import { MapSpace } from './map-space.ts';
 import * as records from './records.ts';
 import { type RecoveredLog, Recovery } from './recovery.ts';
+import { Segments, segmentStates } from './segments.ts';
 import { SyncTimes } from './sync-times.ts';
 import { eraseSuperblock, foundingBytesMax, readSuperblock, type Superblock, writeSuperblock } from './superblock.ts';
 import {
@@ -23,7 +37,9 @@ import {
   type RecoveryVisitor,
   type StoredEntry,
   storeLimits,
+  type StoreOwner,
 } from './types.ts';
+import { Upkeep } from './upkeep.ts';
 
 export interface FormatOptions {
   readonly cluster: ClusterId;
@@ -43,20 +59,12 @@ export type OpenResult =
       readonly message: string;
     };
 
-/** What membership and `corelet status` want to know of a device. Times in milliseconds, over the newest syncs. */
-export interface StoreHealth {
-  readonly usedBytes: number;
-  readonly sizeBytes: number;
-  readonly syncs: number;
-  readonly syncMsP50: number;
-  readonly syncMsP99: number;
-  readonly badReads: number;
-  readonly failed: boolean;
-}
-
 /** Segments kept for hard states, truncations, configurations, trims and deletes: at least these, or a share of all. */
 const reserveSegmentsMin = 2;
 const reserveShare = 32;
+const cleaningSegments = 5;
+const usableShare = 0.92;
+const cutBytes = pageBytes;
 
 /**
  * One device: the log of all arcs of a Corelet, and where their blocks are. What is appended in one turn, and while a
@@ -68,7 +76,15 @@ export class Store {
   readonly #flash: Flash;
   readonly #log: Log;
   readonly #reads: BlockReads;
-  readonly #maps: Map<ArcId, ArcMap>;
+  readonly #clock: Clock;
+  readonly #mark: DeviceMark;
+  readonly #space: MapSpace;
+  readonly #segments: Segments;
+  readonly #registers = new Map<string, Uint8Array>();
+  readonly #loaded: LoadedCheckpoint | undefined;
+  #upkeep: Upkeep | undefined;
+  #hostBytes = 0;
+  #deviceBytes = 0;
   readonly #syncTimes = new SyncTimes();
   readonly #failedCallbacks: ((error: Error) => void)[] = [];
 
@@ -78,19 +94,77 @@ export class Store {
     clock: Clock,
     superblock: Superblock,
     recovered: RecoveredLog,
-    maps: Map<ArcId, ArcMap>,
+    space: MapSpace,
+    segments: Segments,
+    loaded: LoadedCheckpoint | undefined,
   ) {
     this.#flash = flash;
-    this.#maps = maps;
+    this.#clock = clock;
+    this.#space = space;
+    this.#segments = segments;
+    this.#loaded = loaded;
     this.#layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
+    this.#mark = markOf(superblock);
     this.recovery = recovered.report;
-    this.#log = new Log({ flash, clock }, this.#layout, markOf(superblock), recovered.tail, {
-      synced: (tookMs) => this.#syncTimes.add(tookMs),
+    this.#log = new Log({ flash, clock }, this.#layout, this.#mark, recovered.tail, {
+      entered: (segment, sequence) => segments.take(segment, segmentStates.log, sequence),
+      isFresh: (segment) => segments.uses(segment) <= (segments.state(segment) === segmentStates.free ? 0 : 1),
+      synced: (tookMs, bytes) => this.#synced(tookMs, bytes),
       failed: (error) => {
         for (const run of this.#failedCallbacks) run(error);
       },
     });
     this.#reads = new BlockReads(flash, this.#log);
+    space.connect({
+      read: (position, into) => this.#reads.readPage(position, into),
+      append: (arc, chunk, page) => this.#appendMapPage(arc, chunk, page),
+      synced: () => this.#whenSynced(),
+    });
+  }
+
+  #synced(tookMs: number, bytes: number): void {
+    this.#syncTimes.add(tookMs);
+    this.#deviceBytes += bytes;
+    this.#upkeep?.wrote(bytes);
+  }
+
+  #whenSynced(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#log.afterSync(resolve);
+    });
+  }
+
+  /**
+   * Whose arcs these are: from now on checkpoints are taken and space is given back. Once, and before the owner appends
+   * what a checkpoint would have to know of.
+   */
+  attach(owner: StoreOwner): void {
+    assert(this.#upkeep === undefined, 'one owner');
+    const { segments } = this.#log;
+    for (const segment of segments.slice(0, 1)) {
+      if (this.#segments.state(segment) === segmentStates.free) this.#segments.take(segment, segmentStates.log, 1);
+    }
+    this.#upkeep = new Upkeep({
+      flash: this.#flash,
+      clock: this.#clock,
+      layout: this.#layout,
+      mark: this.#mark,
+      log: this.#log,
+      reads: this.#reads,
+      space: this.#space,
+      segments: this.#segments,
+      registers: this.#registers,
+      owner,
+      loaded: this.#loaded,
+      wrote: (bytes) => {
+        this.#deviceBytes += bytes;
+      },
+    });
+  }
+
+  /** Takes a checkpoint now. Resolves when a restart would begin from it; never after a failure. */
+  async checkpoint(): Promise<void> {
+    await this.#upkeep?.checkpoint();
   }
 
   /**
@@ -125,34 +199,44 @@ export class Store {
 
   /**
    * Reads the log back, in append order, into `visitor`; cuts off a torn tail, durably, and only then resolves.
-   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.recovery`. `maps`, filled by the visitor,
-   * become the store's. @throws FlashError
+   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.recovery`. `space` gets the maps of the
+   * newest checkpoint before the visitor hears of anything; the visitor fills them further. @throws FlashError
    */
   static async open(
     flash: Flash,
     ports: { readonly clock: Clock },
     visitor: RecoveryVisitor,
-    maps: Map<ArcId, ArcMap> = new Map(),
+    space: MapSpace = new MapSpace(),
   ): Promise<OpenResult> {
     const found = await readSuperblock(flash);
     if (!found.ok) return found;
     const superblock = found.superblock;
     const layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
+    const segments = new Segments(layout);
+    space.segments = segments;
+    const loaded = await loadCheckpoint(flash, markOf(superblock), space);
     let recovered: RecoveredLog | undefined;
+    const registers = new Map<string, Uint8Array>();
     try {
-      recovered = await new Recovery(flash, layout, markOf(superblock), visitor).run();
+      const recovery = new Recovery(flash, layout, markOf(superblock), visitor, registers, space, loaded);
+      recovered = await recovery.run();
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
       return { ok: false, code: 'CORRUPT', message: `a record of the log can't be read: ${error.message}` };
     }
     if (recovered === undefined) return { ok: false, code: 'CORRUPT', message: 'no batch of the log is whole' };
-    const store = new Store(flash, ports.clock, superblock, recovered, maps);
+    const store = new Store(flash, ports.clock, superblock, recovered, space, segments, loaded);
+    for (const [name, value] of registers) store.#registers.set(name, value);
     await store.#cut(recovered);
     return { ok: true, store, superblock };
   }
 
-  /** Names the last valid batch, over whatever is left of a torn one, before anything is told (design §10.11). */
+  /**
+   * Names the last valid batch, over whatever is left of a torn one, before anything is told (design §10.11). A device
+   * without a free page has nothing torn either: what is there can be read.
+   */
   #cut(recovered: RecoveredLog): Promise<void> {
+    if (recovered.report.torn === undefined && this.#log.unusedBytes < cutBytes) return Promise.resolve();
     const batch = this.#log.batchFor(records.smallRecordBytes, 0);
     const last = recovered.tail.last;
     return new Promise((resolve, reject) => {
@@ -201,6 +285,7 @@ export class Store {
   ): DevicePosition | undefined {
     batch.addData(data);
     this.#log.appended(dataBytes);
+    this.#hostBytes += dataBytes;
     return dataBytes === 0 ? undefined : position;
   }
 
@@ -235,6 +320,7 @@ export class Store {
     const batch = this.#log.batchFor(records.registerBytes(value), 0);
     if (batch === undefined) return;
     records.encodeRegister(batch.meta, name, value);
+    this.#registers.set(name, value.slice());
     this.#log.appended(0);
   }
 
@@ -244,18 +330,32 @@ export class Store {
   }
 
   /**
-   * Whether `bytes` of new data may come: `busy` too much isn't durable yet, `full` only the reserve is left. To be asked
-   * at the door: what is appended nevertheless (elections, trims, deletes) is taken as long as there is a free segment.
+   * Whether `bytes` of new data may come: `busy` too much isn't durable yet, or space is being given back, `full` only the
+   * reserve is left. To be asked at the door: what is appended nevertheless (elections, trims, deletes) is taken as long
+   * as there is a free segment.
    */
   roomFor(bytes: number): 'ok' | 'busy' | 'full' {
     if (this.#log.failure !== undefined) return 'busy';
-    if (this.#log.freeBytes - bytes < this.#reserveBytes()) return 'full';
+    const upkeep = this.#upkeep;
+    const livesTooMuch = this.#segments.livePages * blockBytes + bytes > this.#usableBytes();
+    if (upkeep !== undefined && livesTooMuch) return 'full';
+    if (this.#log.freeBytes - bytes < this.#reserveBytes()) return upkeep?.mayFree() === true ? 'busy' : 'full';
+    if (this.#space.overloaded) return 'busy';
     return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
   }
 
   #reserveBytes(): number {
-    const segments = Math.max(reserveSegmentsMin, Math.ceil(this.#layout.segmentCount / reserveShare));
+    const { segmentCount } = this.#layout;
+    // What is cleaned needs somewhere to go, and the log a place for what says so.
+    const cleaning = this.#upkeep === undefined ? 0 : Math.min(cleaningSegments, Math.floor(segmentCount / 4));
+    const segments = Math.max(reserveSegmentsMin, cleaning, Math.ceil(segmentCount / reserveShare));
     return segments * this.#layout.segmentBytes;
+  }
+
+  /** What may hold data at once: the rest is the reserve, and room for the cleaner, which can't gain from full segments. */
+  #usableBytes(): number {
+    const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
+    return (sizeBytes - this.#reserveBytes() - 2 * this.#layout.segmentBytes) * usableShare;
   }
 
   /**
@@ -282,12 +382,18 @@ export class Store {
 
   /** Where the blocks of an arc are; empty at first. */
   map(arc: ArcId): ArcMap {
-    let map = this.#maps.get(arc);
-    if (map === undefined) {
-      map = new ArcMap();
-      this.#maps.set(arc, map);
-    }
-    return map;
+    return this.#space.of(arc);
+  }
+
+  #appendMapPage(arc: ArcId, chunk: Chunk, page: Uint8Array): DevicePosition | undefined {
+    const batch = this.#log.batchFor(records.pageRecordBytes, blockBytes);
+    if (batch === undefined) return undefined;
+    const position = batch.dataEnd;
+    const record = { arc, key: chunk.key, newest: chunk.newest, crc: crc32c(page) };
+    records.encodeMapPageRecord(batch.meta, record, batch.dataBytes / blockBytes);
+    batch.addData([page]);
+    this.#log.appended(blockBytes);
+    return position;
   }
 
   /** A write failed: what wasn't told durable never will be, and the Corelet stops (design §10.11). */
@@ -298,21 +404,30 @@ export class Store {
   /** The part of `health` that every heartbeat carries. */
   fill(): { readonly usedBytes: number; readonly sizeBytes: number; readonly syncs: number } {
     const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
-    return { usedBytes: sizeBytes - this.#log.unusedBytes, sizeBytes, syncs: this.#syncTimes.count };
+    const usedBytes =
+      this.#upkeep === undefined ? sizeBytes - this.#log.unusedBytes : this.#segments.livePages * blockBytes;
+    return { usedBytes, sizeBytes, syncs: this.#syncTimes.count };
   }
 
   health(): StoreHealth {
     return {
       ...this.fill(),
-      syncMsP50: this.#syncTimes.percentile(50),
-      syncMsP99: this.#syncTimes.percentile(99),
+      ...healthOf(this.#segments, this.#syncTimes),
       badReads: this.#reads.badReads,
+      damagedMapPages: this.#space.damagedPages,
+      freeSegments: this.#log.freeSegments,
+      hostBytes: this.#hostBytes,
+      deviceBytes: this.#deviceBytes,
+      mapBytes: this.#space.bytes,
+      tableBytes: this.#space.tableBytes,
+      checkpoint: this.#upkeep?.checkpointNumber ?? this.recovery.checkpoint,
       failed: this.#log.failure !== undefined,
     };
   }
 
   /** Waits for the write under way, then closes the device. What wasn't on its way is dropped. */
   async close(): Promise<void> {
+    this.#upkeep?.stop();
     await this.#log.close();
     await this.#flash.close();
   }

@@ -65,6 +65,27 @@ export interface ChunkCopyRecord {
 
 export type StoredChunkCopy = Omit<ChunkCopyRecord, 'data'> & { readonly position: DevicePosition | undefined };
 
+/** Everything of one arc but its blocks, as of one moment: what a restart begins from. */
+export interface ArcCheckpoint {
+  /** As `appendArcState` takes it. */
+  readonly state: Uint8Array;
+  readonly hardState: Uint8Array;
+  /** Entries behind the state, in the log but not applied, ascending. */
+  readonly tail: readonly StoredEntry[];
+}
+
+/** What the store asks of whoever owns the arcs. All synchronous: each answer is true of one moment. */
+export interface StoreOwner {
+  arcs(): Iterable<ArcId>;
+  /** Changes whenever `checkpoint` would say something else. Undefined: the arc has no replica here any more. */
+  checkpointMark(arc: ArcId): string | undefined;
+  checkpoint(arc: ArcId): ArcCheckpoint;
+  /** Whether an entry in [from, to) isn't applied yet, or is needed as it lies there: that space isn't given back. */
+  holds(from: DevicePosition, to: DevicePosition): boolean;
+  /** What lies in [from, to) can't be read any more: entries that were kept to be sent again are to be forgotten. */
+  freed(from: DevicePosition, to: DevicePosition): void;
+}
+
 /** Handed to `Store.open` to rebuild the owner's state; called in append order, suffix truncations included as they happened. */
 export interface RecoveryVisitor {
   entry(entry: StoredEntry): void;
@@ -73,6 +94,10 @@ export interface RecoveryVisitor {
   /** Whole state of an arc (snapshot, founding, retirement): opaque; replaces everything before it for that arc's log. */
   arcState(arc: ArcId, state: Uint8Array): void;
   chunkCopy(copy: StoredChunkCopy): void;
+  /** Before all else, where there is a checkpoint: the arcs that it tells of are all that there are, whoever founded some. */
+  checkpointBegins?(): void;
+  /** One arc of the checkpoint; what is told of it later is what came later. Its map is loaded already. */
+  arcCheckpoint?(arc: ArcId, checkpoint: ArcCheckpoint): void;
   /** Newest value of a small named register of the Corelet (membership votes, incarnation, view). */
   register(name: string, value: Uint8Array): void;
   /** Batches that were there are not any more: what follows may have gaps, and hard states may be old (design §10.11). */
@@ -97,6 +122,8 @@ export interface RecoveryReport {
   readonly torn: { readonly sequence: number; readonly position: DevicePosition } | undefined;
   /** The page where the next batch would be couldn't be read: there may have been one. */
   readonly tailUnreadable: boolean;
+  /** Number of the checkpoint that it began from; 0: the beginning of the log. */
+  readonly checkpoint: number;
 }
 
 /** A read's answer: never a wrong byte. `corrupt` and `unreadable` are never "absent" (INV-7). */
@@ -121,6 +148,8 @@ export const storeLimits = {
   stateBytesMax: 8 * 1024 * 1024,
   /** Block data of one record. */
   recordDataBytesMax: 1024 * 1024,
+  /** One piece of a checkpoint: the chunk table of a group, the root of an arc, the segment table. */
+  tableBytesMax: 8 * 1024 * 1024,
   /** Data of one group commit. */
   batchBytesMax: 8 * 1024 * 1024,
   /** Bytes accepted and not yet durable; beyond it callers get BUSY at the door. */

@@ -93,6 +93,7 @@ export class ReplicaWatch {
       this.#digests.set(arc, ofArc);
     }
     const text = digest();
+    if (text === undefined) return; // its map is being read: the next look will tell
     const known = ofArc.get(appliedIndex);
     if (known === undefined) {
       ofArc.set(appliedIndex, { digest: text, slot, atMs });
@@ -186,6 +187,7 @@ function whyNotIdentical(voters: readonly Holder[]): string | undefined {
     return `slot ${lagging.corelet.slot} applied ${lagging.replica.appliedIndex}, committed is ${commitIndex}`;
   }
   const digest = leader.replica.digest();
+  if (voters.some(({ replica }) => replica.digest() === undefined)) return 'maps are being read';
   const other = voters.find(({ replica }) => replica.digest() !== digest);
   return other === undefined ? undefined : `slot ${other.corelet.slot} differs from its leader at the same index`;
 }

@@ -1,0 +1,106 @@
+import { crc32c } from '../base/crc32c.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import type { ArcId } from '../base/ids.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import type { DeviceMark } from './batch-header.ts';
+import {
+  type Anchor,
+  anchorPositions,
+  type Checkpoint,
+  decodeAnchor,
+  decodeArcCheckpoint,
+  decodeCheckpoint,
+  decodeRoot,
+  type RootGroup,
+} from './checkpoint.ts';
+import { pageBytes, pagesFor } from './layout.ts';
+import type { MapSpace } from './map-space.ts';
+import type { TableRef } from './records.ts';
+import type { ArcCheckpoint } from './types.ts';
+
+const readsAtOnceMax = 32;
+
+export interface LoadedCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly anchor: Anchor;
+  readonly arcs: ReadonlyMap<ArcId, ArcCheckpoint>;
+}
+
+/** A checkpoint, or one of its parts, isn't what was written. */
+class DamagedTable extends Error {
+  override name = 'DamagedTable';
+}
+
+/** @throws DamagedTable where the medium can't be read, or what is there isn't what the reference asks for. */
+export async function readTable(flash: Flash, ref: TableRef): Promise<Uint8Array> {
+  const bytes = new Uint8Array(pagesFor(ref.bytes) * pageBytes);
+  if (ref.position + bytes.length > flash.sizeBytes) throw new DamagedTable(`a table beyond the device`);
+  if (bytes.length > 0) {
+    try {
+      await flash.read(ref.position, bytes);
+    } catch (error) {
+      if (!(error instanceof FlashError) || error.code !== 'EIO') throw error;
+      throw new DamagedTable(`the table at ${ref.position} can't be read`);
+    }
+  }
+  const table = bytes.subarray(0, ref.bytes);
+  if (crc32c(table) !== ref.crc) throw new DamagedTable(`the table at ${ref.position} is damaged`);
+  return table;
+}
+
+/** Both anchors, the newest first; those that are no anchors of this device left out. */
+export async function readAnchors(flash: Flash, mark: DeviceMark): Promise<Anchor[]> {
+  const anchors: Anchor[] = [];
+  for (const position of anchorPositions) {
+    const page = new Uint8Array(pageBytes);
+    try {
+      await flash.read(position, page);
+    } catch (error) {
+      if (error instanceof FlashError && error.code === 'EIO') continue;
+      throw error;
+    }
+    const anchor = decodeAnchor(mark, page);
+    if (anchor !== undefined) anchors.push(anchor);
+  }
+  return anchors.sort((a, b) => b.number - a.number);
+}
+
+/**
+ * The newest checkpoint that is whole, with its chunk tables loaded into `space`. An older one serves as well: more of the
+ * log is then read, and what was given back since shows as lost batches. Undefined: there never was one, or none is whole
+ * (then the log itself tells whether its beginning is still there).
+ */
+export async function loadCheckpoint(
+  flash: Flash,
+  mark: DeviceMark,
+  space: MapSpace,
+): Promise<LoadedCheckpoint | undefined> {
+  for (const anchor of await readAnchors(flash, mark)) {
+    try {
+      const checkpoint = decodeCheckpoint(await readTable(flash, anchor.table));
+      space.segments?.decode(await readTable(flash, checkpoint.segments));
+      const arcs = new Map<ArcId, ArcCheckpoint>();
+      for (const { arc, state, root } of checkpoint.arcs) {
+        arcs.set(arc, decodeArcCheckpoint(arc, await readTable(flash, state)));
+        if (root !== undefined) await loadRoot(flash, space, arc, decodeRoot(await readTable(flash, root)));
+      }
+      return { checkpoint, anchor, arcs };
+    } catch (error) {
+      if (!(error instanceof DamagedTable) && !(error instanceof RemoteProtocolError)) throw error;
+      space.clear();
+    }
+  }
+  return undefined;
+}
+
+async function loadRoot(flash: Flash, space: MapSpace, arc: ArcId, groups: readonly RootGroup[]): Promise<void> {
+  const map = space.of(arc);
+  for (let from = 0; from < groups.length; from += readsAtOnceMax) {
+    const some = groups.slice(from, from + readsAtOnceMax);
+    const images = await Promise.all(some.map((group) => readTable(flash, group.table)));
+    for (const [i, { volume, layer, group, table }] of some.entries()) {
+      const loaded = map.loadGroup(volume, layer, group, images[i] as Uint8Array);
+      loaded.stored = table;
+    }
+  }
+}

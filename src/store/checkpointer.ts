@@ -1,0 +1,268 @@
+import { type ArcId, type VolumeId } from '../base/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Chunk } from './chunk.ts';
+import type { ChunkGroup } from './chunk-group.ts';
+import {
+  type Anchor,
+  type CheckpointArc,
+  encodeArcCheckpoint,
+  encodeCheckpoint,
+  encodeRoot,
+  type LogStart,
+  type RootGroup,
+} from './checkpoint.ts';
+import type { LoadedCheckpoint } from './checkpoint-load.ts';
+import { pagesFor, segmentStart } from './layout.ts';
+import type { MapSpace } from './map-space.ts';
+import { type TableKind, type TableRef, tableKinds } from './records.ts';
+import { segmentStates, type Segments } from './segments.ts';
+import type { ChunkKey, StoreOwner } from './types.ts';
+
+/** Pages written out in one turn: a few hundred microseconds. */
+const pagesPerTurnMax = 32;
+/** Bytes of tables written in one turn. */
+const tableBytesPerTurnMax = 256 * 1024;
+/** Between two turns of a pass that nobody waits for. */
+const pauseMs = 2;
+const noKey: ChunkKey = { volume: 0 as VolumeId, layer: 0, chunk: 0 };
+
+/** What a pass needs of the store. */
+export interface CheckpointDevice {
+  /** Begins the batch that the log will be read from: everything small that is not an arc's goes into it. */
+  begin(): LogStart | undefined;
+  /** Sequence of the batch that takes the next record. */
+  sequence(): number;
+  appendTable(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): TableRef | undefined;
+  synced(): Promise<void>;
+  writeAnchor(anchor: Anchor): Promise<void>;
+  /** Resolves when every read that began before has ended. */
+  readsEnded(): Promise<void>;
+  /** The segment holds nothing any more that anyone knows of. */
+  giveFree(segment: number): void;
+}
+
+interface ArcPart {
+  readonly mark: string;
+  readonly sequence: number;
+  readonly state: TableRef;
+  root: TableRef | undefined;
+}
+
+/**
+ * Takes checkpoints, one after the other, arc by arc, a little in each turn: what an arc is at one moment goes into the
+ * log, then every page of its map that differed at that moment, then its chunk table. So what the checkpoint has of an arc
+ * is its state at that moment and blocks of that moment or later; replaying the log from there comes to the same.
+ */
+export class Checkpointer {
+  readonly #clock: Clock;
+  readonly #device: CheckpointDevice;
+  readonly #space: MapSpace;
+  readonly #segments: Segments;
+  readonly #owner: StoreOwner;
+  readonly #arcs = new Map<ArcId, ArcPart>();
+  readonly #groupCounts = new Map<ArcId, number>();
+  #number = 0;
+  #segmentTable: TableRef | undefined;
+  #table: TableRef | undefined;
+  /** The newest synced one reads the log from here; nothing before it is needed for a restart. */
+  #start: LogStart | undefined;
+  #urgent = false;
+  #running: Promise<void> | undefined;
+
+  constructor(
+    clock: Clock,
+    device: CheckpointDevice,
+    space: MapSpace,
+    segments: Segments,
+    owner: StoreOwner,
+    loaded: LoadedCheckpoint | undefined,
+  ) {
+    this.#clock = clock;
+    this.#device = device;
+    this.#space = space;
+    this.#segments = segments;
+    this.#owner = owner;
+    if (loaded === undefined) return;
+    const { checkpoint, anchor } = loaded;
+    this.#number = anchor.number;
+    this.#table = anchor.table;
+    this.#segmentTable = checkpoint.segments;
+    this.#start = checkpoint.start;
+    for (const { arc, sequence, state, root } of checkpoint.arcs)
+      this.#arcs.set(arc, { mark: '', sequence, state, root });
+  }
+
+  /** Sequence of the first batch that a restart reads; 0 when it reads all. */
+  get startSequence(): number {
+    return this.#start?.sequence ?? 0;
+  }
+  get startPosition(): number {
+    return this.#start?.position ?? 0;
+  }
+  get number(): number {
+    return this.#number;
+  }
+  get running(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Takes one checkpoint; the one under way, if there is one. `urgent`: without pauses, somebody waits for space. */
+  run(urgent: boolean): Promise<void> {
+    this.#urgent ||= urgent;
+    this.#running ??= this.#pass().finally(() => {
+      this.#running = undefined;
+      this.#urgent = false;
+    });
+    return this.#running;
+  }
+
+  /** What the tables at these positions hold is written anew by the next pass. */
+  rewrite(position: number): void {
+    for (const [arc, part] of this.#arcs) {
+      if (part.state.position === position) this.#arcs.set(arc, { ...part, mark: '' });
+      else if (part.root?.position === position) part.root = undefined;
+    }
+  }
+
+  async #pass(): Promise<void> {
+    const emptied = this.#emptied();
+    const start = this.#device.begin();
+    if (start === undefined) return;
+    const arcs: CheckpointArc[] = [];
+    const wanted = new Set(this.#owner.arcs());
+    for (const arc of wanted) {
+      const part = await this.#arc(arc);
+      if (part !== undefined) arcs.push({ arc, sequence: part.sequence, state: part.state, root: part.root });
+    }
+    for (const [arc, part] of this.#arcs) {
+      if (wanted.has(arc)) continue;
+      this.#arcs.delete(arc);
+      this.#drop(part.state);
+      this.#drop(part.root);
+    }
+    const free = emptied.filter((segment) => !this.#isHeld(segment));
+    for (const segment of free) this.#segments.setState(segment, segmentStates.free);
+    const segments = this.#put(tableKinds.segments, 0 as ArcId, noKey, this.#segments.encode());
+    // Until the checkpoint is durable nobody else may take them.
+    for (const segment of free) this.#segments.setState(segment, segmentStates.emptied);
+    if (segments === undefined) return;
+    const number = this.#number + 1;
+    const bytes = encodeCheckpoint({ number, start, segments, arcs });
+    const table = this.#put(tableKinds.checkpoint, 0 as ArcId, noKey, bytes);
+    if (table === undefined) return;
+    await this.#device.synced();
+    await this.#device.writeAnchor({ number, table });
+    this.#drop(this.#segmentTable);
+    this.#drop(this.#table);
+    this.#number = number;
+    this.#segmentTable = segments;
+    this.#table = table;
+    this.#start = start;
+    await this.#free(free);
+  }
+
+  async #free(segments: readonly number[]): Promise<void> {
+    if (segments.length === 0) return;
+    const { layout } = this.#segments;
+    for (const segment of segments) {
+      const from = segmentStart(layout, segment);
+      this.#owner.freed(from, from + layout.segmentBytes);
+    }
+    await this.#device.readsEnded();
+    for (const segment of segments) {
+      this.#segments.setState(segment, segmentStates.free);
+      this.#segments.setLive(segment, 0);
+      this.#device.giveFree(segment);
+    }
+  }
+
+  #emptied(): number[] {
+    const emptied: number[] = [];
+    for (let segment = 0; segment < this.#segments.layout.segmentCount; segment++) {
+      if (this.#segments.state(segment) === segmentStates.emptied) emptied.push(segment);
+    }
+    return emptied;
+  }
+
+  #isHeld(segment: number): boolean {
+    const { layout } = this.#segments;
+    const from = segmentStart(layout, segment);
+    return this.#owner.holds(from, from + layout.segmentBytes);
+  }
+
+  async #arc(arc: ArcId): Promise<ArcPart | undefined> {
+    const mark = this.#owner.checkpointMark(arc);
+    if (mark === undefined) return undefined;
+    const map = this.#space.of(arc);
+    let part = this.#arcs.get(arc);
+    const dirty: Chunk[] = [...map.dirtyChunks()];
+    if (part === undefined || part.mark !== mark) {
+      const bytes = encodeArcCheckpoint(this.#owner.checkpoint(arc));
+      const state = this.#put(tableKinds.arcState, arc, noKey, bytes);
+      if (state === undefined) return undefined;
+      this.#drop(part?.state);
+      part = { mark, sequence: this.#device.sequence(), state, root: part?.root };
+      this.#arcs.set(arc, part);
+    }
+    for (let from = 0; from < dirty.length; from += pagesPerTurnMax) {
+      await Promise.all(dirty.slice(from, from + pagesPerTurnMax).map((chunk) => this.#space.flush(chunk)));
+      await this.#breathe();
+    }
+    await this.#tables(arc, part);
+    return part;
+  }
+
+  /** The chunk table: those of its parts that changed, then the list of all. */
+  async #tables(arc: ArcId, part: ArcPart): Promise<void> {
+    const map = this.#space.of(arc);
+    let changed = part.root === undefined;
+    let bytes = 0;
+    for (const group of [...map.groups()]) {
+      if (!group.dirty && group.stored !== undefined) continue;
+      changed = true;
+      bytes += this.#storeGroup(arc, group);
+      if (bytes < tableBytesPerTurnMax) continue;
+      bytes = 0;
+      await this.#breathe();
+    }
+    const groups: RootGroup[] = [];
+    for (const { volume, layer, group, stored, count } of map.groups()) {
+      if (stored !== undefined && count > 0) groups.push({ volume, layer, group, table: stored });
+    }
+    if (!changed && groups.length === this.#groupCounts.get(arc)) return;
+    this.#groupCounts.set(arc, groups.length);
+    this.#drop(part.root);
+    part.root = groups.length === 0 ? undefined : this.#put(tableKinds.root, arc, noKey, encodeRoot(groups));
+    await this.#breathe();
+  }
+
+  #storeGroup(arc: ArcId, group: ChunkGroup): number {
+    const key = { volume: group.volume, layer: group.layer, chunk: group.group };
+    const image = group.image();
+    const stored = this.#put(tableKinds.group, arc, key, image);
+    if (stored === undefined) return 0;
+    this.#drop(group.stored);
+    group.stored = stored;
+    group.dirty = false;
+    return image.length;
+  }
+
+  #put(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): TableRef | undefined {
+    const ref = this.#device.appendTable(kind, arc, key, bytes);
+    if (ref !== undefined) this.#segments.add(ref.position, pagesFor(ref.bytes));
+    return ref;
+  }
+
+  #drop(ref: TableRef | undefined): void {
+    if (ref !== undefined) this.#segments.remove(ref.position, pagesFor(ref.bytes));
+  }
+
+  /** Lets others run, and the device catch up. */
+  async #breathe(): Promise<void> {
+    await this.#device.synced();
+    if (this.#urgent) return;
+    await new Promise<void>((resolve) => {
+      this.#clock.after(pauseMs, resolve);
+    });
+  }
+}

@@ -1,0 +1,227 @@
+import type { ArcId } from '../base/ids.ts';
+import type { Chunk } from './chunk.ts';
+import type { ChunkGroup } from './chunk-group.ts';
+import { pageBytes } from './layout.ts';
+import { damagedChunk, decodeMapPage, encodeMapPage, mappedBlocks, readMapPageHead } from './map-page.ts';
+import { ArcMap } from './map.ts';
+import type { Segments } from './segments.ts';
+import type { ChunkMap, DevicePosition } from './types.ts';
+
+/** What the maps need of the device. */
+export interface MapPages {
+  /** False where the medium can't be read. */
+  read(position: DevicePosition, into: Uint8Array): Promise<boolean>;
+  /** Where the page will be, readable from now on; undefined after a failure. */
+  append(arc: ArcId, chunk: Chunk, page: Uint8Array): DevicePosition | undefined;
+  /** Resolves when everything appended so far is durable; never after a failure. */
+  synced(): Promise<void>;
+}
+
+export const mapBytesDefault = 64 * 1024 * 1024;
+/** Pages written out before the next sync is waited for. */
+const flushesAtOnceMax = 64;
+/** Chunks looked at for eviction in one go. */
+const looksMax = 256;
+/** The map may grow so far beyond its limit before new data has to wait. */
+const overloadFactor = 1.5;
+/** Dropped pages read in one go, to count what they held. */
+const reapsAtOnceMax = 16;
+
+/**
+ * The memory that all maps of a Corelet share: what isn't used is written to the log and forgotten. Changes never wait
+ * for that; when they come faster than pages can be written, `overloaded` tells the door.
+ */
+export class MapSpace {
+  readonly bytesMax: number;
+  /** Where what the maps point at is counted; set when the store opens. */
+  segments: Segments | undefined;
+  readonly #maps = new Map<ArcId, ArcMap>();
+  /** Oldest first; one that was used goes to the end once. */
+  readonly #chunks = new Set<Chunk>();
+  /** Groups that were dropped: what their pages held is still to be counted. */
+  readonly #dropped: { readonly arc: ArcId; readonly group: ChunkGroup; next: number }[] = [];
+  #pages: MapPages | undefined;
+  #bytes = 0;
+  #evicting = false;
+  #reaping = false;
+  /** Map pages that could not be read, since the start. */
+  damagedPages = 0;
+
+  constructor(bytesMax: number = mapBytesDefault) {
+    this.bytesMax = bytesMax;
+  }
+
+  /** From now on pages can be read and written. */
+  connect(pages: MapPages): void {
+    this.#pages = pages;
+    this.#evictIfFull();
+    this.#reap();
+  }
+
+  of(arc: ArcId): ArcMap {
+    let map = this.#maps.get(arc);
+    if (map === undefined) {
+      map = new ArcMap(arc, this);
+      this.#maps.set(arc, map);
+    }
+    return map;
+  }
+
+  /** Forgets all, before anything was connected. */
+  clear(): void {
+    for (const map of this.#maps.values()) map.dropAll();
+    this.#dropped.length = 0;
+    this.segments?.clear();
+  }
+
+  maps(): IterableIterator<ArcMap> {
+    return this.#maps.values();
+  }
+
+  /** Bytes of memory in use for pages and changes, about; the chunk tables come on top. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  get tableBytes(): number {
+    let bytes = 0;
+    for (const map of this.#maps.values()) for (const group of map.groups()) bytes += group.tableBytes;
+    return bytes;
+  }
+  get overloaded(): boolean {
+    return this.#bytes > this.bytesMax * overloadFactor;
+  }
+
+  // ---- called by maps -------------------------------------------------------------------------------------------------
+
+  added(chunk: Chunk): void {
+    this.#chunks.add(chunk);
+    this.#bytes += chunk.memoryBytes;
+    this.#evictIfFull();
+  }
+  grown(bytes: number): void {
+    this.#bytes += bytes;
+    if (bytes > 0) this.#evictIfFull();
+  }
+  removed(chunk: Chunk): void {
+    if (!this.#chunks.delete(chunk)) return;
+    chunk.dropped = true;
+    this.#bytes -= chunk.memoryBytes;
+  }
+
+  /** The page of a chunk, from the device. Never fails: what can't be read is told as damaged. */
+  async readPage(chunk: Chunk, position: DevicePosition, newest: number): Promise<ChunkMap> {
+    const bytes = new Uint8Array(pageBytes);
+    const whole = await this.#pages?.read(position, bytes);
+    const head = whole === true ? readMapPageHead(bytes) : undefined;
+    const { key } = chunk;
+    const right =
+      head !== undefined &&
+      head.arc === chunk.map.arc &&
+      head.newest === newest &&
+      head.key.volume === key.volume &&
+      head.key.layer === key.layer &&
+      head.key.chunk === key.chunk;
+    if (right) return decodeMapPage(bytes, head);
+    this.damagedPages++;
+    return damagedChunk(key, newest);
+  }
+
+  /** Writes a chunk's page to the log, if it differs from the one there. Not durable yet when this resolves. */
+  async flush(chunk: Chunk): Promise<void> {
+    if (!chunk.dirty || chunk.dropped) return;
+    await chunk.map.complete(chunk);
+    const page = chunk.page;
+    if (!chunk.dirty || chunk.dropped || page === undefined || this.#pages === undefined) return;
+    const mapped = mappedBlocks(page);
+    const position = this.#pages.append(chunk.map.arc, chunk, encodeMapPage(chunk.map.arc, page, mapped));
+    if (position === undefined) {
+      this.#pages = undefined; // the log has failed: nothing will be written any more
+      return;
+    }
+    const { group } = chunk;
+    const entry = group.find(chunk.low);
+    this.segments?.remove(group.position(entry));
+    this.segments?.add(position);
+    group.set(entry, position, mapped, page.newest);
+    chunk.dirty = false;
+  }
+
+  synced(): Promise<void> {
+    return this.#pages?.synced() ?? Promise.resolve();
+  }
+
+  /** What the pages of a dropped group held is counted as garbage, when there is time. */
+  reap(arc: ArcId, group: ChunkGroup): void {
+    if (this.segments === undefined) return;
+    this.#dropped.push({ arc, group, next: 0 });
+    this.#reap();
+  }
+
+  // ---- eviction -------------------------------------------------------------------------------------------------------
+
+  #evictIfFull(): void {
+    if (this.#bytes > this.bytesMax && !this.#evicting && this.#pages !== undefined) void this.#evict();
+  }
+
+  async #evict(): Promise<void> {
+    this.#evicting = true;
+    // Not in the midst of a change: whoever made the map grow has the chunk still in hand.
+    await Promise.resolve();
+    let fruitless = 0;
+    while (this.#bytes > this.bytesMax && fruitless < 2 && this.#pages !== undefined) {
+      const dirty = this.#sweep();
+      if (this.#bytes <= this.bytesMax) break;
+      fruitless = dirty.length === 0 ? fruitless + 1 : 0;
+      await Promise.all(dirty.map((chunk) => this.flush(chunk)));
+      for (const chunk of dirty) if (!chunk.dirty && !chunk.dropped && chunk.waiting === 0) chunk.map.forget(chunk);
+      if (dirty.length > 0) await this.synced();
+    }
+    this.#evicting = false;
+  }
+
+  /** Forgets what is clean and wasn't used lately; returns some that must be written first. */
+  #sweep(): Chunk[] {
+    const dirty: Chunk[] = [];
+    let looks = 0;
+    for (const chunk of this.#chunks) {
+      if (looks++ >= looksMax || dirty.length >= flushesAtOnceMax || this.#bytes <= this.bytesMax) break;
+      this.#chunks.delete(chunk);
+      this.#chunks.add(chunk);
+      if (chunk.loading !== undefined || chunk.waiting > 0) continue;
+      if (chunk.referenced) chunk.referenced = false;
+      else if (chunk.dirty) dirty.push(chunk);
+      else chunk.map.forget(chunk);
+    }
+    return dirty;
+  }
+
+  #reap(): void {
+    if (this.#reaping || this.#pages === undefined || this.#dropped.length === 0) return;
+    this.#reaping = true;
+    void this.#reapAll();
+  }
+
+  async #reapAll(): Promise<void> {
+    for (let dropped = this.#dropped[0]; dropped !== undefined; dropped = this.#dropped[0]) {
+      const { group } = dropped;
+      const reads: Promise<void>[] = [];
+      for (; dropped.next < group.count && reads.length < reapsAtOnceMax; dropped.next++) {
+        const position = group.position(dropped.next);
+        if (position !== 0) reads.push(this.#reapPage(dropped.arc, group, dropped.next, position));
+      }
+      await Promise.all(reads);
+      if (dropped.next >= group.count) this.#dropped.shift();
+    }
+    this.#reaping = false;
+  }
+
+  async #reapPage(arc: ArcId, group: ChunkGroup, entry: number, position: DevicePosition): Promise<void> {
+    const bytes = new Uint8Array(pageBytes);
+    if (!(await this.#pages?.read(position, bytes))) return;
+    const head = readMapPageHead(bytes);
+    const right = head?.arc === arc && head.key.volume === group.volume && head.key.chunk === group.chunk(entry);
+    if (head === undefined || !right || head.newest !== group.newest(entry)) return;
+    this.segments?.remove(position);
+    for (const block of decodeMapPage(bytes, head).positions) if (block !== 0) this.segments?.remove(block);
+  }
+}
