@@ -1,7 +1,20 @@
-import { close, constants, fdatasync, fstat, ftruncate, open, read, stat, type Stats, writev, writevSync } from 'node:fs';
+import {
+  close,
+  constants,
+  fdatasync,
+  fstat,
+  ftruncate,
+  open,
+  read,
+  stat,
+  type Stats,
+  writev,
+  writevSync,
+} from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
-import { type FlashLock, lockFlash } from './flash-lock.ts';
+import { blockDeviceShape, whoHolds } from './flash-file-device.ts';
+import { flashLocked, type FlashLock, lockFlash } from './flash-lock.ts';
 
 /** The kernel's limit of parts per call (IOV_MAX). */
 const partsPerCallMax = 1024;
@@ -26,10 +39,23 @@ export interface FlashFileOptions {
   readonly readOnly?: boolean;
 }
 
-/** `IN_USE`: another process has the device open. `NOT_FOUND`: no such file. `INVALID`: can't be opened as a device. */
-export type OpenFlashResult =
-  | { readonly ok: true; readonly flash: Flash }
-  | { readonly ok: false; readonly code: 'IN_USE' | 'NOT_FOUND' | 'INVALID'; readonly message: string };
+export interface OpenedFlash {
+  readonly ok: true;
+  readonly flash: Flash;
+  readonly kind: 'file' | 'block device';
+}
+
+/**
+ * `IN_USE`: another process has the device, or a block device is mounted, swap or part of another one. `NOT_FOUND`: no
+ * such file. `INVALID`: can't be opened as a device.
+ */
+export interface RefusedFlash {
+  readonly ok: false;
+  readonly code: 'IN_USE' | 'NOT_FOUND' | 'INVALID';
+  readonly message: string;
+}
+
+export type OpenFlashResult = OpenedFlash | RefusedFlash;
 
 function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -169,9 +195,22 @@ class FlashFile implements Flash {
 
 const zeros = new Uint8Array(prepareBytesMax);
 
-function openFlags(options: FlashFileOptions): number {
+function openFlags(options: FlashFileOptions, isBlockDevice: boolean): number {
   if (options.readOnly === true) return constants.O_RDONLY;
-  return constants.O_RDWR | constants.O_DSYNC | (options.create === true ? constants.O_CREAT : 0);
+  const flags = constants.O_RDWR | constants.O_DSYNC;
+  // open(2): O_EXCL on a block device refuses one that is mounted, or that somebody else has opened so, in any container.
+  if (isBlockDevice) return flags | constants.O_EXCL;
+  return flags | (options.create === true ? constants.O_CREAT : 0);
+}
+
+const refusal = (code: RefusedFlash['code'], message: string): RefusedFlash => ({ ok: false, code, message });
+
+/** Why the system didn't give what is at `path`. `device`: its number, if it is a block device. */
+function openRefusal(path: string, error: unknown, device: number | undefined): RefusedFlash {
+  const code = errorCode(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') return refusal('NOT_FOUND', `${path}: no such file`);
+  if (code === 'EBUSY' && device !== undefined) return refusal('IN_USE', `${path} ${whoHolds(device)}`);
+  return refusal('INVALID', error instanceof Error ? error.message : String(error));
 }
 
 /**
@@ -180,74 +219,94 @@ function openFlags(options: FlashFileOptions): number {
  * @throws FlashError
  */
 export async function openFlashFile(path: string, options: FlashFileOptions = {}): Promise<OpenFlashResult> {
+  let device: number | undefined;
   let descriptor: number;
   try {
+    // Looked at first: opening a pipe would wait for its other end.
+    const before = await statOf(path);
+    if (before !== undefined && !isFlash(before)) return refusal('INVALID', `${path} is no file or block device`);
+    if (before?.isBlockDevice() === true) device = before.rdev;
     descriptor = await new Promise<number>((resolve, reject) => {
-      open(path, openFlags(options), 0o600, (error, value) => (error === null ? resolve(value) : reject(error)));
+      const flags = openFlags(options, device !== undefined);
+      open(path, flags, 0o600, (error, value) => (error === null ? resolve(value) : reject(error)));
     });
   } catch (error) {
-    const absent = errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
-    if (absent) return { ok: false, code: 'NOT_FOUND', message: `${path}: no such file` };
-    return { ok: false, code: 'INVALID', message: flashError(error).message };
+    return openRefusal(path, error, device);
   }
-  let lock: FlashLock | undefined;
+  const held: { lock?: FlashLock } = {};
   try {
-    const stats = await call<Stats>((done) => fstat(descriptor, done));
-    if (!stats.isFile() && !stats.isBlockDevice())
-      return await refuse(descriptor, 'INVALID', `${path} is no file or block device`);
-    if (options.readOnly !== true) {
-      lock = await lockFlash(stats);
-      if (lock === undefined) return await refuse(descriptor, 'IN_USE', `${path} is in use by another process`);
-    }
-    const sizeBytes = await settleSize(descriptor, stats, options);
-    if (options.readOnly !== true) await call<void>((done) => fdatasync(descriptor, (error) => done(error)));
-    return { ok: true, flash: new FlashFile(descriptor, sizeBytes, stats.isFile(), lock) };
+    const opened = await settle(path, descriptor, options, held);
+    if (!opened.ok) await giveUp(descriptor, held.lock);
+    return opened;
   } catch (error) {
-    await lock?.release();
-    close(descriptor, () => {});
+    await giveUp(descriptor, held.lock);
     throw error;
   }
 }
 
-/** Whether another process has the device at `path` open. */
-export async function flashInUse(path: string): Promise<boolean> {
-  const stats = await call<Stats>((done) => stat(path, done));
-  const lock = await lockFlash(stats);
-  await lock?.release();
-  return lock === undefined;
+/** Locks what was opened, finds or gives its size, and makes durable what it holds. */
+async function settle(
+  path: string,
+  descriptor: number,
+  options: FlashFileOptions,
+  held: { lock?: FlashLock },
+): Promise<OpenFlashResult> {
+  const stats = await call<Stats>((done) => fstat(descriptor, done));
+  if (!isFlash(stats)) return refusal('INVALID', `${path} is no file or block device`);
+  if (options.readOnly !== true) {
+    const lock = await lockFlash(stats);
+    if (lock === undefined) return refusal('IN_USE', `${path} is in use by another process`);
+    held.lock = lock;
+  }
+  const kind = stats.isFile() ? 'file' : 'block device';
+  let sizeBytes: number;
+  if (kind === 'file') sizeBytes = await settleSize(descriptor, stats, options);
+  else {
+    const shape = blockDeviceShape(stats.rdev);
+    if (shape === undefined) return refusal('INVALID', `${path}: its size isn't told in /sys/dev/block`);
+    if (sectorBytes % shape.logicalBlockBytes !== 0) {
+      return refusal(
+        'INVALID',
+        `${path} has sectors of ${shape.logicalBlockBytes} bytes; at most ${sectorBytes} are possible`,
+      );
+    }
+    sizeBytes = shape.sizeBytes - (shape.sizeBytes % sectorBytes);
+  }
+  if (options.readOnly !== true) await call<void>((done) => fdatasync(descriptor, (error) => done(error)));
+  return { ok: true, flash: new FlashFile(descriptor, sizeBytes, kind === 'file', held.lock), kind };
 }
 
-async function refuse(descriptor: number, code: 'IN_USE' | 'INVALID', message: string): Promise<OpenFlashResult> {
-  await call<void>((done) => close(descriptor, (error) => done(error ?? null)));
-  return { ok: false, code, message };
+const isFlash = (stats: Stats): boolean => stats.isFile() || stats.isBlockDevice();
+
+/** Undefined: there is nothing. */
+function statOf(path: string): Promise<Stats | undefined> {
+  return new Promise((resolve, reject) => {
+    stat(path, (error, stats) => {
+      if (error === null) resolve(stats);
+      else if (error.code === 'ENOENT') resolve(undefined);
+      else reject(error);
+    });
+  });
+}
+
+/** Whether a Corelet has the device at `path`. Nothing is taken or changed by asking. @throws FlashError */
+export async function flashInUse(path: string): Promise<boolean> {
+  return flashLocked(await call<Stats>((done) => stat(path, done)));
+}
+
+async function giveUp(descriptor: number, lock: FlashLock | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    close(descriptor, () => resolve());
+  });
+  await lock?.release();
 }
 
 /** Gives a new file its size; a file that has one keeps it. */
 async function settleSize(descriptor: number, stats: Stats, options: FlashFileOptions): Promise<number> {
-  if (!stats.isFile()) return blockDeviceBytes(descriptor);
   if (stats.size > 0 || options.sizeBytes === undefined || options.create !== true) {
     return stats.size - (stats.size % sectorBytes);
   }
   const sizeBytes = options.sizeBytes - (options.sizeBytes % sectorBytes);
   await call<void>((done) => ftruncate(descriptor, sizeBytes, (error) => done(error)));
   return sizeBytes;
-}
-
-/** A block device tells no size in its metadata: the last sector that can be read is searched for. */
-async function blockDeviceBytes(descriptor: number): Promise<number> {
-  const sector = new Uint8Array(sectorBytes);
-  const readable = async (index: number): Promise<boolean> =>
-    (await call<number>((done) => read(descriptor, sector, 0, sectorBytes, index * sectorBytes, done))) === sectorBytes;
-  let low = 0;
-  let high = 1;
-  while (await readable(high)) {
-    low = high;
-    high *= 2;
-  }
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (await readable(middle)) low = middle;
-    else high = middle;
-  }
-  return (low + 1) * sectorBytes;
 }

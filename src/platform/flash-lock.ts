@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 
 /** Held as long as the process lives and `release` wasn't called. */
 export interface FlashLock {
@@ -14,7 +14,6 @@ export interface FlashLock {
  * Undefined: another process has it.
  */
 export function lockFlash(stats: Stats): Promise<FlashLock | undefined> {
-  const device = stats.isBlockDevice() ? `block-${stats.rdev}` : `file-${stats.dev}-${stats.ino}`;
   const server = createServer((socket) => socket.destroy());
   server.unref();
   return new Promise((resolve, reject) => {
@@ -22,7 +21,25 @@ export function lockFlash(stats: Stats): Promise<FlashLock | undefined> {
       if ('code' in error && error.code === 'EADDRINUSE') resolve(undefined);
       else reject(error);
     });
-    server.listen(`\0corelet-flash-${device}`, () => resolve({ release: () => closed(server) }));
+    server.listen(lockName(stats), () => resolve({ release: () => closed(server) }));
+  });
+}
+
+function lockName(stats: Stats): string {
+  return `\0corelet-flash-${stats.isBlockDevice() ? `block-${stats.rdev}` : `file-${stats.dev}-${stats.ino}`}`;
+}
+
+/** Whether a process has the lock, without taking it: a Corelet that starts just now must not find it taken. */
+export function flashLocked(stats: Stats): Promise<boolean> {
+  const socket = connect(lockName(stats));
+  return new Promise((resolve) => {
+    const answer = (locked: boolean): void => {
+      socket.destroy();
+      resolve(locked);
+    };
+    socket.once('connect', () => answer(true));
+    // Refused: nobody listens. Anything else: somebody does, and is busy.
+    socket.once('error', (error) => answer(!('code' in error && error.code === 'ECONNREFUSED')));
   });
 }
 

@@ -11,6 +11,7 @@ import type { Flash } from '../../src/ports/flash.ts';
 import { SimFlash } from '../../src/sim/flash.ts';
 import { TestClock } from '../unit/store/test-ports.ts';
 import { flashContract, pattern } from './flash.ts';
+import { makeLoopDevice, noLoopDevices } from './loop-device.ts';
 
 const sizeBytes = 8 * 1024 * 1024;
 
@@ -46,6 +47,33 @@ flashContract('file', async () => {
     },
   };
 });
+
+flashContract(
+  'loop device',
+  async () => {
+    const loop = makeLoopDevice(sizeBytes);
+    let flash: Flash;
+    try {
+      flash = await opened(loop.path, {});
+    } catch (error) {
+      loop.dispose();
+      throw error;
+    }
+    return {
+      flash,
+      reopen: async () => {
+        await flash.close();
+        flash = await opened(loop.path, {});
+        return flash;
+      },
+      dispose: async () => {
+        await flash.close();
+        loop.dispose();
+      },
+    };
+  },
+  noLoopDevices,
+);
 
 flashContract('simulated', async () => {
   const medium = new SimFlash(new TestClock(), new Prng(1), { sizeBytes });
