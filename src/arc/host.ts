@@ -100,6 +100,7 @@ export class ArcHost {
         assert(replica !== undefined, `arc ${arc} has a replica here`);
         return replica.checkpoint();
       },
+      appliedIndex: (arc) => replicas.get(arc)?.core.appliedIndex ?? 0,
       holds: (from, to) => {
         for (const replica of replicas.values()) if (replica.holds(from, to)) return true;
         return false;

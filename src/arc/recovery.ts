@@ -42,15 +42,20 @@ class RecoveringReplica {
     const expected = this.#compactedIndex + this.#entries.length + 1;
     assert(stored.index === expected, `arc ${stored.arc}: entry ${stored.index} on flash where ${expected} belongs`);
     this.#entries.push(entryFromStore(stored));
-    this.#commitIndex = Math.max(this.#commitIndex, Math.min(stored.commit, stored.index));
+    this.applyUpTo(Math.min(stored.commit, stored.index));
+    if (this.#appliedIndex - this.#compactedIndex > 2 * keep) this.#compact(this.#appliedIndex - keep);
+  }
+
+  /** Known committed: all of it lies on the device. */
+  applyUpTo(index: LogIndex): void {
+    this.#commitIndex = Math.max(this.#commitIndex, index);
     while (this.#appliedIndex < this.#commitIndex) {
       const entry = this.#entries[this.#appliedIndex - this.#compactedIndex];
-      assert(entry !== undefined, `arc ${stored.arc}: committed entry ${this.#appliedIndex + 1} is not on flash`);
+      assert(entry !== undefined, `committed entry ${this.#appliedIndex + 1} of arc ${this.map.arc} is not on flash`);
       applyToMap(this.#snapshot.state, this.map, bodyIn(entry), entry.index);
       forgetPayload(bodyIn(entry));
       this.#appliedIndex += 1;
     }
-    if (this.#appliedIndex - this.#compactedIndex > 2 * keep) this.#compact(this.#appliedIndex - keep);
   }
 
   #compact(index: LogIndex): void {
@@ -110,6 +115,10 @@ export class ArcRecovery {
 
   truncated(arc: ArcId, fromIndex: LogIndex): void {
     this.#known(arc).truncated(fromIndex);
+  }
+
+  appliedUpTo(arc: ArcId, index: LogIndex): void {
+    this.#known(arc).applyUpTo(index);
   }
 
   hardState(arc: ArcId, state: Uint8Array): void {

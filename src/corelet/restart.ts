@@ -58,6 +58,7 @@ export async function restart(
       hardState: (arc, state) => whole && recovery.hardState(arc, state),
       arcState: (arc, state) => whole && recovery.arcState(arc, state),
       chunkCopy: (copy) => whole && recovery.chunkCopy(copy),
+      appliedUpTo: (arc, index) => whole && recovery.appliedUpTo(arc, index),
       checkpointBegins: () => recovery.checkpointBegins(),
       arcCheckpoint: (arc, checkpoint) => recovery.arcCheckpoint(arc, checkpoint),
       register: (name, value) => registers.set(name, value.slice()),

@@ -24,6 +24,8 @@ export interface LoadedCheckpoint {
   readonly checkpoint: Checkpoint;
   readonly anchor: Anchor;
   readonly arcs: ReadonlyMap<ArcId, ArcCheckpoint>;
+  /** The parts of each arc's chunk table. */
+  readonly groups: ReadonlyMap<ArcId, readonly RootGroup[]>;
 }
 
 /** A checkpoint, or one of its parts, isn't what was written. */
@@ -31,27 +33,33 @@ class DamagedTable extends Error {
   override name = 'DamagedTable';
 }
 
-/** @throws DamagedTable where the medium can't be read, or what is there isn't what the reference asks for. */
+/** From either copy. @throws DamagedTable where neither is what the reference asks for. */
 export async function readTable(flash: Flash, ref: TableRef): Promise<Uint8Array> {
-  const bytes = new Uint8Array(pagesFor(ref.bytes) * pageBytes);
-  if (ref.position + bytes.length > flash.sizeBytes) throw new DamagedTable(`a table beyond the device`);
-  if (bytes.length > 0) {
-    try {
-      await flash.read(ref.position, bytes);
-    } catch (error) {
-      if (!(error instanceof FlashError) || error.code !== 'EIO') throw error;
-      throw new DamagedTable(`the table at ${ref.position} can't be read`);
-    }
-  }
-  const table = bytes.subarray(0, ref.bytes);
-  if (crc32c(table) !== ref.crc) throw new DamagedTable(`the table at ${ref.position} is damaged`);
+  const first = await readCopy(flash, ref.position, ref);
+  const table = first ?? (ref.mirror === ref.position ? undefined : await readCopy(flash, ref.mirror, ref));
+  if (table === undefined) throw new DamagedTable(`the table at ${ref.position} and ${ref.mirror} is damaged`);
   return table;
 }
 
-/** Both anchors, the newest first; those that are no anchors of this device left out. */
+async function readCopy(flash: Flash, position: number, ref: TableRef): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(pagesFor(ref.bytes) * pageBytes);
+  if (position + bytes.length > flash.sizeBytes) return undefined;
+  if (bytes.length > 0) {
+    try {
+      await flash.read(position, bytes);
+    } catch (error) {
+      if (!(error instanceof FlashError) || error.code !== 'EIO') throw error;
+      return undefined;
+    }
+  }
+  const table = bytes.subarray(0, ref.bytes);
+  return crc32c(table) === ref.crc ? table : undefined;
+}
+
+/** The anchors, the newest first; those that are no anchors of this device left out. */
 export async function readAnchors(flash: Flash, mark: DeviceMark): Promise<Anchor[]> {
   const anchors: Anchor[] = [];
-  for (const position of anchorPositions) {
+  for (const position of anchorPositions.flat()) {
     const page = new Uint8Array(pageBytes);
     try {
       await flash.read(position, page);
@@ -60,7 +68,7 @@ export async function readAnchors(flash: Flash, mark: DeviceMark): Promise<Ancho
       throw error;
     }
     const anchor = decodeAnchor(mark, page);
-    if (anchor !== undefined) anchors.push(anchor);
+    if (anchor !== undefined && !anchors.some(({ number }) => number === anchor.number)) anchors.push(anchor);
   }
   return anchors.sort((a, b) => b.number - a.number);
 }
@@ -80,11 +88,15 @@ export async function loadCheckpoint(
       const checkpoint = decodeCheckpoint(await readTable(flash, anchor.table));
       space.segments?.decode(await readTable(flash, checkpoint.segments));
       const arcs = new Map<ArcId, ArcCheckpoint>();
+      const groups = new Map<ArcId, readonly RootGroup[]>();
       for (const { arc, state, root } of checkpoint.arcs) {
         arcs.set(arc, decodeArcCheckpoint(arc, await readTable(flash, state)));
-        if (root !== undefined) await loadRoot(flash, space, arc, decodeRoot(await readTable(flash, root)));
+        if (root === undefined) continue;
+        const parts = decodeRoot(await readTable(flash, root));
+        groups.set(arc, parts);
+        await loadRoot(flash, space, arc, parts);
       }
-      return { checkpoint, anchor, arcs };
+      return { checkpoint, anchor, arcs, groups };
     } catch (error) {
       if (!(error instanceof DamagedTable) && !(error instanceof RemoteProtocolError)) throw error;
       space.clear();

@@ -42,19 +42,22 @@ export interface RootGroup {
 const arcsMax = 65_536;
 const groupsMax = 200_000;
 const tailEntriesMax = 1_000_000;
-const refBytes = 16;
+const refBytes = 24;
 
 function encodeRef(writer: Writer, ref: TableRef): void {
   writer.u64(ref.position);
+  writer.u64(ref.mirror);
   writer.u32(ref.bytes);
   writer.u32(ref.crc);
 }
 function decodeRef(reader: Reader): TableRef {
   const position = reader.u64();
+  const mirror = reader.u64();
   const bytes = reader.u32();
-  if (bytes > storeLimits.tableBytesMax || position % pageBytes !== 0)
+  if (bytes > storeLimits.tableBytesMax || position % pageBytes !== 0 || mirror % pageBytes !== 0) {
     throw new RemoteProtocolError('a table reference');
-  return { position, bytes, crc: reader.u32() };
+  }
+  return { position, mirror, bytes, crc: reader.u32() };
 }
 
 // u64 number · u64 sequence, position, segment sequence of the first batch to read · u64 sequence, position, u32 CRC of the
@@ -75,7 +78,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
     writer.u32(arc.arc);
     writer.u64(arc.sequence);
     encodeRef(writer, arc.state);
-    encodeRef(writer, arc.root ?? { position: 0, bytes: 0, crc: 0 });
+    encodeRef(writer, arc.root ?? { position: 0, mirror: 0, bytes: 0, crc: 0 });
   }
   return writer.copy();
 }
@@ -191,10 +194,13 @@ function decodeTailEntry(reader: Reader, arc: ArcId): StoredEntry {
 
 // ---- anchors --------------------------------------------------------------------------------------------------------
 
-/** Two places in turn, one page each, in the space before the first segment. */
-export const anchorPositions = [256 * 1024, 512 * 1024] as const;
+/** Two places in turn, each with two copies of one page, in the space before the first segment. */
+export const anchorPositions = [
+  [256 * 1024, 384 * 1024],
+  [512 * 1024, 640 * 1024],
+] as const;
 const anchorMagic = 0x31414c43;
-const anchorBytes = 52;
+const anchorBytes = 60;
 
 /** Names the newest checkpoint. */
 export interface Anchor {
@@ -227,7 +233,7 @@ export function decodeAnchor(mark: DeviceMark, page: Uint8Array): Anchor | undef
     if (reader.u64() !== mark.deviceTag || reader.u32() !== mark.clusterTag) return undefined;
     reader.u32();
     const anchor = { number: reader.u64(), table: decodeRef(reader) };
-    return reader.u32() === crc32c(page.subarray(0, 48)) ? anchor : undefined;
+    return reader.u32() === crc32c(page.subarray(0, anchorBytes - 4)) ? anchor : undefined;
   } catch (error) {
     if (error instanceof RemoteProtocolError) return undefined;
     throw error;

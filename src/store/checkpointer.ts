@@ -1,4 +1,5 @@
-import { type ArcId, type VolumeId } from '../base/ids.ts';
+import { crc32c } from '../base/crc32c.ts';
+import type { ArcId, VolumeId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Chunk } from './chunk.ts';
 import type { ChunkGroup } from './chunk-group.ts';
@@ -12,11 +13,11 @@ import {
   type RootGroup,
 } from './checkpoint.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
-import { pagesFor, segmentStart } from './layout.ts';
+import { pagesFor } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
 import { type TableKind, type TableRef, tableKinds } from './records.ts';
-import { segmentStates, type Segments } from './segments.ts';
-import type { ChunkKey, StoreOwner } from './types.ts';
+import type { Segments } from './segments.ts';
+import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 
 /** Pages written out in one turn: a few hundred microseconds. */
 const pagesPerTurnMax = 32;
@@ -32,13 +33,20 @@ export interface CheckpointDevice {
   begin(): LogStart | undefined;
   /** Sequence of the batch that takes the next record. */
   sequence(): number;
-  appendTable(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): TableRef | undefined;
+  /** Where it will be; undefined after a failure. */
+  appendTable(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): DevicePosition | undefined;
   synced(): Promise<void>;
   writeAnchor(anchor: Anchor): Promise<void>;
-  /** Resolves when every read that began before has ended. */
-  readsEnded(): Promise<void>;
-  /** The segment holds nothing any more that anyone knows of. */
-  giveFree(segment: number): void;
+}
+
+type Writable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+
+interface Unmirrored {
+  readonly ref: Writable<TableRef>;
+  readonly kind: TableKind;
+  readonly arc: ArcId;
+  readonly key: ChunkKey;
+  readonly bytes: Uint8Array;
 }
 
 interface ArcPart {
@@ -60,12 +68,20 @@ export class Checkpointer {
   readonly #segments: Segments;
   readonly #owner: StoreOwner;
   readonly #arcs = new Map<ArcId, ArcPart>();
-  readonly #groupCounts = new Map<ArcId, number>();
+  /** The parts of each arc's chunk table, as its root names them. */
+  readonly #groupsOf = new Map<ArcId, readonly RootGroup[]>();
+  /** Where the pieces of the newest checkpoint are, both copies. */
+  readonly #pieces = new Set<DevicePosition>();
   #number = 0;
   #segmentTable: TableRef | undefined;
   #table: TableRef | undefined;
   /** The newest synced one reads the log from here; nothing before it is needed for a restart. */
   #start: LogStart | undefined;
+  #passesBegun = 0;
+  #passesDone = 0;
+  /** Written once so far. */
+  readonly #unmirrored: Unmirrored[] = [];
+  readonly #rootsStale = new Set<ArcId>();
   #urgent = false;
   #running: Promise<void> | undefined;
 
@@ -90,6 +106,8 @@ export class Checkpointer {
     this.#start = checkpoint.start;
     for (const { arc, sequence, state, root } of checkpoint.arcs)
       this.#arcs.set(arc, { mark: '', sequence, state, root });
+    for (const [arc, groups] of loaded.groups) this.#groupsOf.set(arc, groups);
+    this.#notePieces(checkpoint.arcs);
   }
 
   /** Sequence of the first batch that a restart reads; 0 when it reads all. */
@@ -101,6 +119,14 @@ export class Checkpointer {
   }
   get number(): number {
     return this.#number;
+  }
+  /** A pass that begins later has a number above this one's. */
+  get passesBegun(): number {
+    return this.#passesBegun;
+  }
+  /** Passes that have ended: the checkpoint that each took is durable. */
+  get passesDone(): number {
+    return this.#passesDone;
   }
   get running(): boolean {
     return this.#running !== undefined;
@@ -116,16 +142,22 @@ export class Checkpointer {
     return this.#running;
   }
 
-  /** What the tables at these positions hold is written anew by the next pass. */
-  rewrite(position: number): void {
-    for (const [arc, part] of this.#arcs) {
-      if (part.state.position === position) this.#arcs.set(arc, { ...part, mark: '' });
-      else if (part.root?.position === position) part.root = undefined;
-    }
+  /**
+   * What a table of the newest checkpoint holds is written anew by the next pass. False when it is no part of that
+   * checkpoint; else its place is needed until a pass that begins later has ended.
+   */
+  rewrite(table: { readonly arc: ArcId; readonly position: DevicePosition }): boolean {
+    const { arc, position } = table;
+    if (!this.#pieces.has(position)) return false;
+    const part = this.#arcs.get(arc);
+    if (part !== undefined && liesAt(part.state, position)) this.#arcs.set(arc, { ...part, mark: '' });
+    else if (part !== undefined && liesAt(part.root, position)) this.#rootsStale.add(arc);
+    for (const group of this.#space.of(arc).groups()) if (liesAt(group.stored, position)) group.dirty = true;
+    return true;
   }
 
   async #pass(): Promise<void> {
-    const emptied = this.#emptied();
+    this.#passesBegun++;
     const start = this.#device.begin();
     if (start === undefined) return;
     const arcs: CheckpointArc[] = [];
@@ -137,19 +169,19 @@ export class Checkpointer {
     for (const [arc, part] of this.#arcs) {
       if (wanted.has(arc)) continue;
       this.#arcs.delete(arc);
+      this.#groupsOf.delete(arc);
       this.#drop(part.state);
       this.#drop(part.root);
     }
-    const free = emptied.filter((segment) => !this.#isHeld(segment));
-    for (const segment of free) this.#segments.setState(segment, segmentStates.free);
+    this.#mirrorAll();
     const segments = this.#put(tableKinds.segments, 0 as ArcId, noKey, this.#segments.encode());
-    // Until the checkpoint is durable nobody else may take them.
-    for (const segment of free) this.#segments.setState(segment, segmentStates.emptied);
     if (segments === undefined) return;
+    this.#mirrorAll();
     const number = this.#number + 1;
     const bytes = encodeCheckpoint({ number, start, segments, arcs });
     const table = this.#put(tableKinds.checkpoint, 0 as ArcId, noKey, bytes);
     if (table === undefined) return;
+    this.#mirrorAll();
     await this.#device.synced();
     await this.#device.writeAnchor({ number, table });
     this.#drop(this.#segmentTable);
@@ -158,36 +190,22 @@ export class Checkpointer {
     this.#segmentTable = segments;
     this.#table = table;
     this.#start = start;
-    await this.#free(free);
+    this.#notePieces(arcs);
+    this.#passesDone++;
   }
 
-  async #free(segments: readonly number[]): Promise<void> {
-    if (segments.length === 0) return;
-    const { layout } = this.#segments;
-    for (const segment of segments) {
-      const from = segmentStart(layout, segment);
-      this.#owner.freed(from, from + layout.segmentBytes);
+  #notePieces(arcs: readonly CheckpointArc[]): void {
+    this.#pieces.clear();
+    const note = (ref: TableRef | undefined): void => {
+      if (ref !== undefined) this.#pieces.add(ref.position).add(ref.mirror);
+    };
+    note(this.#segmentTable);
+    note(this.#table);
+    for (const { arc, state, root } of arcs) {
+      note(state);
+      note(root);
+      for (const group of this.#groupsOf.get(arc) ?? []) note(group.table);
     }
-    await this.#device.readsEnded();
-    for (const segment of segments) {
-      this.#segments.setState(segment, segmentStates.free);
-      this.#segments.setLive(segment, 0);
-      this.#device.giveFree(segment);
-    }
-  }
-
-  #emptied(): number[] {
-    const emptied: number[] = [];
-    for (let segment = 0; segment < this.#segments.layout.segmentCount; segment++) {
-      if (this.#segments.state(segment) === segmentStates.emptied) emptied.push(segment);
-    }
-    return emptied;
-  }
-
-  #isHeld(segment: number): boolean {
-    const { layout } = this.#segments;
-    const from = segmentStart(layout, segment);
-    return this.#owner.holds(from, from + layout.segmentBytes);
   }
 
   async #arc(arc: ArcId): Promise<ArcPart | undefined> {
@@ -215,9 +233,9 @@ export class Checkpointer {
   /** The chunk table: those of its parts that changed, then the list of all. */
   async #tables(arc: ArcId, part: ArcPart): Promise<void> {
     const map = this.#space.of(arc);
-    let changed = part.root === undefined;
+    let changed = part.root === undefined || this.#rootsStale.delete(arc);
     let bytes = 0;
-    for (const group of [...map.groups()]) {
+    for (const group of Array.from(map.groups())) {
       if (!group.dirty && group.stored !== undefined) continue;
       changed = true;
       bytes += this.#storeGroup(arc, group);
@@ -225,12 +243,13 @@ export class Checkpointer {
       bytes = 0;
       await this.#breathe();
     }
+    this.#mirrorAll();
     const groups: RootGroup[] = [];
     for (const { volume, layer, group, stored, count } of map.groups()) {
       if (stored !== undefined && count > 0) groups.push({ volume, layer, group, table: stored });
     }
-    if (!changed && groups.length === this.#groupCounts.get(arc)) return;
-    this.#groupCounts.set(arc, groups.length);
+    if (!changed && groups.length === this.#groupsOf.get(arc)?.length) return;
+    this.#groupsOf.set(arc, groups);
     this.#drop(part.root);
     part.root = groups.length === 0 ? undefined : this.#put(tableKinds.root, arc, noKey, encodeRoot(groups));
     await this.#breathe();
@@ -247,14 +266,28 @@ export class Checkpointer {
     return image.length;
   }
 
+  /** Appends a table; its second copy follows with `#mirrorAll`, elsewhere, before anything names it. */
   #put(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): TableRef | undefined {
-    const ref = this.#device.appendTable(kind, arc, key, bytes);
-    if (ref !== undefined) this.#segments.add(ref.position, pagesFor(ref.bytes));
+    const position = this.#device.appendTable(kind, arc, key, bytes);
+    if (position === undefined) return undefined;
+    const ref: Writable<TableRef> = { position, mirror: 0, bytes: bytes.length, crc: crc32c(bytes) };
+    this.#segments.add(position, pagesFor(bytes.length));
+    this.#unmirrored.push({ ref, kind, arc, key, bytes: bytes.slice() });
     return ref;
   }
 
+  #mirrorAll(): void {
+    for (const { ref, kind, arc, key, bytes } of this.#unmirrored) {
+      ref.mirror = this.#device.appendTable(kind, arc, key, bytes) ?? ref.position;
+      if (ref.mirror !== ref.position) this.#segments.add(ref.mirror, pagesFor(ref.bytes));
+    }
+    this.#unmirrored.length = 0;
+  }
+
   #drop(ref: TableRef | undefined): void {
-    if (ref !== undefined) this.#segments.remove(ref.position, pagesFor(ref.bytes));
+    if (ref === undefined) return;
+    this.#segments.remove(ref.position, pagesFor(ref.bytes));
+    if (ref.mirror !== ref.position) this.#segments.remove(ref.mirror, pagesFor(ref.bytes));
   }
 
   /** Lets others run, and the device catch up. */
@@ -265,4 +298,8 @@ export class Checkpointer {
       this.#clock.after(pauseMs, resolve);
     });
   }
+}
+
+function liesAt(ref: TableRef | undefined, position: DevicePosition): boolean {
+  return ref !== undefined && (ref.position === position || ref.mirror === position);
 }

@@ -139,35 +139,33 @@ export class Chunk {
     return mappedBlocks(page) - baseMapped - deltaMapped;
   }
 
-  /** A block was copied elsewhere on the device, as it is. True when the map points at the copy now. */
-  relocate(block: number, from: DevicePosition, to: DevicePosition, segments: Segments | undefined): boolean {
+  /** The block, as it was at `version`, is at `to` as well: the map points there if nothing newer is known. */
+  move(block: number, version: number, crc: number, to: DevicePosition, segments: Segments | undefined): number {
     const page = this.page;
-    if (page === undefined || page.positions[block] !== from) return false;
-    page.positions[block] = to;
-    segments?.remove(from);
-    segments?.add(to);
-    this.dirty = true;
-    return true;
-  }
-
-  /** The same, as a restart reads it: by version, since the page may not be loaded. */
-  replayMove(block: number, version: number, crc: number, to: DevicePosition, segments: Segments | undefined): number {
-    const page = this.page;
-    if (page === undefined) {
-      const at = this.#deltaAt(block);
-      const deltas = this.#deltas;
-      if (deltas === undefined || at >= this.#deltaCount * deltaNumbers || (deltas[at + 2] as number) < version) {
-        return this.#putDelta(block, to, version, crc, segments);
-      }
-      if (deltas[at + 2] === version) {
-        segments?.remove(deltas[at + 1] as number);
-        segments?.add(to);
-        deltas[at + 1] = to;
-      }
+    if (page !== undefined) {
+      if (page.versions[block] !== version || page.positions[block] === 0) return 0;
+      segments?.remove(page.positions[block] as number);
+      segments?.add(to);
+      page.positions[block] = to;
+      this.dirty = true;
       return 0;
     }
-    if (page.versions[block] === version) this.relocate(block, page.positions[block] as number, to, segments);
+    const at = this.#deltaAt(block);
+    const deltas = this.#deltas;
+    if (deltas === undefined || at >= this.#deltaCount * deltaNumbers || (deltas[at + 2] as number) < version) {
+      return this.#putDelta(block, to, version, crc, segments);
+    }
+    if (deltas[at + 2] !== version || deltas[at + 1] === 0) return 0;
+    segments?.remove(deltas[at + 1] as number);
+    segments?.add(to);
+    deltas[at + 1] = to;
+    this.dirty = true;
     return 0;
+  }
+
+  /** Changes that aren't laid over their page yet: each may replace a block that still counts. */
+  get pendingDeltas(): number {
+    return this.page === undefined ? this.#deltaCount : 0;
   }
 
   /** Mapped blocks among what is known only here; their places are given back. For a chunk that is dropped. */

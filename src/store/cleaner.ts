@@ -1,74 +1,90 @@
+import { crc32c } from '../base/crc32c.ts';
 import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { DeviceMark } from './batch-header.ts';
-import type { BlockReads } from './block-reads.ts';
 import type { Checkpointer } from './checkpointer.ts';
-import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
+import { segmentEnd, segmentOf, segmentStart } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
 import { movedBlocksPerWriteMax, MovedLog, type Moving, type TakeSegment } from './moved-log.ts';
-import { decodeBatch } from './decode-batch.ts';
-import { type DecodedRecord, type MovedRecord, type TableRecord, tableKinds } from './records.ts';
-import { type ScannedBatch, scanRun, searchBatch } from './scan.ts';
+import type { MovedRecord } from './records.ts';
+import { readWhatCan } from './scan.ts';
+import { type Candidate, readSegment } from './segment-content.ts';
 import { segmentStates, type Segments } from './segments.ts';
-import type { ChunkKey, StoreOwner } from './types.ts';
+import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 
-/** Emptied segments wait for a checkpoint: one pays for so many, unless space is short. */
-const emptiedPerCheckpoint = 4;
 /** A segment fuller than this gives too little for what it costs. */
 const liveShareMax = 0.97;
-/** What a round between two checkpoints has to gain, as a share of a segment, to count as progress. */
-const gainShareMin = 0.1;
-const batchesPerTurn = 64;
+/** Fuller than this, and a checkpoint that opens newer segments to the cleaner is the better bargain. */
+const liveSharePoor = 0.9;
+const candidatesAtOnce = 64;
+/** Live blocks so near to one another are read in one go. */
+const gapBytesMax = 64 * 1024;
+const readBytesMax = 1024 * 1024;
+/** Between two writes of moved blocks while there is plenty of space; none when it is short. */
+const pauseMsMax = 4;
 
 export interface CleanerOptions {
   readonly flash: Flash;
   readonly clock: Clock;
-  readonly layout: Layout;
   readonly mark: DeviceMark;
-  readonly reads: BlockReads;
   readonly space: MapSpace;
   readonly segments: Segments;
   readonly checkpointer: Checkpointer;
   readonly owner: StoreOwner;
-  /** Segments that stay free; below, new data waits. */
+  /** Below so many free segments new data waits. */
   readonly reserveSegments: number;
+  /** Below so many free segments there is work. */
+  readonly wantedSegments: number;
   freeSegments(): number;
   /** Segments that the log writes to. */
   logSegments(): readonly number[];
+  /** Sequence of the batch that takes the log's next record. */
   sequence(): number;
   takeSegment: TakeSegment;
   /** Tells the log where blocks are now. */
   appendMoved(moved: MovedRecord): void;
+  /** Tells the log that the segments are free, and what was applied; resolves when that is durable. */
+  appendFreed(segments: readonly number[]): Promise<void>;
+  /** Nobody looks there any more. */
+  giveFree(segments: readonly number[]): Promise<void>;
   /** So much was written beside the log. */
   wrote(bytes: number): void;
   failed(error: Error): void;
 }
 
-interface Candidate {
+interface LiveBlock {
   readonly arc: ArcId;
   readonly key: ChunkKey;
-  readonly blocks: number[];
-  readonly positions: number[];
+  readonly block: number;
+  readonly position: DevicePosition;
+  readonly version: number;
+  readonly crc: number;
+  data: Uint8Array;
 }
 
 /**
- * Gives space back: of the segment that is worth it most, what the map still points at is copied into another one, and
- * once a checkpoint that knows the copies is durable, the segment is free. Works only while space is short.
+ * Gives space back: of the segment that is worth it most, what the map still points at is copied into another one. Once
+ * the log tells durably where it is now, and up to where each arc was applied, the segment is free: a restart that begins
+ * from an older checkpoint never looks there. Works only while space is short.
  */
 export class Cleaner {
   readonly #o: CleanerOptions;
   readonly #moved: MovedLog;
-  readonly #wanted: number;
+  /** Emptied and not free yet: with the last checkpoint pass that had begun when a piece of a checkpoint was seen there. */
+  readonly #emptied = new Map<number, number>();
+  /** Something in them couldn't be copied: with their live pages then; they are left until there are fewer. */
+  readonly #left = new Map<number, number>();
   #running = false;
   #stopped = false;
-  /** Pages that were alive when nothing more could be gained. */
-  #stuckAtPages = Number.POSITIVE_INFINITY;
+  /** Garbage pages when nothing could be gained any more. */
+  #stuckAtPages = -1;
+  /** Blocks copied, since the start. */
+  movedBlocks = 0;
 
   constructor(options: CleanerOptions) {
     this.#o = options;
-    this.#moved = new MovedLog(options.flash, options.layout, options.mark, options.takeSegment);
-    this.#wanted = options.reserveSegments + Math.max(2, Math.ceil(options.layout.segmentCount / 32));
+    this.#moved = new MovedLog(options.flash, options.segments, options.mark, options.takeSegment);
   }
 
   stop(): void {
@@ -77,7 +93,7 @@ export class Cleaner {
 
   /** To be called when space was used: begins to work when it is short. */
   poke(): void {
-    if (this.#running || this.#stopped || this.#o.freeSegments() >= this.#wanted || this.#isStuck) return;
+    if (this.#running || this.#stopped || this.#o.freeSegments() >= this.#o.wantedSegments || this.#isStuck) return;
     this.#running = true;
     void this.#run().then(
       () => {
@@ -87,225 +103,235 @@ export class Cleaner {
     );
   }
 
-  get #isStuck(): boolean {
-    const { segments, layout } = this.#o;
-    return segments.livePages > this.#stuckAtPages - layout.segmentBytes / pageBytes / 4;
+  get #garbagePages(): number {
+    const { segments } = this.#o;
+    const used = segments.layout.segmentCount - this.#o.freeSegments() - segments.count(segmentStates.bad);
+    return used * segments.pagesPerSegment - segments.livePages;
   }
 
-  /** Whether waiting brings space: there is garbage worth more than two segments. */
+  get #isStuck(): boolean {
+    return this.#stuckAtPages >= 0 && this.#garbagePages < this.#stuckAtPages + this.#o.segments.pagesPerSegment / 4;
+  }
+
+  /** Whether waiting brings space. */
   mayFree(): boolean {
-    if (this.#running) return true;
-    if (this.#isStuck) return false;
-    const { segments, layout } = this.#o;
-    const perSegment = layout.segmentBytes / pageBytes;
-    const used = layout.segmentCount - this.#o.freeSegments() - segments.count(segmentStates.bad);
-    return used * perSegment - segments.livePages > 2 * perSegment;
+    return this.#running || (!this.#isStuck && this.#garbagePages > this.#o.segments.pagesPerSegment);
   }
 
   async #run(): Promise<void> {
-    const { checkpointer, segments } = this.#o;
-    let fruitless = 0;
-    let gained = 0;
-    const perSegment = this.#o.layout.segmentBytes / pageBytes;
-    while (!this.#stopped && this.#o.freeSegments() < this.#wanted && fruitless < 3) {
+    this.#stuckAtPages = -1;
+    while (!this.#stopped && this.#o.freeSegments() < this.#o.wantedSegments) {
       const victim = this.#choose();
-      const dead = victim === undefined ? 0 : perSegment - segments.live(victim);
-      const cleaned = victim !== undefined && (await this.#clean(victim));
-      if (cleaned) gained += dead;
-      const emptied = segments.count(segmentStates.emptied);
-      const short = this.#o.freeSegments() <= this.#o.reserveSegments;
-      if (cleaned && emptied < emptiedPerCheckpoint && !(short && emptied > 0)) continue;
-      await checkpointer.run(true);
-      fruitless = gained >= perSegment * gainShareMin ? 0 : fruitless + 1;
-      gained = 0;
+      const poor = victim === undefined || victim.live > liveSharePoor;
+      if (poor && this.#checkpointHelps()) {
+        await this.#o.checkpointer.run(true);
+        await this.#settle();
+        continue;
+      }
+      const cleaned = victim !== undefined && (await this.#clean(victim.segment));
+      const freed = await this.#settle();
+      if (cleaned || freed > 0) continue;
+      this.#stuckAtPages = this.#garbagePages;
+      return;
     }
-    // Worth another try when a good part of a segment has become garbage since.
-    this.#stuckAtPages = this.#o.freeSegments() < this.#wanted ? segments.livePages : Number.POSITIVE_INFINITY;
   }
 
-  /** Cost and benefit (Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File System"). */
-  #choose(): number | undefined {
-    const { segments, layout, checkpointer } = this.#o;
-    const startSegment = checkpointer.startPosition === 0 ? -1 : segmentOf(layout, checkpointer.startPosition);
-    const busy = new Set([...this.#o.logSegments(), startSegment, this.#moved.segment]);
+  /** Whether the log from the newest checkpoint on, or what waits for the next one, holds a segment's worth of garbage. */
+  #checkpointHelps(): boolean {
+    const { segments, checkpointer } = this.#o;
+    const perSegment = segments.pagesPerSegment;
+    const busy = this.#o.logSegments();
+    let garbage = 0;
+    for (const segment of segments.inState(segmentStates.log)) {
+      if (segments.stamp(segment) < checkpointer.startSequence || busy.includes(segment)) continue;
+      garbage += perSegment - segments.live(segment);
+    }
+    for (const pass of this.#emptied.values()) if (pass >= checkpointer.passesDone) garbage += perSegment;
+    // One that just ended opens nothing new.
+    return garbage >= perSegment && this.#o.sequence() > checkpointer.startSequence + 1;
+  }
+
+  /**
+   * By what is gained, what it costs, and how fast it would become cheaper by waiting ("minimum declining cost": Lomet
+   * and Luo, "Efficiently Reclaiming Space in a Log Structured Store").
+   */
+  #choose(): { readonly segment: number; readonly live: number } | undefined {
+    const { segments, checkpointer, owner } = this.#o;
+    const { layout, pagesPerSegment } = segments;
+    const start = checkpointer.startPosition === 0 ? -1 : segmentOf(layout, checkpointer.startPosition);
+    const busy = this.#o.logSegments();
     const now = this.#o.sequence();
-    let best: number | undefined;
-    let bestScore = 0;
+    const found: { segment: number; live: number; score: number }[] = [];
     for (let segment = 0; segment < layout.segmentCount; segment++) {
       const state = segments.state(segment);
-      if ((state !== segmentStates.log && state !== segmentStates.moved) || busy.has(segment)) continue;
+      if ((state !== segmentStates.log && state !== segmentStates.moved) || segment === start) continue;
       // What a restart would read of the log stays where it is (design §10.5).
       if (state === segmentStates.log && segments.stamp(segment) >= checkpointer.startSequence) continue;
-      const live = (segments.live(segment) * pageBytes) / layout.segmentBytes;
-      if (live > liveShareMax) continue;
-      const score = ((1 - live) * (now - segments.stamp(segment) + 1)) / (1 + live);
-      if (score <= bestScore || this.#o.owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment)))
+      if (busy.includes(segment) || this.#moved.isOpen(segment)) continue;
+      const live = segments.live(segment) / pagesPerSegment;
+      if (live > liveShareMax || segments.live(segment) >= (this.#left.get(segment) ?? Number.POSITIVE_INFINITY))
         continue;
-      best = segment;
-      bestScore = score;
+      const score = ((1 - live) ** 2 * Math.max(1, now - segments.stamp(segment))) / (live + 1 / pagesPerSegment);
+      found.push({ segment, live, score });
     }
-    return best;
+    found.sort((a, b) => b.score - a.score);
+    return found.find(({ segment }) => !owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment)));
   }
 
-  /** False when it had to be left as it is, for now. */
+  /** Frees what nobody needs any more. Returns how many segments. */
+  async #settle(): Promise<number> {
+    const { owner, segments, checkpointer } = this.#o;
+    const { layout } = segments;
+    const free: number[] = [];
+    for (const [segment, pass] of this.#emptied) {
+      if (pass >= checkpointer.passesDone) continue;
+      if (!owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment))) free.push(segment);
+    }
+    if (free.length === 0) return 0;
+    for (const segment of free) this.#emptied.delete(segment);
+    await this.#o.appendFreed(free);
+    await this.#o.giveFree(free);
+    return free.length;
+  }
+
+  /** False when there was no room to copy to. */
   async #clean(segment: number): Promise<boolean> {
-    const { segments } = this.#o;
-    const batches = await this.#batches(segment);
-    if (batches === undefined) {
-      segments.setState(segment, segmentStates.bad);
-      return true;
-    }
-    const candidates = new Map<string, Candidate>();
-    for (const [i, batch] of batches.entries()) {
-      if (i % batchesPerTurn === batchesPerTurn - 1) await this.#breathe();
-      for (const record of decodeBatch(batch)) await this.#look(segment, record, candidates);
-    }
-    let whole = true;
-    let waiting: Moving[] = [];
-    let blocks = 0;
-    for (const candidate of candidates.values()) {
-      const moving = await this.#read(candidate);
-      if (moving === 'bad') whole = false;
-      if (moving === undefined || moving === 'bad') continue;
-      if (blocks + moving.blocks.length > movedBlocksPerWriteMax) {
-        if (!(await this.#move(segment, waiting))) return false;
-        waiting = [];
-        blocks = 0;
+    const { flash, segments, mark, space, checkpointer } = this.#o;
+    const moved = segments.state(segment) === segmentStates.moved;
+    const content = await readSegment(flash, segments.layout, mark, segment, moved);
+    let { unreadable } = content;
+    // What lies behind the last batch found was written before it, or is a batch whose header rotted.
+    const end = segments.end(segment);
+    let whole = content.whole && (end === undefined ? content.end !== undefined : content.end === end);
+    if (content.end === undefined && segments.live(segment) === 0) whole = true;
+    const live = await this.#alive(content.candidates);
+    for (let from = 0; from < live.length && !this.#stopped; ) {
+      const to = spanEnd(live, from);
+      const read = await this.#read(live.slice(from, to));
+      whole &&= read.blocks.length === to - from;
+      unreadable ||= read.unreadable;
+      for (let at = 0; at < read.blocks.length; at += movedBlocksPerWriteMax) {
+        if (!(await this.#move(segment, read.blocks.slice(at, at + movedBlocksPerWriteMax)))) return false;
       }
-      waiting.push(moving);
-      blocks += moving.blocks.length;
+      from = to;
+      await this.#pause();
     }
-    if (waiting.length > 0 && !(await this.#move(segment, waiting))) return false;
-    segments.setState(segment, whole ? segmentStates.emptied : segmentStates.bad);
-    if (whole) segments.setLive(segment, 0);
+    if (this.#stopped) return false;
+    let pass = -1;
+    for (const page of content.mapPages) {
+      if (space.of(page.arc).pagePosition(page.key) === page.position) await space.rewrite(page.arc, page.key);
+    }
+    for (const table of content.tables) if (checkpointer.rewrite(table)) pass = checkpointer.passesBegun;
+    if (whole) {
+      segments.setState(segment, segmentStates.emptied);
+      segments.setLive(segment, 0);
+      this.#emptied.set(segment, pass);
+      this.#left.delete(segment);
+    } else if (unreadable) {
+      segments.setState(segment, segmentStates.bad);
+    } else {
+      this.#left.set(segment, segments.live(segment));
+    }
     return true;
   }
 
-  /** Undefined when batches can't be read: what is live there isn't known, and the segment isn't touched any more. */
-  async #batches(segment: number): Promise<readonly ScannedBatch[] | undefined> {
-    const { flash, mark, layout } = this.#o;
-    const from = segmentStart(layout, segment);
-    const limit = segmentEnd(layout, segment);
-    const moved = this.#o.segments.state(segment) === segmentStates.moved;
-    for (const as of moved ? [{ ...mark, moved }, mark] : [mark, { ...mark, moved: true }]) {
-      const run = await scanRun(flash, as, from, limit);
-      const last = run.batches.at(-1);
-      if (last === undefined) continue;
-      const search = { from: run.end, limit, after: last.header.sequence, before: Number.POSITIVE_INFINITY };
-      const later = await searchBatch(flash, as, { ...search, zeroBytesMax: limit });
-      return later === undefined && run.stop !== 'unreadable' ? run.batches : undefined;
+  /** What the map points at, in the order in which it lies there. */
+  async #alive(candidates: readonly Candidate[]): Promise<LiveBlock[]> {
+    const alive: LiveBlock[] = [];
+    const look = async (candidate: Candidate): Promise<void> => {
+      const { arc, key, blocks, positions } = candidate;
+      const loaded = this.#o.space.of(arc).load(key);
+      const page = loaded instanceof Promise ? await loaded : loaded;
+      if (page === undefined) return;
+      for (const [i, position] of positions.entries()) {
+        const block = blocks[i] as number;
+        if (page.positions[block] !== position) continue;
+        const version = page.versions[block] as number;
+        alive.push({ arc, key, block, position, version, crc: page.crcs[block] as number, data: nothing });
+      }
+    };
+    for (let from = 0; from < candidates.length; from += candidatesAtOnce) {
+      await Promise.all(candidates.slice(from, from + candidatesAtOnce).map(look));
     }
-    return this.#o.segments.live(segment) === 0 ? [] : undefined;
+    alive.sort((a, b) => a.position - b.position);
+    return alive.filter((one, i) => one.position !== alive[i - 1]?.position);
   }
 
-  async #look(segment: number, record: DecodedRecord, candidates: Map<string, Candidate>): Promise<void> {
-    switch (record.type) {
-      case 'entry': {
-        const { arc, range, position } = record.entry;
-        if (range === undefined || position === undefined) return;
-        const candidate = candidateOf(candidates, arc, range);
-        for (let i = 0; i < range.blockCount; i++) {
-          candidate.blocks.push(range.firstBlock + i);
-          candidate.positions.push(position + i * blockBytes);
-        }
-        return;
-      }
-      case 'chunkCopy':
-      case 'moved': {
-        const { arc, key, blocks, position } = record.type === 'moved' ? record.moved : record.copy;
-        if (position === undefined || segmentOf(this.#o.layout, position) !== segment) return;
-        const candidate = candidateOf(candidates, arc, key);
-        for (let i = 0; i < blocks.length; i++) {
-          candidate.blocks.push(blocks[i] as number);
-          candidate.positions.push(position + i * blockBytes);
-        }
-        return;
-      }
-      case 'mapPage': {
-        const { arc, key, position } = record.page;
-        const map = this.#o.space.of(arc);
-        if (map.pagePosition(key) === position) await map.rewritePage(key);
-        return;
-      }
-      case 'table':
-        this.#lookTable(record.table);
-        return;
-      default:
-    }
-  }
-
-  /** Tables aren't moved: the next checkpoint writes them anew. */
-  #lookTable(table: TableRecord): void {
-    if (table.table !== tableKinds.group) {
-      this.#o.checkpointer.rewrite(table.position);
-      return;
-    }
-    for (const group of this.#o.space.of(table.arc).groups()) {
-      if (group.stored?.position === table.position) group.dirty = true;
-    }
-  }
-
-  /** What of the candidate the map still points at, read and verified. */
-  async #read(candidate: Candidate): Promise<Moving | 'bad' | undefined> {
-    const { arc, key } = candidate;
-    const page = await this.#o.space.of(arc).load(key);
-    if (page === undefined) return undefined;
-    const live: number[] = [];
-    for (let i = 0; i < candidate.blocks.length; i++) {
-      const block = candidate.blocks[i] as number;
-      if (page.positions[block] === candidate.positions[i] && !live.includes(block)) live.push(block);
-    }
-    if (live.length === 0) return undefined;
-    live.sort((a, b) => a - b);
-    const versions = new Float64Array(live.length);
-    const crcs = new Uint32Array(live.length);
-    const positions = live.map((block, i) => {
-      versions[i] = page.versions[block] as number;
-      crcs[i] = page.crcs[block] as number;
-      return page.positions[block] as number;
+  /** Reads blocks that lie near one another. Those that aren't what the map says stay where they are. */
+  async #read(blocks: readonly LiveBlock[]): Promise<{ blocks: LiveBlock[]; unreadable: boolean }> {
+    const from = (blocks[0] as LiveBlock).position;
+    const bytes = new Uint8Array((blocks.at(-1) as LiveBlock).position + blockBytes - from);
+    const unreadable = await readWhatCan(this.#o.flash, from, bytes);
+    const right = blocks.filter((block) => {
+      const at = block.position - from;
+      block.data = bytes.subarray(at, at + blockBytes);
+      return !unreadable.has(block.position) && crc32c(block.data) === block.crc;
     });
-    const data = new Uint8Array(live.length * blockBytes);
-    const read = await this.#o.reads.read(positions, crcs, data);
-    return read.ok ? { arc, key, blocks: Uint16Array.from(live), versions, crcs, data } : 'bad';
+    return { blocks: right, unreadable: blocks.some(({ position }) => unreadable.has(position)) };
   }
 
   /** False when there is no room: nothing changed then. */
-  async #move(segment: number, parts: readonly Moving[]): Promise<boolean> {
-    const { space } = this.#o;
-    const written = await this.#moved.write(parts);
+  async #move(segment: number, blocks: readonly LiveBlock[]): Promise<boolean> {
+    const { space, segments } = this.#o;
+    const parts = partsOf(blocks);
+    const generation = segments.generation(segment);
+    const written = await this.#moved.write(parts, generation, segments.stamp(segment));
     if (written === undefined) return false;
+    this.movedBlocks += blocks.length;
     this.#o.wrote(written.bytes);
-    for (const [i, part] of parts.entries()) {
-      const map = space.of(part.arc);
-      const page = await map.load(part.key);
-      if (page === undefined) continue; // dropped meanwhile
-      const to = written.positions[i] as number;
-      for (let at = 0; at < part.blocks.length; at++) {
-        const block = part.blocks[at] as number;
-        const from = page.positions[block] as number;
-        // Written anew meanwhile: then the copy is garbage.
-        if (page.versions[block] !== part.versions[at] || segmentOf(this.#o.layout, from) !== segment) continue;
-        // The page went out of memory since: what isn't certain is left, and looked at again another time.
-        if (!map.relocate(part.key, block, from, to + at * blockBytes)) return false;
-      }
-      this.#o.appendMoved({ ...part, position: to });
+    for (const [i, { arc, key, blocks: numbers, versions, crcs }] of parts.entries()) {
+      const position = written.positions[i] as number;
+      space.of(arc).moved(key, numbers, versions, crcs, position);
+      this.#o.appendMoved({ arc, key, blocks: numbers, versions, crcs, position });
     }
     return true;
   }
 
-  #breathe(): Promise<void> {
+  /** The shorter space is, the shorter the pause. */
+  #pause(): Promise<void> {
+    const { reserveSegments, wantedSegments } = this.#o;
+    const plenty = (this.#o.freeSegments() - reserveSegments) / (wantedSegments - reserveSegments);
+    const pauseMs = Math.max(0, Math.min(1, plenty)) * pauseMsMax;
     return new Promise((resolve) => {
-      this.#o.clock.after(0, resolve);
+      this.#o.clock.after(pauseMs, resolve);
     });
   }
 }
 
-function candidateOf(candidates: Map<string, Candidate>, arc: ArcId, key: ChunkKey): Candidate {
-  const name = `${arc}/${key.volume}/${key.layer}/${key.chunk}`;
-  let candidate = candidates.get(name);
-  if (candidate === undefined) {
-    candidate = { arc, key: { volume: key.volume, layer: key.layer, chunk: key.chunk }, blocks: [], positions: [] };
-    candidates.set(name, candidate);
+const nothing = new Uint8Array(0);
+
+/** Where the blocks that are read together with `from` end. */
+function spanEnd(blocks: readonly LiveBlock[], from: number): number {
+  const start = (blocks[from] as LiveBlock).position;
+  let to = from + 1;
+  for (let last = start; to < blocks.length; to++) {
+    const { position } = blocks[to] as LiveBlock;
+    if (position - last > gapBytesMax || position + blockBytes - start > readBytesMax) break;
+    last = position;
   }
-  return candidate;
+  return to;
+}
+
+/** Blocks of one chunk together, each part's data in one run. */
+function partsOf(blocks: readonly LiveBlock[]): Moving[] {
+  const chunks = new Map<string, LiveBlock[]>();
+  for (const block of blocks) {
+    const { volume, layer, chunk } = block.key;
+    const name = `${block.arc}/${volume}/${layer}/${chunk}`;
+    const together = chunks.get(name);
+    if (together === undefined) chunks.set(name, [block]);
+    else together.push(block);
+  }
+  return Array.from(chunks.values(), (together) => {
+    together.sort((a, b) => a.block - b.block);
+    const { arc, key } = together[0] as LiveBlock;
+    return {
+      arc,
+      key,
+      blocks: Uint16Array.from(together, ({ block }) => block),
+      versions: Float64Array.from(together, ({ version }) => version),
+      crcs: Uint32Array.from(together, ({ crc }) => crc),
+      data: together.map(({ data }) => data),
+    };
+  });
 }

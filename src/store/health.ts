@@ -35,6 +35,9 @@ export interface StoreHealth {
   readonly tableBytes: number;
   /** Number of the newest checkpoint; 0: none. */
   readonly checkpoint: number;
+  /** Blocks that were copied to give space back, and segments given back, since the start. */
+  readonly movedBlocks: number;
+  readonly freedSegments: number;
   readonly failed: boolean;
 }
 
@@ -42,13 +45,7 @@ export function writeAmplification(health: Pick<StoreHealth, 'hostBytes' | 'devi
   return health.hostBytes === 0 ? 1 : health.deviceBytes / health.hostBytes;
 }
 
-type Measured =
-  | 'syncMsP50'
-  | 'syncMsP99'
-  | 'syncMsMax'
-  | 'badSegments'
-  | 'segmentUsesMax'
-  | 'segmentUsesMean';
+type Measured = 'syncMsP50' | 'syncMsP99' | 'syncMsMax' | 'badSegments' | 'segmentUsesMax' | 'segmentUsesMean';
 
 export function healthOf(segments: Segments, syncTimes: SyncTimes): Pick<StoreHealth, Measured> {
   const count = segments.layout.segmentCount;

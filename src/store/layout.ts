@@ -14,7 +14,7 @@ export const segmentsPosition = 1024 * 1024;
 export const segmentBytesDefault = 64 * 1024 * 1024;
 export const segmentBytesMin = 4 * 1024 * 1024;
 /** A small device gets smaller segments, so that a reserve and cleaning have something to work with. */
-const segmentsWanted = 64;
+const segmentsWanted = 256;
 const smallSegmentBytesMin = 16 * 1024 * 1024;
 export const segmentCountMin = 4;
 export const segmentCountMax = 0xffff_fff0;

@@ -25,8 +25,8 @@ export interface LogTail {
 }
 
 export interface LogOwner {
-  /** The log goes on in this segment, with the batch of this number. */
-  entered(segment: number, sequence: number): void;
+  /** The log goes on in this segment, with the batch of this number; in the one before, its batches end at `leftAt`. */
+  entered(segment: number, sequence: number, leftAt: number): void;
   /** Whether the segment was never written: only then readying its space ahead is worth a write. */
   isFresh(segment: number): boolean;
   /** A batch is durable: how long its write took. */
@@ -220,11 +220,11 @@ export class Log {
       this.#fail(new FlashError('ENOSPC', 'no segment is free'));
       return false;
     }
-    const sequence = this.#open.sequence;
+    const { sequence, start: leftAt } = this.#open;
     this.#segment = next;
     this.#nextSegment = this.#free.shift();
     this.#open.open(segmentStart(this.#layout, next), sequence, sequence);
-    this.#owner.entered(next, sequence);
+    this.#owner.entered(next, sequence, leftAt);
     return true;
   }
 

@@ -5,14 +5,14 @@ import { pageBytes } from './layout.ts';
 import { damagedChunk, decodeMapPage, encodeMapPage, mappedBlocks, readMapPageHead } from './map-page.ts';
 import { ArcMap } from './map.ts';
 import type { Segments } from './segments.ts';
-import type { ChunkMap, DevicePosition } from './types.ts';
+import type { ChunkKey, ChunkMap, DevicePosition } from './types.ts';
 
 /** What the maps need of the device. */
 export interface MapPages {
   /** False where the medium can't be read. */
   read(position: DevicePosition, into: Uint8Array): Promise<boolean>;
   /** Where the page will be, readable from now on; undefined after a failure. */
-  append(arc: ArcId, chunk: Chunk, page: Uint8Array): DevicePosition | undefined;
+  append(arc: ArcId, chunk: Chunk, page: Uint8Array, mapped: number): DevicePosition | undefined;
   /** Resolves when everything appended so far is durable; never after a failure. */
   synced(): Promise<void>;
 }
@@ -133,7 +133,7 @@ export class MapSpace {
     const page = chunk.page;
     if (!chunk.dirty || chunk.dropped || page === undefined || this.#pages === undefined) return;
     const mapped = mappedBlocks(page);
-    const position = this.#pages.append(chunk.map.arc, chunk, encodeMapPage(chunk.map.arc, page, mapped));
+    const position = this.#pages.append(chunk.map.arc, chunk, encodeMapPage(chunk.map.arc, page, mapped), mapped);
     if (position === undefined) {
       this.#pages = undefined; // the log has failed: nothing will be written any more
       return;
@@ -144,6 +144,19 @@ export class MapSpace {
     this.segments?.add(position);
     group.set(entry, position, mapped, page.newest);
     chunk.dirty = false;
+  }
+
+  /** The page of a chunk goes to another place, as far as there still is one. In the log when this resolves, not durable. */
+  async rewrite(arc: ArcId, key: ChunkKey): Promise<void> {
+    const chunk = await this.of(arc).touchPage(key);
+    if (chunk !== undefined) await this.flush(chunk);
+  }
+
+  /** Changes that aren't laid over their pages yet, in blocks. */
+  get pendingDeltas(): number {
+    let pending = 0;
+    for (const chunk of this.#chunks) pending += chunk.pendingDeltas;
+    return pending;
   }
 
   synced(): Promise<void> {

@@ -3,7 +3,7 @@ import { type ArcId, blockBytes, blocksPerChunk, type Version, type VolumeId } f
 import { Chunk } from './chunk.ts';
 import { ChunkGroup, chunksPerGroup } from './chunk-group.ts';
 import { pagesFor } from './layout.ts';
-import { MapSpace } from './map-space.ts';
+import type { MapSpace } from './map-space.ts';
 import type { BlockRange, ChunkKey, ChunkMap, DevicePosition, StoredChunkCopy } from './types.ts';
 
 const layerMax = 0xf_ffff;
@@ -28,7 +28,7 @@ export class ArcMap {
   #blockCount = 0;
   #chunkCount = 0;
 
-  constructor(arc = 0 as ArcId, space: MapSpace = new MapSpace(Number.POSITIVE_INFINITY)) {
+  constructor(arc: ArcId, space: MapSpace) {
     this.arc = arc;
     this.#space = space;
   }
@@ -225,34 +225,51 @@ export class ArcMap {
     this.#changed(chunk, before);
   }
 
-  /** Blocks that the cleaner copied, as the log tells at a restart. A chunk that was dropped stays so. */
-  replayMoves(key: ChunkKey, blocks: Uint16Array, versions: Float64Array, crcs: Uint32Array, to: number): void {
+  /**
+   * Blocks were copied elsewhere on the device, as they were at those versions; written anew since, they stay where they
+   * are. Reads nothing. A chunk that was dropped stays so.
+   */
+  moved(key: ChunkKey, blocks: Uint16Array, versions: Float64Array, crcs: Uint32Array, to: DevicePosition): void {
     const group = this.#group(key);
     if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return;
     const chunk = this.#chunk(key);
     const before = chunk.memoryBytes;
+    const { segments } = this.#space;
     for (let i = 0; i < blocks.length; i++) {
       const position = to + i * blockBytes;
       const version = versions[i] as number;
-      const { segments } = this.#space;
-      this.#blockCount += chunk.replayMove(blocks[i] as number, version, crcs[i] as number, position, segments);
+      this.#blockCount += chunk.move(blocks[i] as number, version, crcs[i] as number, position, segments);
     }
     this.#changed(chunk, before);
   }
 
-  /** A block was copied elsewhere on the device. False when the map doesn't point at `from` any more. */
-  relocate(key: ChunkKey, block: number, from: DevicePosition, to: DevicePosition): boolean {
-    const chunk = this.#group(key)?.cached.get(key.chunk % chunksPerGroup);
-    return chunk?.relocate(block, from, to, this.#space.segments) ?? false;
-  }
-
-  /** The chunk's page will be written anew: the place where it is is to be given back. */
-  async rewritePage(key: ChunkKey): Promise<void> {
+  /** The chunk's page, in memory and to be written anew; undefined when the chunk isn't known any more. */
+  async touchPage(key: ChunkKey): Promise<Chunk | undefined> {
     const group = this.#group(key);
-    if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return;
+    if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return undefined;
     const chunk = this.#chunk(key);
     await this.complete(chunk);
+    if (chunk.dropped || chunk.page === undefined) return undefined;
     chunk.dirty = true;
+    return chunk;
+  }
+
+  /** A page that the log tells of at a restart: all that was said of the chunk before is in it. */
+  pageWritten(key: ChunkKey, position: DevicePosition, mapped: number, newest: Version): void {
+    const low = key.chunk % chunksPerGroup;
+    const group = this.#group(key) ?? this.groupOf(key.volume, key.layer, Math.floor(key.chunk / chunksPerGroup));
+    if (group.find(low) < 0) {
+      group.insert(low);
+      this.#chunkCount++;
+    }
+    const entry = group.find(low);
+    const { segments } = this.#space;
+    segments?.remove(group.position(entry));
+    segments?.add(position);
+    this.#blockCount += mapped - group.mapped(entry);
+    group.set(entry, position, mapped, newest);
+    const chunk = group.cached.get(low);
+    if (chunk !== undefined && chunk.newest < newest) chunk.newest = newest;
   }
 
   /** Lets go of a clean chunk's memory. */
@@ -278,7 +295,11 @@ export class ArcMap {
       }
     }
     this.#chunkCount -= group.count;
-    if (group.stored !== undefined) segments?.remove(group.stored.position, pagesFor(group.stored.bytes));
+    if (group.stored !== undefined) {
+      const pages = pagesFor(group.stored.bytes);
+      segments?.remove(group.stored.position, pages);
+      if (group.stored.mirror !== group.stored.position) segments?.remove(group.stored.mirror, pages);
+    }
     if (stays.count > 0) this.#space.reap(this.arc, stays);
   }
 
@@ -307,7 +328,7 @@ export class ArcMap {
   }
 
   dropAll(): void {
-    for (const volume of [...this.#volumes.keys()]) this.dropVolume(volume);
+    for (const volume of Array.from(this.#volumes.keys())) this.dropVolume(volume);
   }
 
   /** Volumes of which something is known. */

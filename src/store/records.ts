@@ -28,6 +28,8 @@ export const recordKinds = {
   mapPage: 8,
   moved: 9,
   cut: 10,
+  applied: 11,
+  freed: 12,
 } as const;
 const prefixBytes = 8;
 const flagRange = 1;
@@ -43,14 +45,15 @@ export interface CutRecord {
 export const tableKinds = { arcState: 1, group: 2, root: 3, segments: 4, checkpoint: 5 } as const;
 export type TableKind = (typeof tableKinds)[keyof typeof tableKinds];
 
-/** A piece of a checkpoint, in data pages of its own: where it is, and what it has to be. */
+/** A piece of a checkpoint, in data pages of its own, written twice: where it is, and what it has to be. */
 export interface TableRef {
   readonly position: DevicePosition;
+  readonly mirror: DevicePosition;
   readonly bytes: number;
   readonly crc: number;
 }
 
-export interface TableRecord extends TableRef {
+export interface TableRecord extends Omit<TableRef, 'mirror'> {
   readonly table: TableKind;
   readonly arc: ArcId;
   /** Of a group: its volume and layer, and its number as `chunk`; zeros else. */
@@ -61,6 +64,8 @@ export interface MapPageRecord {
   readonly arc: ArcId;
   readonly key: ChunkKey;
   readonly newest: Version;
+  /** Blocks of the chunk that hold data. */
+  readonly mapped: number;
   readonly position: DevicePosition;
   readonly crc: number;
 }
@@ -85,7 +90,9 @@ export type DecodedRecord =
   | { readonly type: 'arcState'; readonly arc: ArcId; readonly state: Uint8Array }
   | { readonly type: 'chunkCopy'; readonly copy: StoredChunkCopy }
   | { readonly type: 'register'; readonly name: string; readonly value: Uint8Array }
-  | { readonly type: 'cut'; readonly cut: CutRecord };
+  | { readonly type: 'cut'; readonly cut: CutRecord }
+  | { readonly type: 'applied'; readonly arc: ArcId; readonly index: number }
+  | { readonly type: 'freed'; readonly segment: number };
 
 function prefix(writer: Writer, kind: number, arc: number, entryKind = 0, flags = 0): void {
   writer.u8(kind);
@@ -213,7 +220,7 @@ function decodeChunkCopy(reader: Reader, arc: ArcId, dataPosition: number): Stor
   return { arc, key, blocks, versions, crcs, emptyBlocks, emptyVersions, position: count === 0 ? undefined : position };
 }
 
-// ---- tables, map pages: key · then u32 first data page, u32 bytes, u32 CRC · u64 newest, u32 data page, u32 CRC ---------
+// ---- tables: key · u32 first data page, u32 bytes, u32 CRC · map pages: key · u64 newest, u16 mapped, u32 data page, u32 CRC
 
 export function encodeTable(writer: Writer, record: Omit<TableRecord, 'position'>, dataPage: number): void {
   prefix(writer, recordKinds.table, record.arc, record.table);
@@ -236,6 +243,7 @@ export function encodeMapPageRecord(writer: Writer, page: Omit<MapPageRecord, 'p
   prefix(writer, recordKinds.mapPage, page.arc);
   encodeKey(writer, page.key);
   writer.u64(page.newest);
+  writer.u16(page.mapped);
   writer.u32(dataPage);
   writer.u32(page.crc);
 }
@@ -280,6 +288,16 @@ export function encodeState(writer: Writer, kind: 3 | 4, arc: ArcId, state: Uint
   prefix(writer, kind, arc);
   writer.blob(state);
 }
+/** Everything of the arc up to `index` was applied, so that space could be given back that older states need. */
+export function encodeApplied(writer: Writer, arc: ArcId, index: number): void {
+  prefix(writer, recordKinds.applied, arc);
+  writer.u64(index);
+}
+/** Nothing in the segment counts any more: what follows may use it. */
+export function encodeFreed(writer: Writer, segment: number): void {
+  prefix(writer, recordKinds.freed, 0);
+  writer.u32(segment);
+}
 export function encodeRegister(writer: Writer, name: string, value: Uint8Array): void {
   assert(name.length <= registerNameBytesMax, `register name too long: ${name}`);
   prefix(writer, recordKinds.register, 0);
@@ -318,8 +336,9 @@ export function decodeRecord(reader: Reader, dataPosition: number): DecodedRecor
     case recordKinds.mapPage: {
       const key = decodeKey(reader);
       const newest = reader.u64();
+      const mapped = reader.u16();
       const position = dataPosition + reader.u32() * blockBytes;
-      return { type: 'mapPage', page: { arc, key, newest, position, crc: reader.u32() } };
+      return { type: 'mapPage', page: { arc, key, newest, mapped, position, crc: reader.u32() } };
     }
     case recordKinds.moved:
       return { type: 'moved', moved: decodeMoved(reader, arc) };
@@ -327,6 +346,10 @@ export function decodeRecord(reader: Reader, dataPosition: number): DecodedRecor
       const sequence = reader.u64();
       return { type: 'cut', cut: { sequence, position: reader.u64() } };
     }
+    case recordKinds.applied:
+      return { type: 'applied', arc, index: reader.u64() };
+    case recordKinds.freed:
+      return { type: 'freed', segment: reader.u32() };
     default:
       throw new RemoteProtocolError(`record kind ${kind}`);
   }

@@ -15,7 +15,7 @@ import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
 import type { MapSpace } from './map-space.ts';
 import { decodeBatch } from './decode-batch.ts';
-import type { DecodedRecord, MovedRecord } from './records.ts';
+import type { DecodedRecord, MapPageRecord, MovedRecord, TableRecord } from './records.ts';
 import { segmentStates } from './segments.ts';
 import { follows, type ScannedBatch, type ScannedRun, readWhatCan, scanRun, searchBatch, segmentHead } from './scan.ts';
 import {
@@ -103,12 +103,18 @@ export class Recovery {
     const { start, arcs } = loaded.checkpoint;
     this.#last = start.previous;
     this.#linked = true;
+    this.#setCounting(false); // up to the segment table, everything is counted in it
     this.#visitor.checkpointBegins?.();
     for (const { arc, sequence, state } of arcs) {
       if (sequence >= start.sequence) this.#awaited.set(arc, state.position);
       else this.#told.add(arc);
       this.#visitor.arcCheckpoint?.(arc, loaded.arcs.get(arc) as ArcCheckpoint);
     }
+  }
+
+  #setCounting(counting: boolean): void {
+    const { segments } = this.#space;
+    if (segments !== undefined) segments.counting = counting;
   }
 
   /** Segments that aren't free, as far as the checkpoint and the log tell. */
@@ -134,6 +140,7 @@ export class Recovery {
     }
     await this.#bridge(Number.POSITIVE_INFINITY);
     await this.#settleLast();
+    this.#setCounting(true);
     if (this.#batches === 0) return undefined;
     for (const [name, value] of this.#registers) this.#visitor.register(name, value);
     return { tail: this.#tail(), report: this.#report() };
@@ -185,7 +192,9 @@ export class Recovery {
       this.#nextSegment = batch.header.nextSegment;
       this.#segmentSequence = batch.header.segmentSequence;
     }
-    this.#segment = segmentOf(this.#layout, start);
+    const segment = segmentOf(this.#layout, start);
+    if (segment !== this.#segment) this.#leave();
+    this.#segment = segment;
     this.#enter(this.#segment, this.#segmentSequence);
     this.#end = run.end;
     this.#stop = run.stop;
@@ -226,6 +235,13 @@ export class Recovery {
     this.#used.add(segment);
     const { segments } = this.#space;
     if (segments?.state(segment) === segmentStates.free) segments.take(segment, segmentStates.log, sequence);
+  }
+
+  /** The segment that was read is left behind: its batches end there. */
+  #leave(): void {
+    const { segments } = this.#space;
+    if (this.#segment === undefined || segments?.state(this.#segment) !== segmentStates.log) return;
+    segments.close(this.#segment, this.#end);
   }
 
   #lose(nextSequence: number): void {
@@ -274,14 +290,20 @@ export class Recovery {
         this.#moved(record.moved);
         return;
       case 'table':
-        if (this.#awaited.get(record.table.arc) !== record.table.position) return;
-        this.#awaited.delete(record.table.arc);
-        this.#told.add(record.table.arc);
+        this.#table(record.table);
+        return;
+      case 'mapPage':
+        this.#mapPage(record.page);
+        return;
+      case 'applied':
+        if (this.#tells(record.arc)) this.#visitor.appliedUpTo?.(record.arc, record.index);
+        return;
+      case 'freed':
+        this.#freed(record.segment);
         return;
       case 'register':
         this.#registers.set(record.name, record.value);
         return;
-      case 'mapPage':
       case 'cut':
         return;
     }
@@ -291,12 +313,31 @@ export class Recovery {
     return this.#loaded === undefined || this.#told.has(arc);
   }
 
-  #moved(moved: MovedRecord): void {
-    const segment = segmentOf(this.#layout, moved.position);
+  #table(table: TableRecord): void {
+    if (table.position === this.#loaded?.checkpoint.segments.position) this.#setCounting(true);
+    if (this.#awaited.get(table.arc) !== table.position) return;
+    this.#awaited.delete(table.arc);
+    this.#told.add(table.arc);
+  }
+
+  #mapPage({ arc, key, position, mapped, newest }: MapPageRecord): void {
+    if (this.#tells(arc)) this.#space.of(arc).pageWritten(key, position, mapped, newest);
+  }
+
+  /** Before the arc's state was taken, what was moved is in its pages. */
+  #moved({ arc, key, blocks, versions, crcs, position }: MovedRecord): void {
     const { segments } = this.#space;
-    if (segments?.state(segment) === segmentStates.free)
+    const segment = segmentOf(this.#layout, position);
+    if (segments?.state(segment) === segmentStates.free && segments.counting) {
       segments.take(segment, segmentStates.moved, this.#last.sequence);
-    this.#space.of(moved.arc).replayMoves(moved.key, moved.blocks, moved.versions, moved.crcs, moved.position);
+    }
+    if (this.#tells(arc)) this.#space.of(arc).moved(key, blocks, versions, crcs, position);
+  }
+
+  #freed(segment: number): void {
+    const { segments } = this.#space;
+    if (segments === undefined || !segments.counting || segment >= this.#layout.segmentCount) return;
+    segments.free(segment);
   }
 
   /** The newest batch counts if all its data is there; else it was never acknowledged by this Corelet, as far as it can tell. */

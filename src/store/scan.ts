@@ -134,6 +134,8 @@ export interface Search {
   readonly before: number;
   /** Gives up behind so many bytes of zeros. */
   readonly zeroBytesMax: number;
+  /** Only batches of that use of their segment: the sequence of its first batch. */
+  readonly use?: number;
 }
 
 /** Looks page by page for a whole batch. Returns its position. */
@@ -150,6 +152,7 @@ export async function searchBatch(flash: Flash, mark: DeviceMark, search: Search
       if (zeroBytes > 0) continue;
       const header = readHeader(view.subarray(at, at + pageBytes), mark, piece + at);
       if (header === undefined || header.sequence <= after || header.sequence >= before) continue;
+      if (search.use !== undefined && header.segmentSequence !== search.use) continue;
       const found = await batchAt(new Window(flash, limit), mark, piece + at, limit);
       if (typeof found !== 'string') return piece + at;
     }

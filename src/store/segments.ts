@@ -1,13 +1,19 @@
 import { assert } from '../base/assert.ts';
 import { Reader, Writer } from '../base/bytes.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
-import { type Layout, pageBytes, segmentCountMax, segmentOf } from './layout.ts';
+import { type Layout, pageBytes, segmentCountMax, segmentOf, segmentStart } from './layout.ts';
+import type { DevicePosition } from './types.ts';
 
-/** What a segment is. `emptied`: nothing live is left, but the newest synced checkpoint may still point there. */
+/**
+ * What a segment is. `emptied`: everything live was copied out of it, but a restart may still look there. `bad`: the
+ * medium under it can't be read; it is never used again.
+ */
 export const segmentStates = { free: 0, log: 1, moved: 2, bad: 3, emptied: 4 } as const;
 export type SegmentState = (typeof segmentStates)[keyof typeof segmentStates];
 
-const storedBytes = 16;
+const storedBytes = 20;
+/** Ages are stored in steps of so many batches. */
+const stampStep = 256;
 
 /**
  * What each segment holds. The counts of live pages are kept without reading anything, so they are close, not exact: the
@@ -17,25 +23,37 @@ export class Segments {
   readonly layout: Layout;
   readonly #live: Int32Array;
   readonly #states: Uint8Array;
+  readonly #generations: Uint8Array;
   readonly #uses: Uint32Array;
-  /** Sequence of the log when the segment was taken into use: how old its data is. */
   readonly #stamps: Float64Array;
+  /** Pages up to where batches lie; 0: not known. */
+  readonly #ends: Uint32Array;
   #liveTotal = 0;
+  /** Off while a restart reads what its segment table has counted already. */
+  counting = true;
 
   constructor(layout: Layout) {
     this.layout = layout;
     this.#live = new Int32Array(layout.segmentCount);
     this.#states = new Uint8Array(layout.segmentCount);
+    this.#generations = new Uint8Array(layout.segmentCount);
     this.#uses = new Uint32Array(layout.segmentCount);
     this.#stamps = new Float64Array(layout.segmentCount);
+    this.#ends = new Uint32Array(layout.segmentCount);
   }
 
   clear(): void {
     this.#live.fill(0);
     this.#states.fill(segmentStates.free);
+    this.#generations.fill(0);
     this.#uses.fill(0);
     this.#stamps.fill(0);
+    this.#ends.fill(0);
     this.#liveTotal = 0;
+  }
+
+  get pagesPerSegment(): number {
+    return this.layout.segmentBytes / pageBytes;
   }
 
   /** Pages that hold something, over all segments. */
@@ -49,14 +67,23 @@ export class Segments {
     return count;
   }
 
+  *inState(state: SegmentState): IterableIterator<number> {
+    for (let segment = 0; segment < this.#states.length; segment++) if (this.#states[segment] === state) yield segment;
+  }
+
   live(segment: number): number {
     return this.#live[segment] as number;
   }
   state(segment: number): SegmentState {
     return this.#states[segment] as SegmentState;
   }
+  /** How old its data is, as a sequence of the log: of a log segment, its first batch. */
   stamp(segment: number): number {
     return this.#stamps[segment] as number;
+  }
+  /** How often its data was moved: 0 for the log. */
+  generation(segment: number): number {
+    return this.#generations[segment] as number;
   }
   /** How often it was taken into use: on a raw device, how often it was erased. */
   uses(segment: number): number {
@@ -67,11 +94,37 @@ export class Segments {
     this.#states[segment] = state;
   }
 
-  /** Taken into use at `sequence` of the log: whatever was there is over. */
-  take(segment: number, state: 1 | 2, sequence: number): void {
+  /** Taken into use by the log, at `sequence`, or for moved data as old as that: whatever was there is over. */
+  take(segment: number, state: 1 | 2, sequence: number, generation = state === segmentStates.log ? 0 : 1): void {
     this.#states[segment] = state;
+    this.#generations[segment] = generation;
     this.#uses[segment] = (this.#uses[segment] as number) + 1;
     this.#stamps[segment] = sequence;
+    this.#ends[segment] = 0;
+    this.setLive(segment, 0);
+  }
+
+  /** `pages` more pages, as old as `stamp`, were moved there: its age is that of the average page. */
+  blend(segment: number, stamp: number, pages: number): void {
+    const before = this.#live[segment] as number;
+    const share = pages / (before + pages);
+    this.#stamps[segment] = Math.round((this.#stamps[segment] as number) * (1 - share) + stamp * share);
+  }
+
+  /** Nothing more is written there: batches end at `position`. */
+  close(segment: number, position: DevicePosition): void {
+    this.#ends[segment] = (position - segmentStart(this.layout, segment)) / pageBytes;
+  }
+
+  /** Where its batches end; undefined where that isn't known. */
+  end(segment: number): DevicePosition | undefined {
+    const pages = this.#ends[segment] as number;
+    return pages === 0 ? undefined : segmentStart(this.layout, segment) + pages * pageBytes;
+  }
+
+  /** Nothing is there any more. */
+  free(segment: number): void {
+    this.#states[segment] = segmentStates.free;
     this.setLive(segment, 0);
   }
 
@@ -93,24 +146,27 @@ export class Segments {
   }
 
   #change(position: number, pages: number): void {
+    if (!this.counting) return;
     const segment = segmentOf(this.layout, position);
     assert(segment >= 0 && segment < this.#live.length, `no segment at ${position}`);
     const before = this.#live[segment] as number;
-    const after = Math.min(this.layout.segmentBytes / pageBytes, Math.max(0, before + pages));
+    const after = Math.min(this.pagesPerSegment, Math.max(0, before + pages));
     this.#live[segment] = after;
     this.#liveTotal += after - before;
   }
 
-  // per segment: u8 state · u8 0 · u16 0 · u32 live pages · u32 uses · u32 stamp / 256, rounded up: never taken for older
+  // per segment: u8 state · u8 generation · u16 0 · u32 live pages · u32 uses · u32 end in pages · u32 stamp in steps, rounded
+  // up: a log segment is never taken for older than it is
   encode(): Uint8Array {
     const writer = new Writer(this.#states.length * storedBytes);
     for (let segment = 0; segment < this.#states.length; segment++) {
       writer.u8(this.#states[segment] as number);
-      writer.u8(0);
+      writer.u8(this.#generations[segment] as number);
       writer.u16(0);
       writer.u32(this.#live[segment] as number);
       writer.u32(this.#uses[segment] as number);
-      writer.u32(Math.min(0xffff_ffff, Math.ceil((this.#stamps[segment] as number) / 256)));
+      writer.u32(this.#ends[segment] as number);
+      writer.u32(Math.min(0xffff_ffff, Math.ceil((this.#stamps[segment] as number) / stampStep)));
     }
     return writer.bytes.subarray(0, this.#states.length * storedBytes);
   }
@@ -124,13 +180,16 @@ export class Segments {
     for (let segment = 0; segment < this.#states.length; segment++) {
       const state = reader.u8();
       if (state > segmentStates.emptied) throw new RemoteProtocolError(`segment state ${state}`);
-      reader.u8();
+      const generation = reader.u8();
       reader.u16();
       // Emptied while that checkpoint was taken: whatever is found there when it is looked at again counts.
-      this.#states[segment] = state === segmentStates.emptied ? segmentStates.log : state;
-      this.setLive(segment, Math.min(reader.u32(), this.layout.segmentBytes / pageBytes));
+      const used = generation === 0 ? segmentStates.log : segmentStates.moved;
+      this.#states[segment] = state === segmentStates.emptied ? used : state;
+      this.#generations[segment] = generation;
+      this.setLive(segment, Math.min(reader.u32(), this.pagesPerSegment));
       this.#uses[segment] = reader.u32();
-      this.#stamps[segment] = reader.u32() * 256;
+      this.#ends[segment] = Math.min(reader.u32(), this.pagesPerSegment);
+      this.#stamps[segment] = reader.u32() * stampStep;
     }
   }
 }

@@ -18,11 +18,13 @@ import {
   segmentBytesFor,
   segmentBytesMin,
   segmentCountMin,
+  segmentOf,
   segmentStart,
 } from './layout.ts';
 import { Log } from './log.ts';
 import type { ArcMap } from './map.ts';
 import { MapSpace } from './map-space.ts';
+import { MovedLog } from './moved-log.ts';
 import * as records from './records.ts';
 import { type RecoveredLog, Recovery } from './recovery.ts';
 import { Segments, segmentStates } from './segments.ts';
@@ -39,7 +41,7 @@ import {
   storeLimits,
   type StoreOwner,
 } from './types.ts';
-import { Upkeep } from './upkeep.ts';
+import { reserveSegmentsOf, Upkeep } from './upkeep.ts';
 
 export interface FormatOptions {
   readonly cluster: ClusterId;
@@ -59,11 +61,13 @@ export type OpenResult =
       readonly message: string;
     };
 
-/** Segments kept for hard states, truncations, configurations, trims and deletes: at least these, or a share of all. */
+/** Segments kept where nobody gives space back: for hard states, truncations, trims and deletes. */
 const reserveSegmentsMin = 2;
 const reserveShare = 32;
-const cleaningSegments = 5;
+/** Of the space that isn't reserved, so much may hold data: the cleaner can't gain from segments without garbage. */
 const usableShare = 0.92;
+/** The log's segment, and the one that it goes to next. */
+const logSegments = 2;
 const cutBytes = pageBytes;
 
 /**
@@ -107,7 +111,10 @@ export class Store {
     this.#mark = markOf(superblock);
     this.recovery = recovered.report;
     this.#log = new Log({ flash, clock }, this.#layout, this.#mark, recovered.tail, {
-      entered: (segment, sequence) => segments.take(segment, segmentStates.log, sequence),
+      entered: (segment, sequence, leftAt) => {
+        segments.close(segmentOf(this.#layout, leftAt - pageBytes), leftAt);
+        segments.take(segment, segmentStates.log, sequence);
+      },
       isFresh: (segment) => segments.uses(segment) <= (segments.state(segment) === segmentStates.free ? 0 : 1),
       synced: (tookMs, bytes) => this.#synced(tookMs, bytes),
       failed: (error) => {
@@ -117,7 +124,7 @@ export class Store {
     this.#reads = new BlockReads(flash, this.#log);
     space.connect({
       read: (position, into) => this.#reads.readPage(position, into),
-      append: (arc, chunk, page) => this.#appendMapPage(arc, chunk, page),
+      append: (arc, chunk, page, mapped) => this.#appendMapPage(arc, chunk, page, mapped),
       synced: () => this.#whenSynced(),
     });
   }
@@ -330,32 +337,37 @@ export class Store {
   }
 
   /**
-   * Whether `bytes` of new data may come: `busy` too much isn't durable yet, or space is being given back, `full` only the
-   * reserve is left. To be asked at the door: what is appended nevertheless (elections, trims, deletes) is taken as long
-   * as there is a free segment.
+   * Whether `bytes` of data may come: `busy` too much isn't durable yet, or space is being given back; `full` there is
+   * room only for what replaces other data (`overwrites`) or gives it back. To be asked at the door: what is appended
+   * nevertheless (elections, trims, deletes) is taken as long as there is a free segment.
    */
-  roomFor(bytes: number): 'ok' | 'busy' | 'full' {
+  roomFor(bytes: number, overwrites = false): 'ok' | 'busy' | 'full' {
     if (this.#log.failure !== undefined) return 'busy';
     const upkeep = this.#upkeep;
-    const livesTooMuch = this.#segments.livePages * blockBytes + bytes > this.#usableBytes();
-    if (upkeep !== undefined && livesTooMuch) return 'full';
+    if (upkeep !== undefined && !overwrites && this.#isFull(bytes)) return 'full';
     if (this.#log.freeBytes - bytes < this.#reserveBytes()) return upkeep?.mayFree() === true ? 'busy' : 'full';
     if (this.#space.overloaded) return 'busy';
     return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
   }
 
-  #reserveBytes(): number {
-    const { segmentCount } = this.#layout;
-    // What is cleaned needs somewhere to go, and the log a place for what says so.
-    const cleaning = this.#upkeep === undefined ? 0 : Math.min(cleaningSegments, Math.floor(segmentCount / 4));
-    const segments = Math.max(reserveSegmentsMin, cleaning, Math.ceil(segmentCount / reserveShare));
-    return segments * this.#layout.segmentBytes;
+  /** Changes that aren't laid over their pages yet may replace what still counts: then it isn't full. */
+  #isFull(bytes: number): boolean {
+    const usableBytes = this.usableBytes;
+    const liveBytes = this.#segments.livePages * blockBytes + bytes;
+    return liveBytes > usableBytes && liveBytes - this.#space.pendingDeltas * blockBytes > usableBytes;
   }
 
-  /** What may hold data at once: the rest is the reserve, and room for the cleaner, which can't gain from full segments. */
-  #usableBytes(): number {
-    const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
-    return (sizeBytes - this.#reserveBytes() - 2 * this.#layout.segmentBytes) * usableShare;
+  #reserveBytes(): number {
+    const { segmentCount, segmentBytes } = this.#layout;
+    if (this.#upkeep !== undefined) return reserveSegmentsOf(segmentCount) * segmentBytes;
+    return Math.max(reserveSegmentsMin, Math.ceil(segmentCount / reserveShare)) * segmentBytes;
+  }
+
+  /** What may hold data at once: the rest is the reserve, segments that are being filled, and room for the cleaner. */
+  get usableBytes(): number {
+    const { segmentCount, segmentBytes } = this.#layout;
+    const filling = logSegments + MovedLog.openSegmentsMax(segmentCount);
+    return Math.max(0, segmentCount - reserveSegmentsOf(segmentCount) - filling) * segmentBytes * usableShare;
   }
 
   /**
@@ -385,11 +397,11 @@ export class Store {
     return this.#space.of(arc);
   }
 
-  #appendMapPage(arc: ArcId, chunk: Chunk, page: Uint8Array): DevicePosition | undefined {
+  #appendMapPage(arc: ArcId, chunk: Chunk, page: Uint8Array, mapped: number): DevicePosition | undefined {
     const batch = this.#log.batchFor(records.pageRecordBytes, blockBytes);
     if (batch === undefined) return undefined;
     const position = batch.dataEnd;
-    const record = { arc, key: chunk.key, newest: chunk.newest, crc: crc32c(page) };
+    const record = { arc, key: chunk.key, newest: chunk.newest, mapped, crc: crc32c(page) };
     records.encodeMapPageRecord(batch.meta, record, batch.dataBytes / blockBytes);
     batch.addData([page]);
     this.#log.appended(blockBytes);
@@ -421,6 +433,8 @@ export class Store {
       mapBytes: this.#space.bytes,
       tableBytes: this.#space.tableBytes,
       checkpoint: this.#upkeep?.checkpointNumber ?? this.recovery.checkpoint,
+      movedBlocks: this.#upkeep?.movedBlocks ?? 0,
+      freedSegments: this.#upkeep?.freedSegments ?? 0,
       failed: this.#log.failure !== undefined,
     };
   }

@@ -80,6 +80,8 @@ export interface StoreOwner {
   /** Changes whenever `checkpoint` would say something else. Undefined: the arc has no replica here any more. */
   checkpointMark(arc: ArcId): string | undefined;
   checkpoint(arc: ArcId): ArcCheckpoint;
+  /** Up to which index the arc's map has taken everything. Only arcs of `arcs()` are asked for. */
+  appliedIndex(arc: ArcId): LogIndex;
   /** Whether an entry in [from, to) isn't applied yet, or is needed as it lies there: that space isn't given back. */
   holds(from: DevicePosition, to: DevicePosition): boolean;
   /** What lies in [from, to) can't be read any more: entries that were kept to be sent again are to be forgotten. */
@@ -94,6 +96,8 @@ export interface RecoveryVisitor {
   /** Whole state of an arc (snapshot, founding, retirement): opaque; replaces everything before it for that arc's log. */
   arcState(arc: ArcId, state: Uint8Array): void;
   chunkCopy(copy: StoredChunkCopy): void;
+  /** Everything of the arc up to `index`, which was told before, was applied: what it replaced may be gone. */
+  appliedUpTo?(arc: ArcId, index: LogIndex): void;
   /** Before all else, where there is a checkpoint: the arcs that it tells of are all that there are, whoever founded some. */
   checkpointBegins?(): void;
   /** One arc of the checkpoint; what is told of it later is what came later. Its map is loaded already. */

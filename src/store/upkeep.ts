@@ -8,18 +8,25 @@ import { anchorPositions, encodeAnchor, type LogStart } from './checkpoint.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import { Cleaner } from './cleaner.ts';
 import { Checkpointer } from './checkpointer.ts';
-import { type Layout, pageBytes, pagesFor } from './layout.ts';
+import { type Layout, pageBytes, pagesFor, segmentEnd, segmentStart } from './layout.ts';
 import type { Log } from './log.ts';
 import type { MapSpace } from './map-space.ts';
 import * as records from './records.ts';
-import { type Segments, segmentStates } from './segments.ts';
-import type { ChunkKey, StoreOwner } from './types.ts';
+import type { Segments } from './segments.ts';
+import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 
 const intervalBytesMax = 256 * 1024 * 1024;
 /** A small device has not so much log to read: a share of it. */
-const intervalShare = 8;
-/** Below so many free segments space is short. */
-const cleaningSegments = 4;
+const intervalShare = 16;
+/** Below so many free segments new data waits: the cleaner needs some to copy to, the log one to go on in. */
+const reserveSegmentsMax = 3;
+/** What is kept free beyond that, so that cleaning runs ahead: one in so many, but two at least. */
+const wantedShare = 128;
+
+/** Segments that stay free for the cleaner, and for what doesn't wait at the door. */
+export function reserveSegmentsOf(segmentCount: number): number {
+  return Math.min(reserveSegmentsMax, Math.floor(segmentCount / 4));
+}
 
 export interface UpkeepOptions {
   readonly flash: Flash;
@@ -44,6 +51,9 @@ export class Upkeep {
   readonly #intervalBytes: number;
   readonly #cleaner: Cleaner;
   #sinceBytes = 0;
+  /** Up to where the log says that each arc was applied. */
+  readonly #marked = new Map<ArcId, number>();
+  #freedSegments = 0;
   #stopped = false;
 
   constructor(options: UpkeepOptions) {
@@ -57,42 +67,39 @@ export class Upkeep {
       synced: () => this.#synced(),
       writeAnchor: async (anchor: Parameters<typeof encodeAnchor>[1]): Promise<void> => {
         const page = encodeAnchor(options.mark, anchor);
-        await options.flash.writeDurably(anchorPositions[anchor.number % 2] as number, [page]);
-        options.wrote(page.length);
+        for (const position of anchorPositions[anchor.number % anchorPositions.length] ?? []) {
+          await options.flash.writeDurably(position, [page]);
+          options.wrote(page.length);
+        }
       },
-      readsEnded: () => options.reads.ended(),
-      giveFree: (segment: number) => options.log.giveFree(segment),
     };
     const { clock, space, segments, owner, loaded } = options;
     this.#checkpointer = new Checkpointer(clock, device, space, segments, owner, loaded);
-    const { flash, mark, log, reads } = options;
+    const { flash, mark, log } = options;
+    const reserveSegments = reserveSegmentsOf(layout.segmentCount);
     this.#cleaner = new Cleaner({
       flash,
       clock,
-      layout,
       mark,
-      reads,
       space,
       segments,
       checkpointer: this.#checkpointer,
       owner,
-      reserveSegments: Math.min(cleaningSegments, Math.floor(layout.segmentCount / 4)),
+      reserveSegments,
+      wantedSegments: reserveSegments + Math.max(2, Math.ceil(layout.segmentCount / wantedShare)),
       freeSegments: () => log.freeSegments,
       logSegments: () => log.segments,
       sequence: () => log.sequence,
-      takeSegment: () => this.#takeSegment(),
+      takeSegment: () => {
+        const segment = log.takeFree();
+        return segment === undefined ? undefined : { segment, sequence: log.sequence };
+      },
       appendMoved: (moved) => this.#appendMoved(moved),
+      appendFreed: (freed) => this.#appendFreed(freed),
+      giveFree: (freed) => this.#giveFree(freed),
       wrote: (bytes) => options.wrote(bytes),
       failed: (error) => log.fail(error),
     });
-  }
-
-  #takeSegment(): { segment: number; sequence: number } | undefined {
-    const { log, segments } = this.#options;
-    const segment = log.takeFree();
-    if (segment === undefined) return undefined;
-    segments.take(segment, segmentStates.moved, log.sequence);
-    return { segment, sequence: log.sequence };
   }
 
   #appendMoved(moved: records.MovedRecord): void {
@@ -103,8 +110,51 @@ export class Upkeep {
     log.appended(0);
   }
 
+  /**
+   * What was in the segments is elsewhere, or was replaced by what an arc applied: a restart has to apply as much, or it
+   * would look for what isn't there any more.
+   */
+  async #appendFreed(freed: readonly number[]): Promise<void> {
+    const { log, owner } = this.#options;
+    for (const arc of owner.arcs()) {
+      const index = owner.appliedIndex(arc);
+      if (this.#marked.get(arc) === index) continue;
+      const batch = log.batchFor(records.smallRecordBytes, 0);
+      if (batch === undefined) break;
+      records.encodeApplied(batch.meta, arc, index);
+      log.appended(0);
+      this.#marked.set(arc, index);
+    }
+    for (const segment of freed) {
+      const batch = log.batchFor(records.smallRecordBytes, 0);
+      if (batch === undefined) break;
+      records.encodeFreed(batch.meta, segment);
+      log.appended(0);
+    }
+    await this.#synced();
+  }
+
+  async #giveFree(freed: readonly number[]): Promise<void> {
+    const { log, owner, segments, layout, reads } = this.#options;
+    for (const segment of freed) owner.freed(segmentStart(layout, segment), segmentEnd(layout, segment));
+    await reads.ended();
+    for (const segment of freed) {
+      segments.free(segment);
+      log.giveFree(segment);
+    }
+    this.#freedSegments += freed.length;
+  }
+
   get checkpointNumber(): number {
     return this.#checkpointer.number;
+  }
+
+  /** Given back since the start. */
+  get freedSegments(): number {
+    return this.#freedSegments;
+  }
+  get movedBlocks(): number {
+    return this.#cleaner.movedBlocks;
   }
 
   stop(): void {
@@ -155,17 +205,18 @@ export class Upkeep {
     return start;
   }
 
-  #appendTable(table: records.TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): records.TableRef | undefined {
+  #appendTable(table: records.TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): DevicePosition | undefined {
     const { log } = this.#options;
     const dataBytes = pagesFor(bytes.length) * pageBytes;
     const batch = log.batchFor(records.pageRecordBytes, dataBytes);
     if (batch === undefined) return undefined;
-    const ref = { position: batch.dataEnd, bytes: bytes.length, crc: crc32c(bytes) };
-    records.encodeTable(batch.meta, { table, arc, key, ...ref }, batch.dataBytes / pageBytes);
+    const position = batch.dataEnd;
+    const record = { table, arc, key, bytes: bytes.length, crc: crc32c(bytes) };
+    records.encodeTable(batch.meta, record, batch.dataBytes / pageBytes);
     const padded = new Uint8Array(dataBytes);
     padded.set(bytes);
     batch.addData([padded]);
     log.appended(dataBytes);
-    return ref;
+    return position;
   }
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { VolumeId } from '../../../src/base/ids.ts';
-import { ArcMap } from '../../../src/store/map.ts';
+import { MapSpace } from '../../../src/store/map-space.ts';
+import type { ArcMap } from '../../../src/store/map.ts';
 import type { BlockRange, ChunkMap, StoredChunkCopy } from '../../../src/store/types.ts';
 import { arcId, rangeOf } from './workload.ts';
 
@@ -61,9 +62,9 @@ function contents(map: ArcMap): ChunkMap[] {
 test('changes in any order, any number of times, give the same map: the newest version of every block', () => {
   fc.assert(
     fc.property(changes, fc.infiniteStream(fc.nat()), (list, picks) => {
-      const inOrder = new ArcMap();
+      const inOrder = new MapSpace(Number.POSITIVE_INFINITY).of(arcId(0));
       for (const change of list.toSorted((a, b) => a.version - b.version)) apply(inOrder, change);
-      const shuffled = new ArcMap();
+      const shuffled = new MapSpace(Number.POSITIVE_INFINITY).of(arcId(0));
       for (const change of list) apply(shuffled, change);
       for (let i = 0; i < list.length; i++) {
         apply(shuffled, list[(picks.next().value as number) % list.length] as Change);
@@ -78,7 +79,7 @@ test('changes in any order, any number of times, give the same map: the newest v
 });
 
 test('a trim leaves its version, so that an older write that comes late stays dead', () => {
-  const map = new ArcMap();
+  const map = new MapSpace(Number.POSITIVE_INFINITY).of(arcId(0));
   map.set(rangeOf(0, 0, 2), 8192, 3, Uint32Array.of(1, 2));
   map.clear(rangeOf(0, 0, 1), 5);
   map.set(rangeOf(0, 0, 1), 65536, 4, Uint32Array.of(9));
@@ -87,7 +88,7 @@ test('a trim leaves its version, so that an older write that comes late stays de
 });
 
 test('dropping a volume forgets its blocks and no others', () => {
-  const map = new ArcMap();
+  const map = new MapSpace(Number.POSITIVE_INFINITY).of(arcId(0));
   const other = 77 as VolumeId;
   map.set(rangeOf(0, 0, 2), 8192, 1, Uint32Array.of(1, 2));
   map.set(rangeOf(1, 0, 1), 81920, 1, Uint32Array.of(1));

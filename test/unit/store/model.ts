@@ -101,6 +101,9 @@ export class Model implements StoreOwner, RecoveryVisitor {
     }
     return false;
   }
+  appliedIndex(arc: ArcId): number {
+    return this.#arc(arc).applied;
+  }
   freed(): void {}
 
   // ---- the restart ----------------------------------------------------------------------------------------------------
@@ -119,6 +122,9 @@ export class Model implements StoreOwner, RecoveryVisitor {
     assert.equal(entry.index, arc.applied + arc.tail.length + 1, `arc ${entry.arc}: entries follow one another`);
     arc.tail.push(entry);
     this.#applyUpTo(entry.arc, Math.min(entry.commit, entry.index));
+  }
+  appliedUpTo(arc: ArcId, index: number): void {
+    this.#applyUpTo(arc, index);
   }
   truncated(arc: ArcId, fromIndex: number): void {
     const state = this.#arc(arc);

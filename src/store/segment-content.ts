@@ -1,0 +1,131 @@
+import { RemoteProtocolError } from '../base/errors.ts';
+import { type ArcId, blockBytes } from '../base/ids.ts';
+import type { Flash } from '../ports/flash.ts';
+import type { DeviceMark } from './batch-header.ts';
+import { decodeBatch } from './decode-batch.ts';
+import { type Layout, segmentEnd, segmentOf, segmentStart } from './layout.ts';
+import type { DecodedRecord } from './records.ts';
+import { type ScannedBatch, scanRun, type ScannedRun, searchBatch } from './scan.ts';
+import type { ChunkKey, DevicePosition } from './types.ts';
+
+/** Blocks of one chunk that lie in a segment, as its records tell; whether the map still wants them isn't known. */
+export interface Candidate {
+  readonly arc: ArcId;
+  readonly key: ChunkKey;
+  readonly blocks: number[];
+  readonly positions: DevicePosition[];
+}
+
+/** What the records in one segment tell. */
+export interface SegmentContent {
+  readonly candidates: readonly Candidate[];
+  readonly mapPages: readonly { readonly arc: ArcId; readonly key: ChunkKey; readonly position: DevicePosition }[];
+  readonly tables: readonly { readonly arc: ArcId; readonly position: DevicePosition }[];
+  /** False when something in it can't be read: there may be more than is told. */
+  readonly whole: boolean;
+  /** The medium refused a read. */
+  readonly unreadable: boolean;
+  /** Where the last batch ends; undefined: there is none. */
+  readonly end: DevicePosition | undefined;
+}
+
+/** Reads the records of a segment, also those behind a damaged batch. */
+export async function readSegment(
+  flash: Flash,
+  layout: Layout,
+  mark: DeviceMark,
+  segment: number,
+  moved: boolean,
+): Promise<SegmentContent> {
+  const { batches, whole, unreadable } = await salvage(flash, layout, { ...mark, moved }, segment);
+  const content = { candidates: new Map<string, Candidate>(), mapPages: [], tables: [] } as Collected;
+  let understood = true;
+  for (const batch of batches) {
+    try {
+      for (const record of decodeBatch(batch)) collect(content, layout, segment, record);
+    } catch (error) {
+      if (!(error instanceof RemoteProtocolError)) throw error;
+      understood = false;
+    }
+  }
+  const candidates = [...content.candidates.values()];
+  return { ...content, candidates, whole: whole && understood, unreadable, end: batches.at(-1)?.end };
+}
+
+interface Collected {
+  readonly candidates: Map<string, Candidate>;
+  readonly mapPages: { arc: ArcId; key: ChunkKey; position: DevicePosition }[];
+  readonly tables: { arc: ArcId; position: DevicePosition }[];
+}
+
+async function salvage(
+  flash: Flash,
+  layout: Layout,
+  mark: DeviceMark,
+  segment: number,
+): Promise<{ batches: ScannedBatch[]; whole: boolean; unreadable: boolean }> {
+  const limit = segmentEnd(layout, segment);
+  const batches: ScannedBatch[] = [];
+  let from = segmentStart(layout, segment);
+  let whole = true;
+  let unreadable = false;
+  for (;;) {
+    const run: ScannedRun = await scanRun(flash, mark, from, limit);
+    batches.push(...run.batches);
+    if (run.stop === 'unreadable') unreadable = true;
+    if (run.stop === 'segment-end') break;
+    const last = batches.at(-1)?.header;
+    // Of an earlier use of the segment, batches may lie behind the last one: older, and of another first batch.
+    const after = last?.sequence ?? 0;
+    const search = { from: run.end, limit, after, before: Number.POSITIVE_INFINITY, zeroBytesMax: limit };
+    const use = last?.segmentSequence;
+    const found = await searchBatch(flash, mark, use === undefined ? search : { ...search, use });
+    if (found === undefined) break;
+    whole = false;
+    from = found;
+  }
+  return { batches, whole: whole && !unreadable, unreadable };
+}
+
+function collect(content: Collected, layout: Layout, segment: number, record: DecodedRecord): void {
+  switch (record.type) {
+    case 'entry': {
+      const { arc, range, position } = record.entry;
+      if (range === undefined || position === undefined) return;
+      const candidate = candidateOf(content.candidates, arc, range);
+      for (let i = 0; i < range.blockCount; i++) {
+        candidate.blocks.push(range.firstBlock + i);
+        candidate.positions.push(position + i * blockBytes);
+      }
+      return;
+    }
+    case 'chunkCopy':
+    case 'moved': {
+      const { arc, key, blocks, position } = record.type === 'moved' ? record.moved : record.copy;
+      if (position === undefined || segmentOf(layout, position) !== segment) return;
+      const candidate = candidateOf(content.candidates, arc, key);
+      for (let i = 0; i < blocks.length; i++) {
+        candidate.blocks.push(blocks[i] as number);
+        candidate.positions.push(position + i * blockBytes);
+      }
+      return;
+    }
+    case 'mapPage':
+      content.mapPages.push(record.page);
+      return;
+    case 'table':
+      content.tables.push(record.table);
+      return;
+    default:
+  }
+}
+
+function candidateOf(candidates: Map<string, Candidate>, arc: ArcId, key: ChunkKey): Candidate {
+  const name = `${arc}/${key.volume}/${key.layer}/${key.chunk}`;
+  let candidate = candidates.get(name);
+  if (candidate === undefined) {
+    candidate = { arc, key: { volume: key.volume, layer: key.layer, chunk: key.chunk }, blocks: [], positions: [] };
+    candidates.set(name, candidate);
+  }
+  return candidate;
+}
