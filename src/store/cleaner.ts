@@ -6,7 +6,7 @@ import type { DeviceMark } from './batch-header.ts';
 import type { Checkpointer } from './checkpointer.ts';
 import { segmentEnd, segmentOf, segmentStart } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
-import { movedBlocksPerWriteMax, MovedLog, type Moving, type TakeSegment } from './moved-log.ts';
+import { MovedLog, type Moving, type TakeSegment } from './moved-log.ts';
 import type { MovedRecord } from './records.ts';
 import { readWhatCan } from './scan.ts';
 import { type Candidate, readSegment } from './segment-content.ts';
@@ -205,15 +205,17 @@ export class Cleaner {
     let whole = content.whole && (end === undefined ? content.end !== undefined : content.end === end);
     if (content.end === undefined && segments.live(segment) === 0) whole = true;
     const live = await this.#alive(content.candidates);
+    let waiting: LiveBlock[] = [];
     for (let from = 0; from < live.length && !this.#stopped; ) {
       const to = spanEnd(live, from);
       const read = await this.#read(live.slice(from, to));
       whole &&= read.blocks.length === to - from;
       unreadable ||= read.unreadable;
-      for (let at = 0; at < read.blocks.length; at += movedBlocksPerWriteMax) {
-        if (!(await this.#move(segment, read.blocks.slice(at, at + movedBlocksPerWriteMax)))) return false;
-      }
+      waiting.push(...read.blocks);
       from = to;
+      const left = await this.#move(segment, waiting, from === live.length);
+      if (left === undefined) return false;
+      waiting = left;
       await this.#pause();
     }
     if (this.#stopped) return false;
@@ -270,21 +272,32 @@ export class Cleaner {
     return { blocks: right, unreadable: blocks.some(({ position }) => unreadable.has(position)) };
   }
 
-  /** False when there is no room: nothing changed then. */
-  async #move(segment: number, blocks: readonly LiveBlock[]): Promise<boolean> {
-    const { space, segments } = this.#o;
-    const parts = partsOf(blocks);
+  /** Copies as many as make full writes, or all. Returns what is left; undefined when there is no room. */
+  async #move(segment: number, blocks: LiveBlock[], all: boolean): Promise<LiveBlock[] | undefined> {
+    const { segments } = this.#o;
     const generation = segments.generation(segment);
-    const written = await this.#moved.write(parts, generation, segments.stamp(segment));
-    if (written === undefined) return false;
+    const stamp = segments.stamp(segment);
+    let from = 0;
+    while (from < blocks.length) {
+      const room = this.#moved.room(generation, stamp);
+      if (room === 0) return undefined;
+      if (!all && blocks.length - from < room) break;
+      await this.#write(blocks.slice(from, from + room), stamp);
+      from += room;
+    }
+    return blocks.slice(from);
+  }
+
+  async #write(blocks: readonly LiveBlock[], stamp: number): Promise<void> {
+    const parts = partsOf(blocks);
+    const written = await this.#moved.write(parts, stamp);
     this.movedBlocks += blocks.length;
     this.#o.wrote(written.bytes);
     for (const [i, { arc, key, blocks: numbers, versions, crcs }] of parts.entries()) {
       const position = written.positions[i] as number;
-      space.of(arc).moved(key, numbers, versions, crcs, position);
+      this.#o.space.of(arc).moved(key, numbers, versions, crcs, position);
       this.#o.appendMoved({ arc, key, blocks: numbers, versions, crcs, position });
     }
-    return true;
   }
 
   /** The shorter space is, the shorter the pause. */

@@ -3,7 +3,7 @@ import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import { Batch } from './batch.ts';
 import { type DeviceMark, noSegment } from './batch-header.ts';
-import { type Layout, segmentEnd, segmentStart } from './layout.ts';
+import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
 import { encodeMoved, movedBytes } from './records.ts';
 import { type Segments, segmentStates } from './segments.ts';
 import type { ChunkKey } from './types.ts';
@@ -21,7 +21,9 @@ export interface Moving {
   readonly data: readonly Uint8Array[];
 }
 
-export const movedBlocksPerWriteMax = (1024 * 1024) / blockBytes;
+const blocksPerWriteMax = (1024 * 1024) / blockBytes;
+/** A segment with less room than this counts as full. */
+const blocksPerWriteMin = 16;
 /** What was moved so often stays together with what was moved more often. */
 const generationsMax = 3;
 /** Each generation has a segment that isn't full: a small device can't afford that. */
@@ -49,6 +51,8 @@ export class MovedLog {
   readonly #take: TakeSegment;
   readonly #batch = new Batch();
   readonly #streams: Stream[] = [];
+  /** The one that the next write goes to. */
+  #entered: Stream | undefined;
 
   constructor(flash: Flash, segments: Segments, mark: DeviceMark, take: TakeSegment) {
     this.#flash = flash;
@@ -80,24 +84,28 @@ export class MovedLog {
     return this.#streams.some((stream) => stream.segment === segment);
   }
 
+  /** How many blocks, each in a part of its own at worst, the next write of that generation can take; 0: no room. */
+  room(generation: number, stamp: number): number {
+    const stream = this.#streams[Math.min(generation, this.#streams.length - 1)] as Stream;
+    const room = this.#roomIn(stream);
+    if (room >= blocksPerWriteMin || this.#enter(stream, stamp)) this.#entered = stream;
+    // Without a free segment, any that isn't full will do: what comes out of it is space again.
+    else this.#entered = this.#streams.find((other) => this.#roomIn(other) >= blocksPerWriteMin);
+    return this.#entered === undefined ? 0 : Math.min(blocksPerWriteMax, this.#roomIn(this.#entered));
+  }
+
   /**
-   * Writes what comes out of a segment that was moved `generation` times and is as old as `stamp`. Where each part's first
-   * block is now, durably; undefined when there is no free segment. @throws FlashError
+   * Writes what comes out of a segment as old as `stamp`, as much as `room` said at most. Where each part's first block is
+   * now, durably. @throws FlashError
    */
   async write(
     parts: readonly Moving[],
-    generation: number,
     stamp: number,
-  ): Promise<{ readonly positions: number[]; readonly bytes: number } | undefined> {
-    let metaBytes = 0;
+  ): Promise<{ readonly positions: number[]; readonly bytes: number }> {
+    const entered = this.#entered;
+    assert(entered?.segment !== undefined, 'there is room');
     let blocks = 0;
-    for (const part of parts) {
-      metaBytes += movedBytes(part.blocks.length);
-      blocks += part.blocks.length;
-    }
-    const stream = this.#streams[Math.min(generation, this.#streams.length - 1)] as Stream;
-    const segment = this.#enter(stream, stamp, metaBytes, blocks * blockBytes);
-    if (segment === undefined) return undefined;
+    this.#batch.open(entered.position, entered.sequence, entered.segmentSequence);
     const batch = this.#batch;
     const positions: number[] = [];
     for (const part of parts) {
@@ -105,29 +113,34 @@ export class MovedLog {
       encodeMoved(batch.meta, { ...part, position: batch.dataEnd });
       batch.addData(part.data);
       batch.records++;
+      blocks += part.blocks.length;
     }
-    const { previousPosition, previousMetaCrc } = stream;
+    assert(batch.end <= segmentEnd(this.#layout, entered.segment), 'moved blocks fit into their segment');
+    const { previousPosition, previousMetaCrc } = entered;
     const metaCrc = batch.seal(this.#mark, { previousPosition, previousMetaCrc, nextSegment: noSegment });
     const bytes = batch.totalBytes;
     await this.#flash.writeDurably(batch.start, batch.parts);
-    stream.previousPosition = batch.start;
-    stream.previousMetaCrc = metaCrc;
-    stream.position = batch.end;
-    stream.sequence++;
+    entered.previousPosition = batch.start;
+    entered.previousMetaCrc = metaCrc;
+    entered.position = batch.end;
+    entered.sequence++;
     batch.release();
-    this.#segments.blend(segment, stamp, blocks);
+    this.#segments.blend(entered.segment, stamp, blocks);
     return { positions, bytes };
   }
 
-  /** Opens the batch where the stream goes on: in the next segment if the one it has is full. */
-  #enter(stream: Stream, stamp: number, metaBytes: number, dataBytes: number): number | undefined {
-    const batch = this.#batch;
-    if (stream.segment !== undefined) {
-      batch.open(stream.position, stream.sequence, stream.segmentSequence);
-      if (batch.endWith(metaBytes, dataBytes) <= segmentEnd(this.#layout, stream.segment)) return stream.segment;
-    }
+  #roomIn(stream: Stream): number {
+    if (stream.segment === undefined) return 0;
+    const pages = (segmentEnd(this.#layout, stream.segment) - stream.position) / pageBytes;
+    // One head page, and records for every block behind it.
+    const recordsPerPage = Math.floor(pageBytes / movedBytes(1));
+    return Math.max(0, Math.floor(((pages - 2) * recordsPerPage) / (recordsPerPage + 1)));
+  }
+
+  /** Goes on in a free segment. False: there is none. */
+  #enter(stream: Stream, stamp: number): boolean {
     const taken = this.#take();
-    if (taken === undefined) return undefined;
+    if (taken === undefined) return false;
     if (stream.segment !== undefined) this.#segments.close(stream.segment, stream.position);
     const { segment, sequence } = taken;
     this.#segments.take(segment, segmentStates.moved, stamp, stream.generation);
@@ -137,8 +150,6 @@ export class MovedLog {
     stream.segmentSequence = sequence;
     stream.previousPosition = 0;
     stream.previousMetaCrc = 0;
-    batch.open(stream.position, sequence, sequence);
-    assert(batch.endWith(metaBytes, dataBytes) <= segmentEnd(this.#layout, segment), 'one go of moved blocks fits');
-    return segment;
+    return true;
   }
 }

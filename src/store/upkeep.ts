@@ -18,8 +18,8 @@ import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 const intervalBytesMax = 256 * 1024 * 1024;
 /** A small device has not so much log to read: a share of it. */
 const intervalShare = 16;
-/** Below so many free segments new data waits: the cleaner needs some to copy to, the log one to go on in. */
-const reserveSegmentsMax = 3;
+/** Below so many free segments new data waits: the cleaner needs one for each generation, the log some to go on in. */
+const reserveSegmentsMax = 6;
 /** What is kept free beyond that, so that cleaning runs ahead: one in so many, but two at least. */
 const wantedShare = 128;
 

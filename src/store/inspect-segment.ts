@@ -1,0 +1,231 @@
+import { crc32c } from '../base/crc32c.ts';
+import { RemoteProtocolError } from '../base/errors.ts';
+import { type ArcId, blockBytes } from '../base/ids.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
+import type { DeviceMark } from './batch-header.ts';
+import { decodeBatch } from './decode-batch.ts';
+import { type BadPlace, Findings } from './inspect-findings.ts';
+import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
+import type { DecodedRecord } from './records.ts';
+import { readWhatCan, type ScannedBatch, scanRun, searchBatch } from './scan.ts';
+import type { ChunkKey, DevicePosition } from './types.ts';
+
+const readBytes = 1024 * 1024;
+
+/** One segment in memory, as it was when it was read: what a live Corelet writes meanwhile doesn't move under the check. */
+export class SegmentImage implements Flash {
+  readonly sizeBytes: number;
+  readonly sectorBytes = pageBytes;
+  readonly #bytes: Uint8Array;
+  #from = 0;
+  #unreadable: ReadonlySet<number> = new Set();
+
+  constructor(layout: Layout, sizeBytes: number) {
+    this.sizeBytes = sizeBytes;
+    this.#bytes = new Uint8Array(layout.segmentBytes);
+  }
+
+  /** @throws FlashError unless it is `EIO` */
+  async load(flash: Flash, position: DevicePosition): Promise<void> {
+    this.#from = position;
+    const unreadable = new Set<number>();
+    for (let at = 0; at < this.#bytes.length; at += readBytes) {
+      const piece = this.#bytes.subarray(at, Math.min(this.#bytes.length, at + readBytes));
+      for (const page of await readWhatCan(flash, position + at, piece)) unreadable.add(page);
+    }
+    this.#unreadable = unreadable;
+  }
+
+  /** A view of what was read. Undefined: part of it can't be read, or lies elsewhere. */
+  view(position: DevicePosition, bytes: number): Uint8Array | undefined {
+    const at = position - this.#from;
+    if (at < 0 || at + bytes > this.#bytes.length) return undefined;
+    return this.isReadable(position, bytes) ? this.#bytes.subarray(at, at + bytes) : undefined;
+  }
+
+  isReadable(position: DevicePosition, bytes: number): boolean {
+    if (this.#unreadable.size === 0) return true;
+    for (let at = position - (position % pageBytes); at < position + bytes; at += pageBytes) {
+      if (this.#unreadable.has(at)) return false;
+    }
+    return true;
+  }
+
+  async read(position: DevicePosition, into: Uint8Array): Promise<void> {
+    const view = this.view(position, into.length);
+    if (view === undefined) throw new FlashError('EIO', `${position} can't be read`);
+    into.set(view);
+  }
+
+  writeDurably(): Promise<void> {
+    return Promise.reject(new FlashError('EIO', 'an image is only read'));
+  }
+  prepare(): Promise<void> {
+    return this.writeDurably();
+  }
+  async close(): Promise<void> {}
+}
+
+/** What a segment holds, and what the log in it says of others. */
+export interface CheckedSegment {
+  readonly segment: number;
+  readonly moved: boolean;
+  readonly findings: Findings;
+  /** Sequences of the first batch of this use and of the last one that is whole. */
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  /** Where the first batch says that its predecessor is; undefined: it isn't known. */
+  readonly previousPosition: DevicePosition | undefined;
+  /** Behind the last batch. */
+  readonly end: DevicePosition;
+  /** The last batch, if its data isn't what its records say: torn, unless something later names it. */
+  readonly doubtful: Findings | undefined;
+  /** Segments given back, and places of moved blocks, as the log here tells, with the sequence of the batch that does. */
+  readonly freed: readonly (readonly [segment: number, sequence: number])[];
+  readonly movedTo: readonly (readonly [position: DevicePosition, sequence: number])[];
+}
+
+/**
+ * Checks every batch, record and block in the segment that `image` holds, also behind a damaged batch. Undefined: there
+ * is no whole batch of this kind. A damaged batch counts when a later one of the same use proves it.
+ */
+export async function checkSegment(
+  image: SegmentImage,
+  layout: Layout,
+  mark: DeviceMark,
+  segment: number,
+): Promise<CheckedSegment | undefined> {
+  const limit = segmentEnd(layout, segment);
+  const findings = new Findings();
+  const batches: ScannedBatch[] = [];
+  let from = segmentStart(layout, segment);
+  let end = from;
+  for (;;) {
+    const run = await scanRun(image, mark, from, limit);
+    for (const batch of run.batches) batches.push(batch);
+    end = run.end;
+    if (run.stop === 'segment-end') break;
+    const last = batches.at(-1)?.header;
+    const search = {
+      from: end,
+      limit,
+      after: last?.sequence ?? 0,
+      before: Number.POSITIVE_INFINITY,
+      zeroBytesMax: limit,
+    };
+    const found = await searchBatch(
+      image,
+      mark,
+      last === undefined ? search : { ...search, use: last.segmentSequence },
+    );
+    if (found === undefined) break;
+    findings.addBad({
+      position: end,
+      segment,
+      what: 'batch',
+      reason: run.stop === 'unreadable' ? 'unreadable' : 'corrupt',
+    });
+    from = found;
+  }
+  const first = batches[0];
+  const last = batches.at(-1);
+  if (first === undefined || last === undefined) return undefined;
+  const freed: [number, number][] = [];
+  const movedTo: [number, number][] = [];
+  let doubtful: Findings | undefined;
+  for (const batch of batches) {
+    const checked = new Findings();
+    checkBatch(image, segment, batch, checked, (record) => {
+      if (record.type === 'freed') freed.push([record.segment, batch.header.sequence]);
+      if (record.type === 'moved' && mark.moved !== true) movedTo.push([record.moved.position, batch.header.sequence]);
+    });
+    if (batch === last && checked.badCount > 0) doubtful = checked;
+    else findings.add(checked);
+  }
+  const { segmentSequence, sequence, previousPosition } = first.header;
+  return {
+    segment,
+    moved: mark.moved === true,
+    findings,
+    firstSequence: segmentSequence,
+    lastSequence: last.header.sequence,
+    previousPosition: sequence === segmentSequence && previousPosition > 0 ? previousPosition : undefined,
+    end,
+    doubtful,
+    freed,
+    movedTo,
+  };
+}
+
+function checkBatch(
+  image: SegmentImage,
+  segment: number,
+  batch: ScannedBatch,
+  findings: Findings,
+  tell: (record: DecodedRecord) => void,
+): void {
+  const from = batch.header.position + pageBytes;
+  const to = from + batch.header.dataPages * pageBytes;
+  findings.batches++;
+  try {
+    for (const record of decodeBatch(batch)) {
+      findings.records[record.type]++;
+      tell(record);
+      for (const { position, bytes, crc, what, ...name } of piecesOf(record)) {
+        if (position < from || position + bytes > to) continue; // told of another place
+        findings.blocks += Math.ceil(bytes / blockBytes);
+        const view = image.view(position, bytes);
+        if (view !== undefined && crc32c(view) === crc) continue;
+        findings.addBad({ position, segment, what, reason: view === undefined ? 'unreadable' : 'corrupt', ...name });
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof RemoteProtocolError)) throw error;
+    findings.addBad({ position: batch.header.position, segment, what: 'batch', reason: 'corrupt' });
+  }
+}
+
+interface Piece extends Pick<BadPlace, 'position' | 'what'> {
+  readonly bytes: number;
+  readonly crc: number;
+  readonly arc: ArcId;
+  readonly key?: ChunkKey;
+  readonly block?: number;
+}
+
+/** Everything in data pages that a record names, with the CRC that it has to have. */
+function* piecesOf(record: DecodedRecord): IterableIterator<Piece> {
+  if (record.type === 'table') {
+    const { arc, position, bytes, crc } = record.table;
+    yield { position, what: 'table', bytes, crc, arc };
+  } else if (record.type === 'mapPage') {
+    const { arc, key, position, crc } = record.page;
+    yield { position, what: 'map page', bytes: pageBytes, crc, arc, key };
+  } else if (record.type === 'entry') {
+    const { arc, position, crcs, range } = record.entry;
+    if (position === undefined) return;
+    for (let i = 0; i < crcs.length; i++) {
+      const piece = { position: position + i * blockBytes, bytes: blockBytes, crc: crcs[i] as number, arc };
+      if (range === undefined) yield { ...piece, what: 'block' };
+      else {
+        const key = { volume: range.volume, layer: range.layer, chunk: range.chunk };
+        yield { ...piece, what: 'block', key, block: range.firstBlock + i };
+      }
+    }
+  } else if (record.type === 'chunkCopy' || record.type === 'moved') {
+    const { arc, key, blocks, position, crcs } = record.type === 'moved' ? record.moved : record.copy;
+    if (position === undefined) return;
+    for (let i = 0; i < crcs.length; i++) {
+      const at = position + i * blockBytes;
+      yield {
+        position: at,
+        what: 'block',
+        bytes: blockBytes,
+        crc: crcs[i] as number,
+        arc,
+        key,
+        block: blocks[i] as number,
+      };
+    }
+  }
+}
