@@ -133,6 +133,28 @@ export const errorTable = {
     "The Corelet's flash file can't be opened or is not this chassis's.",
     "look into the slot's log",
   ),
+  DEVICE_NOT_FOUND: entry(notFound, 'There is no file or block device with this name.', 'look at the path'),
+  DEVICE_IN_USE: entry(
+    conflict,
+    'Another program has the device, or it is mounted, swap space or part of another device.',
+    'stop that Corelet, or unmount the device; or name another one',
+  ),
+  DEVICE_BLANK: entry(conflict, 'The device is blank: no Corelet was ever made on it.', 'corelet slot insert --help'),
+  DEVICE_FOREIGN: entry(
+    conflict,
+    "The device holds something else's data, or another Corelet's.",
+    'name another device; what this one holds was not touched',
+  ),
+  DEVICE_VERSION: entry(
+    conflict,
+    'The device was written in another version of the store format.',
+    'use the version that wrote it; what it holds was not touched',
+  ),
+  DEVICE_DAMAGED: entry(
+    failed,
+    "The device is a Corelet's, but it can't be told which: no copy of its superblock is whole, or it got smaller.",
+    'corelet slot insert N --blank; the other Corelets hold copies',
+  ),
   FAILED: entry(
     failed,
     'Something unexpected; the message says what.',

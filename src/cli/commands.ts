@@ -172,10 +172,19 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'device inspect',
-    summary: 'Reads a device, changes nothing: whose it is, what its segments hold, whether every record is whole.',
+    summary:
+      'Reads a device, changes nothing: whose it is, what its segments hold, whether every record is whole. Exits with 4 when something is bad.',
     arguments: ['PATH'],
-    options: { json },
-    examples: ['corelet device inspect corelet-data/slots/3/flash.img --json'],
+    options: {
+      segments: { type: 'boolean', help: 'a line for every segment: use, live share, how often used, age' },
+      limit: { type: 'string', value: 'N', help: 'bad places to list, 0 to 1000 (default 20; with --json all 1000)' },
+      json,
+    },
+    examples: [
+      'corelet device inspect corelet-data/slots/3/flash.img',
+      'corelet device inspect /dev/nvme1n1 --segments',
+      'corelet device inspect corelet-data/slots/3/flash.img --json >report.json || echo bad',
+    ],
     load: () => import('./device-inspect.ts'),
   },
   {

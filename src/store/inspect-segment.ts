@@ -5,7 +5,7 @@ import { type Flash, FlashError } from '../ports/flash.ts';
 import type { DeviceMark } from './batch-header.ts';
 import { decodeBatch } from './decode-batch.ts';
 import { type BadPlace, Findings } from './inspect-findings.ts';
-import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
+import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
 import type { DecodedRecord } from './records.ts';
 import { readWhatCan, type ScannedBatch, scanRun, searchBatch } from './scan.ts';
 import type { ChunkKey, DevicePosition } from './types.ts';
@@ -78,11 +78,13 @@ export interface CheckedSegment {
   readonly previousPosition: DevicePosition | undefined;
   /** Behind the last batch. */
   readonly end: DevicePosition;
-  /** The last batch, if its data isn't what its records say: torn, unless something later names it. */
-  readonly doubtful: Findings | undefined;
-  /** Segments given back, and places of moved blocks, as the log here tells, with the sequence of the batch that does. */
-  readonly freed: readonly (readonly [segment: number, sequence: number])[];
-  readonly movedTo: readonly (readonly [position: DevicePosition, sequence: number])[];
+  /** Where the last batch begins, and what of it isn't what its records say: torn, unless something later names it. */
+  readonly doubtful: { readonly position: DevicePosition; readonly findings: Findings } | undefined;
+  /** The first batch of this use isn't whole. */
+  readonly isHeadless: boolean;
+  /** As the log here tells: segments given back, and where blocks were moved last in others; with the batch's sequence. */
+  readonly freed: ReadonlyMap<number, number>;
+  readonly movedTo: ReadonlyMap<number, { readonly position: DevicePosition; readonly sequence: number }>;
 }
 
 /**
@@ -95,16 +97,58 @@ export async function checkSegment(
   mark: DeviceMark,
   segment: number,
 ): Promise<CheckedSegment | undefined> {
-  const limit = segmentEnd(layout, segment);
   const findings = new Findings();
+  const { batches, end } = await batchesOf(image, layout, mark, segment, findings);
+  const first = batches[0];
+  const last = batches.at(-1);
+  if (first === undefined || last === undefined) return undefined;
+  const freed = new Map<number, number>();
+  const movedTo = new Map<number, { position: DevicePosition; sequence: number }>();
+  let doubtful: CheckedSegment['doubtful'];
+  for (const batch of batches) {
+    const checked = new Findings();
+    const { sequence, position: begin } = batch.header;
+    checkBatch(image, segment, batch, checked, (record) => {
+      if (record.type === 'freed') freed.set(record.segment, sequence);
+      if (record.type !== 'moved' || mark.moved === true) return;
+      const { position } = record.moved;
+      movedTo.set(segmentOf(layout, position), { position, sequence });
+    });
+    if (batch === last && checked.badCount > 0) doubtful = { position: begin, findings: checked };
+    else findings.add(checked);
+  }
+  const { segmentSequence, sequence, previousPosition } = first.header;
+  return {
+    segment,
+    moved: mark.moved === true,
+    findings,
+    firstSequence: segmentSequence,
+    lastSequence: last.header.sequence,
+    previousPosition: sequence === segmentSequence && previousPosition > 0 ? previousPosition : undefined,
+    end,
+    doubtful,
+    isHeadless: sequence !== segmentSequence,
+    freed,
+    movedTo,
+  };
+}
+
+/** The batches of the segment's present use; what lies between them and is none is bad. `end`: behind the last one. */
+async function batchesOf(
+  image: SegmentImage,
+  layout: Layout,
+  mark: DeviceMark,
+  segment: number,
+  findings: Findings,
+): Promise<{ batches: ScannedBatch[]; end: DevicePosition }> {
+  const limit = segmentEnd(layout, segment);
   const batches: ScannedBatch[] = [];
   let from = segmentStart(layout, segment);
-  let end = from;
   for (;;) {
     const run = await scanRun(image, mark, from, limit);
     for (const batch of run.batches) batches.push(batch);
-    end = run.end;
-    if (run.stop === 'segment-end') break;
+    const { end, stop } = run;
+    if (stop === 'segment-end') return { batches, end };
     const last = batches.at(-1)?.header;
     const search = {
       from: end,
@@ -118,43 +162,13 @@ export async function checkSegment(
       mark,
       last === undefined ? search : { ...search, use: last.segmentSequence },
     );
-    if (found === undefined) break;
-    findings.addBad({
-      position: end,
-      segment,
-      what: 'batch',
-      reason: run.stop === 'unreadable' ? 'unreadable' : 'corrupt',
-    });
+    const isUnreadable = stop === 'unreadable';
+    // What can't be read may have been a batch; what can is one only if a later one proves it.
+    if (found !== undefined || isUnreadable)
+      findings.addBad({ position: end, segment, what: 'batch', reason: isUnreadable ? 'unreadable' : 'corrupt' });
+    if (found === undefined) return { batches, end };
     from = found;
   }
-  const first = batches[0];
-  const last = batches.at(-1);
-  if (first === undefined || last === undefined) return undefined;
-  const freed: [number, number][] = [];
-  const movedTo: [number, number][] = [];
-  let doubtful: Findings | undefined;
-  for (const batch of batches) {
-    const checked = new Findings();
-    checkBatch(image, segment, batch, checked, (record) => {
-      if (record.type === 'freed') freed.push([record.segment, batch.header.sequence]);
-      if (record.type === 'moved' && mark.moved !== true) movedTo.push([record.moved.position, batch.header.sequence]);
-    });
-    if (batch === last && checked.badCount > 0) doubtful = checked;
-    else findings.add(checked);
-  }
-  const { segmentSequence, sequence, previousPosition } = first.header;
-  return {
-    segment,
-    moved: mark.moved === true,
-    findings,
-    firstSequence: segmentSequence,
-    lastSequence: last.header.sequence,
-    previousPosition: sequence === segmentSequence && previousPosition > 0 ? previousPosition : undefined,
-    end,
-    doubtful,
-    freed,
-    movedTo,
-  };
 }
 
 function checkBatch(

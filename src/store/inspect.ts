@@ -212,28 +212,24 @@ class Inspection {
   #judge(): Map<number, Findings> {
     const judged = new Map<number, Findings>();
     const named = this.#named();
+    const freed = this.#freedSince();
     const tail = this.#tail();
     for (const [segment, checked] of this.#checked) {
+      // Given back, and begun anew by a write that was cut short.
+      if (checked.isHeadless && freed.has(segment)) continue;
       const findings = new Findings();
       findings.add(checked.findings);
       const { doubtful, end } = checked;
-      // Where the segment's batches end, what was told of behind them is missing.
       const missing = named.get(segment);
       if (doubtful !== undefined) {
-        const proven = missing !== undefined || (!checked.moved && segment !== tail?.segment);
-        if (proven) findings.add(doubtful);
-        else
-          findings.cutShort.push({
-            segment,
-            position: doubtful.bad[0]?.position ?? end,
-            sequence: checked.lastSequence,
-          });
+        const isProven = missing !== undefined || (!checked.moved && segment !== tail?.segment);
+        if (isProven) findings.add(doubtful.findings);
+        else findings.cutShort.push({ segment, position: doubtful.position, sequence: checked.lastSequence });
       } else if (missing !== undefined) {
         findings.addBad({ position: Math.max(missing, end), segment, what: 'batch', reason: 'missing' });
       }
       judged.set(segment, findings);
     }
-    const freed = this.#freedSince();
     for (const segment of this.#missing) {
       if (freed.has(segment)) continue;
       const findings = new Findings();
@@ -270,11 +266,10 @@ class Inspection {
         if (sequence >= before.firstSequence && !isThere) name(checked.previousPosition as number);
       }
       // What the log says was moved is durable; unless that segment has begun anew since.
-      for (const [position, sequence] of checked.movedTo) {
+      for (const { position, sequence } of checked.movedTo.values()) {
         const target = at(position);
         if (target === undefined || !target.moved || target.firstSequence > sequence) continue;
-        const bad = target.doubtful?.bad.some((place) => place.position >= position) === true;
-        if (position >= target.end || bad) name(position);
+        if (position >= (target.doubtful?.position ?? target.end)) name(position);
       }
       // A closed segment's end is in the segment table.
       const end = checked.firstSequence <= this.#start ? this.#table?.end(checked.segment) : undefined;
