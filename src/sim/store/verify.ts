@@ -1,0 +1,132 @@
+import { assert } from '../../base/assert.ts';
+import { type ArcId, blockBytes, blocksPerChunk } from '../../base/ids.ts';
+import type { MapSpace } from '../../store/map-space.ts';
+import type { Store } from '../../store/store.ts';
+import type { ChunkMap } from '../../store/types.ts';
+import { isFilled } from './content.ts';
+import type { Replica } from './replica.ts';
+import { type Appended, chunkName, countUpTo, type ExpectedChunk, type Life, type Witness } from './witness.ts';
+
+/** What is looked at: the content of every block, or only what the newest records touched. */
+export type Depth = 'all' | 'recent';
+
+/** Records of each arc that count as recent. */
+const recentRecords = 12;
+
+export interface Verified {
+  readonly store: Store;
+  readonly space: MapSpace;
+  readonly replicas: ReadonlyMap<ArcId, Replica>;
+  readonly serial: number;
+}
+
+/**
+ * INV-1, INV-4: every block of every arc is what the witness knows it to be if `serial` was the last record: its version,
+ * and its content to the last sector. Returns how many blocks were read.
+ */
+export async function verify(found: Verified, witness: Witness, depth: Depth): Promise<number> {
+  let blocks = 0;
+  for (let arc = 0; arc < witness.arcs.length; arc++) {
+    const life = witness.lifeAt(arc, found.serial);
+    await verifyChunkList(found, arc as ArcId, life);
+    if (life === undefined) continue;
+    const recent = depth === 'recent' ? recentBlocks(witness.arc(arc).records, found.serial) : undefined;
+    for (const [name, expected] of life.chunks) {
+      const touched = recent?.get(name);
+      if (recent !== undefined && touched === undefined) continue;
+      blocks += await verifyChunk(found, arc as ArcId, life, expected, touched);
+    }
+    for (const entry of found.replicas.get(arc as ArcId)?.tail ?? []) {
+      const data = await found.store.readEntryData(entry);
+      assert(data instanceof Uint8Array, `INV-1: arc ${arc}: entry ${entry.index} is ${String(data)}`);
+      const { range } = entry;
+      if (range === undefined || data.length === 0) continue;
+      const author = { arc, generation: life.generation, term: entry.term, index: entry.index };
+      for (let i = 0; i < range.blockCount; i++) {
+        const right = isFilled(data, i * blockBytes, author, range.chunk, range.firstBlock + i);
+        assert(right, `INV-4: arc ${arc}: the data of entry ${entry.term}:${entry.index} is another's`);
+      }
+    }
+  }
+  assert(found.space.damagedPages === 0, 'INV-7: a crash damages no map page');
+  return blocks;
+}
+
+/** No chunk came back, none is gone. */
+async function verifyChunkList(found: Verified, arc: ArcId, life: Life | undefined): Promise<void> {
+  const map = found.space.of(arc);
+  let count = 0;
+  for (const key of map.keys()) {
+    count++;
+    assert(life?.chunks.has(chunkName(key)), `INV-1: arc ${arc}: chunk ${chunkName(key)} is there again`);
+  }
+  const expected = life?.chunks.size ?? 0;
+  assert(count === expected, `INV-1: arc ${arc} has ${count} chunks, not ${expected}`);
+}
+
+function recentBlocks(records: readonly Appended[], serial: number): Map<string, Set<number>> {
+  const touched = new Map<string, Set<number>>();
+  const end = countUpTo(records, serial);
+  for (let i = Math.max(0, end - recentRecords); i < end; i++) {
+    const record = records[i] as Appended;
+    if (record.type === 'entry' && record.range !== undefined) {
+      const { firstBlock, blockCount } = record.range;
+      const blocks = blocksOf(touched, chunkName(record.range));
+      for (let block = firstBlock; block < firstBlock + blockCount; block++) blocks.add(block);
+    } else if (record.type === 'copy') {
+      const blocks = blocksOf(touched, chunkName(record.key));
+      for (const block of record.blocks) blocks.add(block);
+    }
+  }
+  return touched;
+}
+
+function blocksOf(touched: Map<string, Set<number>>, name: string): Set<number> {
+  let blocks = touched.get(name);
+  if (blocks === undefined) {
+    blocks = new Set();
+    touched.set(name, blocks);
+  }
+  return blocks;
+}
+
+async function verifyChunk(
+  found: Verified,
+  arc: ArcId,
+  life: Life,
+  expected: ExpectedChunk,
+  only: ReadonlySet<number> | undefined,
+): Promise<number> {
+  const page = await found.space.of(arc).load(expected.key);
+  assert(page !== undefined, `INV-1: arc ${arc}: chunk ${chunkName(expected.key)} is gone`);
+  verifyPage(arc, page, expected);
+  const blocks: number[] = [];
+  for (let block = 0; block < blocksPerChunk; block++) {
+    if (expected.holds[block] === 1 && (only === undefined || only.has(block))) blocks.push(block);
+  }
+  if (blocks.length === 0) return 0;
+  const positions = blocks.map((block) => page.positions[block] as number);
+  const crcs = blocks.map((block) => page.crcs[block] as number);
+  const into = new Uint8Array(blocks.length * blockBytes);
+  const read = await found.store.readBlocks(positions, crcs, into);
+  const where = `arc ${arc}, chunk ${chunkName(expected.key)}`;
+  assert(read.ok, read.ok ? '' : `INV-4: ${where}: block ${blocks[read.block]} is ${read.code}`);
+  for (const [i, block] of blocks.entries()) {
+    const term = expected.terms[block] as number;
+    const author = { arc, generation: life.generation, term, index: expected.versions[block] as number };
+    const right = isFilled(into, i * blockBytes, author, expected.key.chunk, block);
+    assert(right, `INV-4: ${where}, block ${block} is not what ${term}:${author.index} wrote`);
+  }
+  return blocks.length;
+}
+
+function verifyPage(arc: number, page: ChunkMap, expected: ExpectedChunk): void {
+  for (let block = 0; block < blocksPerChunk; block++) {
+    const version = page.versions[block] as number;
+    const holds = page.positions[block] === 0 ? 0 : 1;
+    if (version === expected.versions[block] && holds === expected.holds[block]) continue;
+    const where = `arc ${arc}, chunk ${chunkName(expected.key)}, block ${block}`;
+    const wanted = `${expected.versions[block]}${expected.holds[block] === 1 ? '' : ', empty'}`;
+    assert(false, `INV-1: ${where} has version ${version}${holds === 1 ? '' : ', empty'}, not ${wanted}`);
+  }
+}
