@@ -24,6 +24,8 @@ export interface DemoOptions {
   readonly nbdPort: number;
   readonly adminPort: number;
   readonly volume: { readonly name: string; readonly sizeBytes: number };
+  /** Block devices of the first slots, in order; the others get files. */
+  readonly devices: readonly string[];
   /** Options that were given, not defaulted: only those can contradict an existing chassis. */
   readonly given: ReadonlySet<string>;
 }
@@ -54,7 +56,12 @@ export function demoOptions(invocation: Invocation): DemoOptions {
   const flashBytes = flashText === undefined ? flashDefault(volume.sizeBytes, copies, slots) : flashOption(flashText);
   const names = Object.keys(invocation.spec.options);
   const given = new Set(names.filter((name) => name !== 'data' && invocation.text(name) !== undefined));
-  return { slots, spares, copies, flashBytes, nbdPort, adminPort, volume, given };
+  const devices = invocation.texts('device');
+  if (devices.length > slots)
+    throw usage(invocation.spec, `--device is given ${devices.length} times for ${slots} slots`);
+  const twice = devices.find((device, i) => devices.indexOf(device) !== i);
+  if (twice !== undefined) throw usage(invocation.spec, `--device ${twice} is given twice`);
+  return { slots, spares, copies, flashBytes, nbdPort, adminPort, volume, devices, given };
 }
 
 function flashDefault(volumeBytes: number, copies: number, slots: number): number {

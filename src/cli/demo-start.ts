@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, lstatSync, readlinkSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { ClusterId, CoreletId } from '../base/ids.ts';
 import {
   type ChassisFile,
@@ -9,12 +9,12 @@ import {
   writeChassis,
   writeFounding,
 } from '../chassis/chassis-file.ts';
-import { fabricAddress, foundingFileName } from '../chassis/layout.ts';
+import { fabricAddress, flashFile, foundingFileName } from '../chassis/layout.ts';
 import { firstTakenPort } from '../chassis/ports.ts';
 import { findRunning, spawnCorelet } from '../chassis/process.ts';
 import { arcCount, type DemoOptions } from './demo-options.ts';
 import { CommandFailure } from './failure.ts';
-import { formatDevice } from './format.ts';
+import { checkRaw, formatDevice } from './format.ts';
 import { memberOf } from './member.ts';
 import { coreletProgram } from './program.ts';
 
@@ -53,6 +53,7 @@ function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): { nbdP
 
 /** The first start: flash files with one founding record, a Corelet on each, then chassis.json. Interrupted, it begins anew. */
 export async function found(dir: string, options: DemoOptions): Promise<ChassisFile> {
+  for (const path of options.devices) await checkRaw({ path, overwrite: false });
   writeFounding(dir);
   rmSync(join(dir, 'slots'), { recursive: true, force: true });
   const chassis = newChassis(options);
@@ -60,7 +61,11 @@ export async function found(dir: string, options: DemoOptions): Promise<ChassisF
   members.sort((a, b) => (a.id < b.id ? -1 : 1));
   const founding = { cluster: chassis.cluster, arcs: chassis.arcs, copies: chassis.copies, members };
   await Promise.all(
-    chassis.slots.map(({ slot, id }) => formatDevice({ dir, slot, id, sizeBytes: chassis.flashBytes, founding })),
+    chassis.slots.map(({ slot, id }) => {
+      const path = options.devices[slot];
+      const raw = path === undefined ? undefined : { path, overwrite: false };
+      return formatDevice({ dir, slot, id, sizeBytes: chassis.flashBytes, founding, raw });
+    }),
   );
   const program = coreletProgram();
   const started = {
@@ -96,6 +101,18 @@ function newChassis({ slots, spares, copies, flashBytes, nbdPort, adminPort, vol
     volume: { ...volume, made: false },
     slots: records,
   };
+}
+
+/** @throws CommandFailure FOLDER_MISMATCH when a slot has another device than the one asked for. */
+export function devicesAgree(dir: string, { devices }: DemoOptions): void {
+  for (const [slot, device] of devices.entries()) {
+    const path = join(dir, flashFile(slot));
+    const there =
+      lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true ? readlinkSync(path) : undefined;
+    if (there === resolve(device)) continue;
+    const has = there ?? 'a file';
+    throw new CommandFailure('FOLDER_MISMATCH', `slot ${slot} of the chassis in this folder has ${has}, not ${device}`);
+  }
 }
 
 /** A later start: Corelets that still run are adopted, the others started, slots that were pulled stay empty. */

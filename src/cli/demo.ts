@@ -10,7 +10,7 @@ import { defaultDataFolder } from './client.ts';
 import type { Invocation } from './command.ts';
 import { announce, openPage } from './demo-announce.ts';
 import { agrees, type DemoOptions, demoOptions } from './demo-options.ts';
-import { adoptAndStart, checkPorts, found } from './demo-start.ts';
+import { adoptAndStart, checkPorts, devicesAgree, found } from './demo-start.ts';
 import { makeVolume, untilServing } from './demo-wait.ts';
 import { CommandFailure } from './failure.ts';
 
@@ -21,7 +21,10 @@ export async function run(invocation: Invocation): Promise<number> {
   const options = demoOptions(invocation);
   const dir = resolve(invocation.text('data') ?? defaultDataFolder);
   const existing = existingChassis(readChassis(dir));
-  if (existing !== undefined) agrees(existing, options);
+  if (existing !== undefined) {
+    agrees(existing, options);
+    devicesAgree(dir, options);
+  }
   await checkPorts(dir, existing, options);
   if (invocation.flag('dry-run')) return dryRun(dir, existing, options);
   const madeFolder = mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined;
@@ -53,8 +56,9 @@ function existingChassis(read: ChassisRead): ChassisFile | undefined {
 }
 
 function dryRun(dir: string, existing: ChassisFile | undefined, options: DemoOptions): number {
-  const { volume, slots, copies, flashBytes } = options;
-  const made = `would make a chassis of ${slots} slots (flash files of ${formatBytes(flashBytes)}, sparse) in ${dir} and volume ${volume.name} of ${formatBytes(volume.sizeBytes)} with ${copies} copies`;
+  const { volume, slots, copies, flashBytes, devices } = options;
+  const flash = `flash files of ${formatBytes(flashBytes)}, sparse${devices.length === 0 ? '' : `; devices ${devices.join(', ')}`}`;
+  const made = `would make a chassis of ${slots} slots (${flash}) in ${dir} and volume ${volume.name} of ${formatBytes(volume.sizeBytes)} with ${copies} copies`;
   process.stdout.write(
     `${existing === undefined ? made : `would start the chassis of ${existing.slots.length} slots in ${dir} again`}\n`,
   );

@@ -4,8 +4,8 @@ import { flashInUse, openFlashFile } from '../platform/flash-file.ts';
 import { inspectDevice } from '../store/inspect.ts';
 import { badPlacesMax } from '../store/inspect-findings.ts';
 import { type Invocation, integerOption } from './command.ts';
+import { refusedDevice, unownedDevice } from './device-failure.ts';
 import { deviceText } from './device-text.ts';
-import { CommandFailure } from './failure.ts';
 
 const listedDefault = 20;
 /** Progress is told when it takes longer than this, and then so often. */
@@ -20,7 +20,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const otherwise = isJson ? badPlacesMax : listedDefault;
   const listedMax = integerOption(invocation, 'limit', { min: 0, max: badPlacesMax, otherwise });
   const opened = await openFlashFile(path, { readOnly: true });
-  if (!opened.ok) throw new CommandFailure(opened.code === 'NOT_FOUND' ? 'DEVICE_NOT_FOUND' : 'DEVICE', opened.message);
+  if (!opened.ok) throw refusedDevice(opened);
   const progress = progressLine();
   try {
     const isLive = (): Promise<boolean> => flashInUse(path);
@@ -30,7 +30,7 @@ export async function run(invocation: Invocation): Promise<number> {
       progress: (done, total) => progress.tell(done, total),
     });
     progress.end();
-    if (!inspected.ok) throw new CommandFailure(failureCodes[inspected.code], `${path}: ${inspected.message}`);
+    if (!inspected.ok) throw unownedDevice(path, inspected.code, inspected.message);
     const { report } = inspected;
     if (isJson) {
       const { segments, ...rest } = { ...report, bad: report.bad.slice(0, listedMax) };
@@ -46,13 +46,6 @@ export async function run(invocation: Invocation): Promise<number> {
     await opened.flash.close();
   }
 }
-
-const failureCodes = {
-  UNFORMATTED: 'DEVICE_BLANK',
-  FOREIGN: 'DEVICE_FOREIGN',
-  VERSION: 'DEVICE_VERSION',
-  CORRUPT: 'DEVICE_DAMAGED',
-} as const;
 
 /** A line on the terminal that is written over, and gone in the end; nothing where there is no terminal. */
 function progressLine(): { tell(doneBytes: number, totalBytes: number): void; end(): void } {

@@ -1,8 +1,9 @@
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { EventLog } from '../admin/events.ts';
 import { type AdminServer, listenAdmin } from '../admin/server.ts';
 import { type CoreletId, isHexId } from '../base/ids.ts';
 import { readChassis } from '../chassis/chassis-file.ts';
+import { eventsFile } from '../chassis/layout.ts';
 import { seedsFor } from '../chassis/process.ts';
 import { startCorelet } from '../corelet/corelet.ts';
 import { ownerOf } from '../corelet/device.ts';
@@ -16,7 +17,7 @@ import { createRandom } from '../platform/random.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import { hostPort, type Invocation, integer, integerOption, usage } from './command.ts';
-import { CommandFailure } from './failure.ts';
+import { refusedDevice, unownedDevice } from './device-failure.ts';
 import { memberOf } from './member.ts';
 import { programVersion } from './version.ts';
 
@@ -41,13 +42,20 @@ interface RunOptions {
 export async function run(invocation: Invocation): Promise<number> {
   const options = runOptions(invocation);
   log(`starting on ${options.device}, slot ${options.slot}, process ${process.pid}`);
-  const events = new EventLog(join(dirname(options.device), 'events.jsonl'), Date.now);
+  const events = new EventLog(eventsBeside(options), Date.now);
   const stopped = stopSignal();
   try {
     return await serve(options, events, stopped);
   } finally {
     events.closeSync();
   }
+}
+
+/** Beside the device's name, unless that is the system's folder of devices; undefined: events are kept in memory only. */
+function eventsBeside({ device, dir, slot }: RunOptions): string | undefined {
+  const folder = dirname(resolve(device));
+  if (folder !== '/dev' && !folder.startsWith('/dev/')) return join(folder, 'events.jsonl');
+  return dir === undefined ? undefined : join(dir, eventsFile(slot));
 }
 
 async function serve(options: RunOptions, events: EventLog, stopped: Promise<string>): Promise<number> {
@@ -82,7 +90,7 @@ async function serve(options: RunOptions, events: EventLog, stopped: Promise<str
 
 async function start(options: RunOptions, flash: Flash, clock: Clock, events: EventLog): Promise<CoreletHandle> {
   const owner = await ownerOf(flash);
-  if (!owner.ok) throw new CommandFailure('DEVICE', `${options.device}: ${owner.message}`);
+  if (!owner.ok) throw unownedDevice(options.device, owner.code, owner.message);
   const { cluster, id } = owner;
   const { slot, role, weight, fabric: address } = options;
   const random = createRandom();
@@ -139,7 +147,7 @@ async function openDoors(
 
 async function openDevice(path: string): Promise<Flash> {
   const opened = await openFlashFile(path);
-  if (!opened.ok) throw new CommandFailure('DEVICE', opened.message);
+  if (!opened.ok) throw refusedDevice(opened);
   return opened.flash;
 }
 
