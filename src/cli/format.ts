@@ -64,7 +64,7 @@ async function openRaw({ path, overwrite }: RawDevice): Promise<OpenedFlash> {
       contents.kind === 'corelet'
         ? `it is Corelet ${contents.id.slice(0, 8)} of cluster ${contents.cluster.slice(0, 8)}`
         : contents.message;
-    const next = `look with: corelet device inspect ${path}; to destroy what it holds: --overwrite --confirm ${path}`;
+    const next = `look with: corelet device inspect ${path}; slot insert --overwrite destroys what it holds`;
     throw new CommandFailure('DEVICE_FOREIGN', `${path}: ${holds}; nothing was changed`, next);
   } catch (error) {
     await opened.flash.close();

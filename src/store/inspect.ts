@@ -215,8 +215,7 @@ class Inspection {
     const freed = this.#freedSince();
     const tail = this.#tail();
     for (const [segment, checked] of this.#checked) {
-      // Given back, and begun anew by a write that was cut short.
-      if (checked.isHeadless && freed.has(segment)) continue;
+      if (this.#isGone(checked, freed)) continue;
       const findings = new Findings();
       findings.add(checked.findings);
       const { doubtful, end } = checked;
@@ -279,13 +278,21 @@ class Inspection {
     return named;
   }
 
-  /** Segments given back since the newest checkpoint began: what was in them doesn't count any more. */
-  #freedSince(): Set<number> {
-    const freed = new Set<number>();
+  /** Segments given back since the newest checkpoint began: nothing in them counts any more. By sequence of the batch that says so. */
+  #freedSince(): Map<number, number> {
+    const freed = new Map<number, number>();
     for (const checked of this.#checked.values()) {
-      for (const [segment, sequence] of checked.freed) if (sequence >= this.#start) freed.add(segment);
+      for (const [segment, sequence] of checked.freed) {
+        if (sequence >= this.#start) freed.set(segment, Math.max(sequence, freed.get(segment) ?? 0));
+      }
     }
     return freed;
+  }
+
+  /** Given back, and at most begun anew by a write that was cut short. */
+  #isGone(checked: CheckedSegment, freed: ReadonlyMap<number, number>): boolean {
+    const sequence = freed.get(checked.segment);
+    return sequence !== undefined && (checked.isHeadless || checked.firstSequence <= sequence);
   }
 
   report(): Report {
@@ -312,10 +319,13 @@ class Inspection {
 
   #segmentReports(judged: ReadonlyMap<number, Findings>, newest: number): SegmentReport[] {
     const table = this.#table;
+    const freed = this.#freedSince();
     const reports: SegmentReport[] = [];
     for (let segment = 0; segment < this.#layout.segmentCount; segment++) {
-      const checked = this.#checked.get(segment);
-      const told = this.#tableState(segment);
+      const found = this.#checked.get(segment);
+      const isGone = freed.has(segment) && (found === undefined || this.#isGone(found, freed));
+      const checked = isGone ? undefined : found;
+      const told = isGone ? segmentStates.free : this.#tableState(segment);
       const isSince = checked !== undefined && (table === undefined || told === segmentStates.free);
       const stamp = isSince ? checked.firstSequence : table?.stamp(segment);
       const pages = this.#layout.segmentBytes / pageBytes;
