@@ -2,7 +2,7 @@ import { assert } from '../../base/assert.ts';
 import { crc32c } from '../../base/crc32c.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { type Flash, FlashError } from '../../ports/flash.ts';
+import type { Flash } from '../../ports/flash.ts';
 import { SparseMedium } from '../sparse-medium.ts';
 
 /** What survives a power loss or doesn't as one, but for the last one: that may be torn in the middle. */
@@ -132,10 +132,11 @@ class Handle implements Flash {
     this.#state = 'dead';
   }
 
-  /** Resolves after a while; never once the handle is dead. */
+  /** Resolves after a while; never for a process that has ended, one way or the other. */
   #takes(range: { readonly least: number; readonly most: number }): Promise<void> {
-    if (this.#state === 'closed') return Promise.reject(new FlashError('CLOSED', 'the device is closed'));
+    const asked = this.#state;
     return new Promise((resolve) => {
+      if (asked !== 'open') return;
       this.#clock.after(this.#random.between(range.least, range.most), () => {
         if (this.#state !== 'dead') resolve();
       });
@@ -146,9 +147,8 @@ class Handle implements Flash {
     assert(offset % sectorBytes === 0 && bytes.length % sectorBytes === 0, 'whole sectors are written');
     assert(offset + bytes.length <= this.sizeBytes, 'writes end on the device');
     const write = { offset, bytes };
-    const waits = this.#takes(writeMs);
     if (this.#state === 'open') this.#device.begin(write);
-    await waits;
+    await this.#takes(writeMs);
     assert(check(), 'bytes handed to the device stay unchanged until they are durable');
     this.#device.end(write);
   }

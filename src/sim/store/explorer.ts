@@ -24,8 +24,8 @@ export interface Thoroughness {
 export const usualThoroughness: Thoroughness = {
   subsetsPerPoint: 9,
   nestedShare: 0.08,
-  fullShare: 0.04,
-  resumedShare: 0.006,
+  fullShare: 0.02,
+  resumedShare: 0.004,
 };
 
 /** One crash: the `point`-th change of what the device would keep, and one of the subsets there. */

@@ -9,8 +9,8 @@ import {
 import { blankWitness, formatted, type RigShape, StoreRig } from './rig.ts';
 import { StoreWorkload } from './workload.ts';
 
-/** 12 segments of 4 MiB, of which half can hold data: space is given back many times in a run. */
-export const usualShape: RigShape = { segments: 12, arcs: 3, mapBytes: 48_000 };
+/** 10 segments of 4 MiB, of which half can hold data: space is given back many times in a run. */
+export const usualShape: RigShape = { segments: 10, arcs: 3, mapBytes: 48_000 };
 
 export interface StoreRunOptions {
   readonly seed: number;

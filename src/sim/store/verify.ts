@@ -11,7 +11,9 @@ import { type Appended, chunkName, countUpTo, type ExpectedChunk, type Life, typ
 export type Depth = 'all' | 'recent';
 
 /** Records of each arc that count as recent. */
-const recentRecords = 12;
+const recentRecords = 8;
+/** Of a large one, so many blocks spread over it. */
+const blocksPerRecord = 8;
 
 export interface Verified {
   readonly store: Store;
@@ -72,10 +74,13 @@ function recentBlocks(records: readonly Appended[], serial: number): Map<string,
     if (record.type === 'entry' && record.range !== undefined) {
       const { firstBlock, blockCount } = record.range;
       const blocks = blocksOf(touched, chunkName(record.range));
-      for (let block = firstBlock; block < firstBlock + blockCount; block++) blocks.add(block);
+      const step = Math.ceil(blockCount / blocksPerRecord);
+      for (let at = 0; at < blockCount; at += step) blocks.add(firstBlock + at);
+      blocks.add(firstBlock + blockCount - 1);
     } else if (record.type === 'copy') {
       const blocks = blocksOf(touched, chunkName(record.key));
-      for (const block of record.blocks) blocks.add(block);
+      const step = Math.ceil(record.blocks.length / blocksPerRecord);
+      for (let at = 0; at < record.blocks.length; at += step) blocks.add(record.blocks[at] as number);
     }
   }
   return touched;

@@ -13,15 +13,15 @@ import { chunkName } from './witness.ts';
 /** How often what is done, relative to each other. */
 const weights = {
   write: 46,
-  largeWrite: 4,
-  trim: 9,
+  largeWrite: 7,
+  trim: 7,
   noop: 2,
   lag: 6,
   doom: 6,
   vote: 4,
   register: 4,
-  drop: 0.7,
-  rebirth: 1,
+  drop: 0.5,
+  rebirth: 0.7,
   catchUp: 1.5,
   checkpoint: 1,
   read: 6,
@@ -33,7 +33,10 @@ export type Operation = keyof typeof weights;
 const operations = Object.keys(weights) as Operation[];
 const weightSum = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
 
-const chunksPerVolume = 5;
+const takingAway: readonly Operation[] = ['trim', 'drop', 'rebirth', 'restart', 'doom'];
+const fillingEvery = 400;
+const fillingOperations = 120;
+const chunksPerVolume = 8;
 const registerNames = ['incarnation', 'view', 'ballot'];
 const pinnedMax = 2;
 /** Waiting for room, 1 ms each time: beyond it somebody waits for ever. */
@@ -73,7 +76,7 @@ export class StoreWorkload {
 
   async run(count: number): Promise<void> {
     for (let i = 0; i < count; i++) {
-      const operation = pick(this.#random);
+      const operation = this.#next(i);
       this.done[operation] = (this.done[operation] ?? 0) + 1;
       await this.#do(operation);
       this.#rig.check();
@@ -86,13 +89,20 @@ export class StoreWorkload {
     this.#rig.check();
   }
 
+  /** From time to time nothing is taken away, until the device is full. */
+  #next(number: number): Operation {
+    const operation = pick(this.#random);
+    if (number % fillingEvery < fillingEvery - fillingOperations || !takingAway.includes(operation)) return operation;
+    return 'largeWrite';
+  }
+
   #do(operation: Operation): Promise<void> {
     const arc = this.#random.below(this.#arcs);
     switch (operation) {
       case 'write':
         return this.#write(arc, 1 + this.#random.below(8), 'commits');
       case 'largeWrite':
-        return this.#write(arc, this.#random.chance(0.5) ? blocksPerChunk : 64, 'commits');
+        return this.#write(arc, this.#random.chance(0.7) ? blocksPerChunk : 64, 'commits');
       case 'lag':
         return this.#write(arc, 1 + this.#random.below(4), 'lags');
       case 'trim':
@@ -160,7 +170,7 @@ export class StoreWorkload {
   /** A few chunks get most of what comes. */
   #range(arc: number, blockCount: number): BlockRange {
     const random = this.#random;
-    const chunk = random.chance(0.6) ? 0 : random.below(chunksPerVolume);
+    const chunk = random.chance(0.5) ? 0 : random.below(chunksPerVolume);
     const firstBlock = random.below(blocksPerChunk - blockCount + 1);
     return { volume: this.#volume(arc), layer: 0, chunk, firstBlock, blockCount };
   }
