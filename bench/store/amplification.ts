@@ -12,8 +12,10 @@ const blockBytes = 4096;
 const segmentBytes = 4 * mib;
 const liveShare = 0.8;
 const depth = 64;
-/** Overwrites, in shares of the live data: so many to get to where it stays the same, so many measured. */
-const settlingLaps = 4;
+/** Laps overwrite as many blocks as there are live ones: until two in a row say nearly the same, and not for ever. */
+const settlingLapsMin = 3;
+const settlingLapsMax = 6;
+const settledShare = 0.02;
 const measuredLaps = 2;
 
 interface Skew {
@@ -67,7 +69,7 @@ export async function measureAmplification(setting: Setting): Promise<JobReport>
     job: 'amplification',
     how:
       `a device of ${segments} segments of ${segmentBytes / mib} MiB in memory, live blocks ${100 * liveShare} % of the segments' bytes, written in sequence, then overwritten at random, ` +
-      `depth ${depth}: ${settlingLaps} times the live data to settle, ${measuredLaps} times measured; ${arcs} arcs, map ${mapBytes / mib} MiB; 90/10: 90 % of the writes to the first 10 % of the blocks`,
+      `depth ${depth}: ${settlingLapsMin} to ${settlingLapsMax} times the live data until two such laps differ by less than ${100 * settledShare} %, ${measuredLaps} more measured; ${arcs} arcs, map ${mapBytes / mib} MiB; 90/10: 90 % of the writes to the first 10 % of the blocks`,
     figures,
     notes,
   };
@@ -94,7 +96,7 @@ async function measureSkew(setting: Setting, segments: number, skew: Skew): Prom
     );
     return done;
   };
-  for (let i = 0; i < settlingLaps; i++) await lap();
+  while (laps.length < settlingLapsMin || (laps.length < settlingLapsMax && !isSettled(laps))) await lap();
   const causes = new WriteCauses(owner.superblock);
   flash.observe = causes.observe;
   const before = owner.store.health();
@@ -121,6 +123,11 @@ async function measureSkew(setting: Setting, segments: number, skew: Skew): Prom
     busy,
     usedShare: after.usedBytes / after.sizeBytes,
   };
+}
+
+function isSettled(laps: readonly number[]): boolean {
+  const [before = 0, last = 0] = laps.slice(-2);
+  return Math.abs(last - before) < settledShare * last;
 }
 
 type Counted = Parameters<typeof writeAmplification>[0];

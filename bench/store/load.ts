@@ -30,6 +30,7 @@ export async function writeMany(owner: Owner, load: Load): Promise<LoadResult> {
   let ended = 0;
   let busy = 0;
   let stopped = false;
+  /** Writes that wait at the door: all look again together. */
   let waiting = 0;
   await new Promise<void>((resolve, reject) => {
     owner.store.onFailed(reject);
@@ -44,8 +45,7 @@ export async function writeMany(owner: Owner, load: Load): Promise<LoadResult> {
       if (room === 'full') return reject(new Error(`the store is full: ${JSON.stringify(owner.store.health())}`));
       if (room === 'busy') {
         busy++;
-        waiting++;
-        setTimeout(again, 1);
+        if (waiting++ === 0) setTimeout(again, 1);
         return;
       }
       const i = begun++;
@@ -56,8 +56,9 @@ export async function writeMany(owner: Owner, load: Load): Promise<LoadResult> {
       });
     };
     const again = (): void => {
-      waiting--;
-      begin();
+      const all = waiting;
+      waiting = 0;
+      for (let i = 0; i < all; i++) begin();
     };
     for (let i = 0; i < load.depth; i++) begin();
   });

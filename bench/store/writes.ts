@@ -61,6 +61,7 @@ async function alternate(
       theirs,
       health: [
         `In these runs the device got ${amplification.toFixed(2)} times the bytes written (heads, map pages, cleaning); at the end ${share.toFixed(0)} % of it was live.`,
+        `The newest syncs took ${to.syncMsP50.toFixed(2)} ms (median), ${to.syncMsP99.toFixed(2)} ms (99 %), ${to.syncMsMax.toFixed(1)} ms at most.`,
       ],
     };
   } finally {
