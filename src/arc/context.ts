@@ -18,6 +18,8 @@ export interface ReplicaContext {
   /** To another Corelet or this one. Loss is allowed: every exchange is repeated or given up. */
   send(to: CoreletId, message: PeerMessage): void;
   isAlive(id: CoreletId): boolean;
+  /** Whether that Corelet's device has no room for new data, as its last heartbeat said. */
+  isFull(id: CoreletId): boolean;
   /** The replica's core wants a tick at its deadline. */
   arm(replica: Replica): void;
   /** Role, leader, configuration or completeness changed: others may want to know. */

@@ -38,7 +38,7 @@ export class CopyReceiver {
   chunk(message: CopyChunk): void {
     if (
       message.sequence !== this.#sequence + 1 ||
-      this.#context.store.roomFor(message.blocks.length * blockBytes) !== 'ok'
+      this.#context.store.roomFor(message.blocks.length * blockBytes, 'copy') !== 'ok'
     ) {
       this.#reply('refused', 0); // one was lost, or there is no room: the leader begins anew later
       return;
@@ -65,6 +65,8 @@ export class CopyReceiver {
       const snapshot = decodeSnapshot(message.state);
       const own = { ...snapshot, status: 'active', generation: replica.generation } as const;
       // The record goes into the log before anything that the core says from here on, so it is durable before that is told.
+      // The sender left out what was applied here: a restart has to apply it too, before the state takes the log's place.
+      this.#context.store.appendApplied(replica.arc, replica.core.appliedIndex);
       this.#context.store.appendArcState(replica.arc, encodeSnapshot(own));
       dropUnknownVolumes(replica.map, snapshot.state);
       replica.install(own);

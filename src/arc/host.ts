@@ -30,7 +30,7 @@ export type ArcMessage = Exclude<
 
 /** Of its Corelet, the host needs what its replicas need, and someone to tell. */
 export interface ArcHostOptions
-  extends Pick<ReplicaContext, 'self' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send'> {
+  extends Pick<ReplicaContext, 'self' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send' | 'isFull'> {
   /** A leader here has news of its arc. */
   onRoute(route: Route): void;
 }
@@ -61,6 +61,7 @@ export class ArcHost {
       events,
       limits,
       send: (to, message) => options.send(to, message),
+      isFull: (id) => options.isFull(id),
       isAlive: (id) => id === self || !this.#dead.has(id),
       arm: (replica) => this.#arm(replica),
       changed: (replica) => this.#noteChange(replica),

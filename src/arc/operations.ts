@@ -1,10 +1,11 @@
-import { AssertionFailed, unreachable } from '../base/assert.ts';
+import { assert, AssertionFailed, unreachable } from '../base/assert.ts';
 import type { CoreletId, LogIndex, Term } from '../base/ids.ts';
 import type { BlockRange } from '../store/types.ts';
 import type { OpBody, OpReply, OpRequest, PatchBytes, ReplyCode } from '../wire/peer/types.ts';
 import type { Command, OpId } from './command.ts';
 import type { ReplicaContext } from './context.ts';
 import { bodyOf, type EntryBody, entryBytes } from './entry.ts';
+import { replicaOf } from './members.ts';
 import { blocksOfPatch, ChunkGates, mergePatch } from './patches.ts';
 import type { Replica } from './replica.ts';
 import type { Outcome } from './state.ts';
@@ -72,28 +73,56 @@ export class Operations {
 
   #begin(from: CoreletId, message: OpRequest, key: string): void {
     const bytes = bytesOf(message.body);
-    const room = this.#context.store.roomFor(bytes);
-    if (room !== 'ok' && !(room === 'full' && givesSpaceBack(message.body))) {
-      this.#answer(from, message.request, { code: room, version: 0 });
-      return;
-    }
+    const room = this.#roomFor(bytes);
     const pending: Pending = { key, arrivedMs: this.#replica.now, from, request: message.request, index: 0, term: 0 };
+    if (room === 'busy' || (room === 'full' && !mayGoOnWhenFull(message.body))) {
+      this.#answer(from, message.request, { code: room, version: 0 });
+    } else if (room === 'full' && !givesSpaceBack(message.body)) {
+      this.#byKey.set(key, pending);
+      void this.#beginIfReplacing(pending, message, bytes);
+    } else {
+      this.#byKey.set(key, pending);
+      this.#enter(pending, message);
+    }
+  }
+
+  /** New data needs room on every device that will hold it. */
+  #roomFor(bytes: number): 'ok' | 'busy' | 'full' {
+    const room = this.#context.store.roomFor(bytes);
+    if (room !== 'ok') return room;
+    for (const member of this.#replica.core.configuration.voters) {
+      if (member !== this.#replica.member && this.#context.isFull(replicaOf(member).id)) return 'full';
+    }
+    return 'ok';
+  }
+
+  /** On a full device data may still be replaced: where all of it lies over blocks that hold something. */
+  async #beginIfReplacing(pending: Pending, message: OpRequest, bytes: number): Promise<void> {
+    const chunk = chunkOf(message.body);
+    assert(chunk !== undefined, 'only blocks replace blocks');
+    const range = 'blockCount' in chunk ? chunk : blocksOfPatch(chunk);
+    const loaded = this.#replica.map.load(range);
+    const page = loaded instanceof Promise ? await loaded : loaded;
+    if (this.#byKey.get(pending.key) !== pending) return; // answered meanwhile: leadership lost
+    let replacing = page !== undefined;
+    for (let i = 0; i < range.blockCount; i++) replacing &&= page?.positions[range.firstBlock + i] !== 0;
+    const room = replacing ? this.#context.store.roomFor(bytes, 'replacing') : 'full';
+    if (room === 'ok') this.#enter(pending, message);
+    else this.#finish(pending, { code: room, version: 0 });
+  }
+
+  #enter(pending: Pending, message: OpRequest): void {
     const chunk = chunkOf(message.body);
     if (message.body.kind === 'patch') {
       const patch = message.body;
-      this.#byKey.set(key, pending);
       if (!this.#gates.close(patch, () => void this.#patch(pending, message, patch))) {
         this.#finish(pending, { code: 'busy', version: 0 });
       }
     } else if (chunk !== undefined && this.#gates.isClosed(chunk)) {
-      this.#byKey.set(key, pending);
       if (!this.#gates.wait(chunk, () => this.#propose(pending, message, message.body))) {
         this.#finish(pending, { code: 'busy', version: 0 });
       }
-    } else {
-      this.#byKey.set(key, pending);
-      this.#propose(pending, message, message.body);
-    }
+    } else this.#propose(pending, message, message.body);
   }
 
   #propose(pending: Pending, op: OpId, body: OpBody): void {
@@ -205,6 +234,10 @@ function bytesOf(body: OpBody): number {
     default:
       return entryBytes(undefined, 64, false);
   }
+}
+
+function mayGoOnWhenFull(body: OpBody): boolean {
+  return givesSpaceBack(body) || body.kind === 'write' || body.kind === 'patch';
 }
 
 /** On a full device these still go through: they end in more room, or the cluster needs them to go on. */

@@ -24,6 +24,7 @@ import {
   liesIn,
   storedShape,
 } from './entry.ts';
+import { Intake } from './intake.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
 import { Operations } from './operations.ts';
 import { raftFromWire, type RaftWireMessage, raftToWire } from './raft-wire.ts';
@@ -74,6 +75,7 @@ export class Replica {
   onCopyNeeded: ((member: MemberId) => void) | undefined;
   readonly #context: ReplicaContext;
   readonly #resender: Resender;
+  readonly #intake: Intake;
   readonly #peers = new Map<CoreletId, { readonly generation: Generation; readonly member: MemberId }>();
   #flushing = false;
   #stopped = false;
@@ -108,6 +110,7 @@ export class Replica {
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
     this.#resender = new Resender(this, context);
+    this.#intake = new Intake(context, (from, append) => this.#deliver(from, append));
   }
 
   get isLeader(): boolean {
@@ -129,6 +132,7 @@ export class Replica {
 
   stop(): void {
     this.#stopped = true;
+    this.#intake.stop();
     this.operations.dropAll();
   }
 
@@ -136,6 +140,11 @@ export class Replica {
 
   receive(from: CoreletId, message: RaftWireMessage): void {
     if (message.toGeneration !== this.generation) return; // INV-10: meant for another life of this replica
+    if (message.type === 'append') this.#intake.take(from, message);
+    else this.#deliver(from, message);
+  }
+
+  #deliver(from: CoreletId, message: RaftWireMessage): void {
     this.core.receive(this.memberFrom(from, message.fromGeneration), raftFromWire(message), this.now);
     this.flush();
   }

@@ -106,6 +106,7 @@ class Corelet implements CoreletHandle {
       events,
       limits,
       send,
+      isFull: (id) => this.#isFull(id),
       onRoute: (route) => this.#gossip.announce(route),
     });
     this.#gateway = new Gateway({
@@ -132,6 +133,11 @@ class Corelet implements CoreletHandle {
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
     store.attach(this.#host.storeOwner());
+  }
+
+  #isFull(id: CoreletId): boolean {
+    const fill = this.#peering.fills.get(id);
+    return fill !== undefined && fill.usedBytes >= fill.sizeBytes;
   }
 
   #makePeering(events: Recorder): Peering {

@@ -171,7 +171,10 @@ export class Cleaner {
       const live = segments.live(segment) / pagesPerSegment;
       if (live > liveShareMax || segments.live(segment) >= (this.#left.get(segment) ?? Number.POSITIVE_INFINITY))
         continue;
-      const score = ((1 - live) ** 2 * Math.max(1, now - segments.stamp(segment))) / (live + 1 / pagesPerSegment);
+      const age = Math.max(1, now - segments.stamp(segment));
+      // How fast it has been losing what is live: by waiting it would become cheaper at that rate.
+      const decay = -Math.log(Math.min(1 - 1 / pagesPerSegment, Math.max(live, 1 / pagesPerSegment))) / age;
+      const score = (1 - live) ** 2 / ((live + 1 / pagesPerSegment) * decay);
       found.push({ segment, live, score });
     }
     found.sort((a, b) => b.score - a.score);
@@ -276,27 +279,26 @@ export class Cleaner {
   async #move(segment: number, blocks: LiveBlock[], all: boolean): Promise<LiveBlock[] | undefined> {
     const { segments } = this.#o;
     const generation = segments.generation(segment);
-    const stamp = segments.stamp(segment);
     let from = 0;
     while (from < blocks.length) {
-      const room = this.#moved.room(generation, stamp);
+      const room = this.#moved.room(generation);
       if (room === 0) return undefined;
       if (!all && blocks.length - from < room) break;
-      await this.#write(blocks.slice(from, from + room), stamp);
+      await this.#write(blocks.slice(from, from + room));
       from += room;
     }
     return blocks.slice(from);
   }
 
-  async #write(blocks: readonly LiveBlock[], stamp: number): Promise<void> {
+  async #write(blocks: readonly LiveBlock[]): Promise<void> {
     const parts = partsOf(blocks);
-    const written = await this.#moved.write(parts, stamp);
+    const written = await this.#moved.write(parts);
     this.movedBlocks += blocks.length;
     this.#o.wrote(written.bytes);
-    for (const [i, { arc, key, blocks: numbers, versions, crcs }] of parts.entries()) {
-      const position = written.positions[i] as number;
-      this.#o.space.of(arc).moved(key, numbers, versions, crcs, position);
-      this.#o.appendMoved({ arc, key, blocks: numbers, versions, crcs, position });
+    for (const [i, part] of parts.entries()) {
+      const moved = { ...part, position: written.positions[i] as number };
+      this.#o.space.moved(moved);
+      this.#o.appendMoved(moved);
     }
   }
 
@@ -325,23 +327,25 @@ function spanEnd(blocks: readonly LiveBlock[], from: number): number {
   return to;
 }
 
-/** Blocks of one chunk together, each part's data in one run. */
+/** Blocks of one volume layer together, in order, each part's data in one run. */
 function partsOf(blocks: readonly LiveBlock[]): Moving[] {
-  const chunks = new Map<string, LiveBlock[]>();
+  const layers = new Map<string, LiveBlock[]>();
   for (const block of blocks) {
-    const { volume, layer, chunk } = block.key;
-    const name = `${block.arc}/${volume}/${layer}/${chunk}`;
-    const together = chunks.get(name);
-    if (together === undefined) chunks.set(name, [block]);
+    const { volume, layer } = block.key;
+    const name = `${block.arc}/${volume}/${layer}`;
+    const together = layers.get(name);
+    if (together === undefined) layers.set(name, [block]);
     else together.push(block);
   }
-  return Array.from(chunks.values(), (together) => {
-    together.sort((a, b) => a.block - b.block);
+  return Array.from(layers.values(), (together) => {
+    together.sort((a, b) => a.key.chunk - b.key.chunk || a.block - b.block);
     const { arc, key } = together[0] as LiveBlock;
     return {
       arc,
-      key,
-      blocks: Uint16Array.from(together, ({ block }) => block),
+      volume: key.volume,
+      layer: key.layer,
+      chunks: Uint32Array.from(together, (block) => block.key.chunk),
+      blocks: Uint8Array.from(together, ({ block }) => block),
       versions: Float64Array.from(together, ({ version }) => version),
       crcs: Uint32Array.from(together, ({ crc }) => crc),
       data: together.map(({ data }) => data),

@@ -11,7 +11,7 @@ export interface DeviceSensors {
 
 /** What membership and `corelet status` want to know of a device. Times in milliseconds, over the newest syncs. */
 export interface StoreHealth {
-  /** Space that holds something that counts. */
+  /** Space that holds something that counts, and how much of it there may be; the rest of the device is the reserve. */
   readonly usedBytes: number;
   readonly sizeBytes: number;
   readonly syncs: number;

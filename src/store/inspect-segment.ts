@@ -226,20 +226,21 @@ function* piecesOf(record: DecodedRecord): IterableIterator<Piece> {
         yield { ...piece, what: 'block', key, block: range.firstBlock + i };
       }
     }
-  } else if (record.type === 'chunkCopy' || record.type === 'moved') {
-    const { arc, key, blocks, position, crcs } = record.type === 'moved' ? record.moved : record.copy;
+  } else if (record.type === 'chunkCopy') {
+    const { arc, key, blocks, position, crcs } = record.copy;
     if (position === undefined) return;
     for (let i = 0; i < crcs.length; i++) {
       const at = position + i * blockBytes;
-      yield {
-        position: at,
-        what: 'block',
-        bytes: blockBytes,
-        crc: crcs[i] as number,
-        arc,
-        key,
-        block: blocks[i] as number,
-      };
+      const piece = { position: at, bytes: blockBytes, crc: crcs[i] as number, arc, key, block: blocks[i] as number };
+      yield { ...piece, what: 'block' };
+    }
+  } else if (record.type === 'moved') {
+    const { arc, volume, layer, chunks, blocks, position, crcs } = record.moved;
+    for (let i = 0; i < crcs.length; i++) {
+      const key = { volume, layer, chunk: chunks[i] as number };
+      const at = position + i * blockBytes;
+      const piece = { position: at, bytes: blockBytes, crc: crcs[i] as number, arc, key, block: blocks[i] as number };
+      yield { ...piece, what: 'block' };
     }
   }
 }

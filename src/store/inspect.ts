@@ -333,7 +333,7 @@ class Inspection {
         segment,
         position: segmentStart(this.#layout, segment),
         use: useOf(checked, told),
-        ...(isSince || table === undefined ? {} : { liveRatio: table.live(segment) / pages }),
+        ...(isSince || isGone || table === undefined ? {} : { liveRatio: table.live(segment) / pages }),
         generation: table?.generation(segment) ?? 0,
         uses: table?.uses(segment) ?? (checked === undefined ? 0 : 1),
         ...(stamp === undefined || (checked === undefined && told === segmentStates.free)

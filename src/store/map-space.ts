@@ -1,9 +1,10 @@
-import type { ArcId } from '../base/ids.ts';
+import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Chunk } from './chunk.ts';
 import type { ChunkGroup } from './chunk-group.ts';
 import { pageBytes } from './layout.ts';
 import { damagedChunk, decodeMapPage, encodeMapPage, mappedBlocks, readMapPageHead } from './map-page.ts';
 import { ArcMap } from './map.ts';
+import type { MovedRecord } from './records.ts';
 import type { Segments } from './segments.ts';
 import type { ChunkKey, ChunkMap, DevicePosition } from './types.ts';
 
@@ -144,6 +145,15 @@ export class MapSpace {
     this.segments?.add(position);
     group.set(entry, position, mapped, page.newest);
     chunk.dirty = false;
+  }
+
+  /** Blocks were copied elsewhere, as they were at those versions. */
+  moved({ arc, volume, layer, chunks, blocks, versions, crcs, position }: MovedRecord): void {
+    const map = this.of(arc);
+    for (let i = 0; i < blocks.length; i++) {
+      const key = { volume, layer, chunk: chunks[i] as number };
+      map.moved(key, blocks[i] as number, versions[i] as number, crcs[i] as number, position + i * blockBytes);
+    }
   }
 
   /** The page of a chunk goes to another place, as far as there still is one. In the log when this resolves, not durable. */

@@ -226,20 +226,16 @@ export class ArcMap {
   }
 
   /**
-   * Blocks were copied elsewhere on the device, as they were at those versions; written anew since, they stay where they
-   * are. Reads nothing. A chunk that was dropped stays so.
+   * A block was copied elsewhere on the device, as it was at that version; written anew since, it stays where it is. Reads
+   * nothing. A chunk that was dropped stays so.
    */
-  moved(key: ChunkKey, blocks: Uint16Array, versions: Float64Array, crcs: Uint32Array, to: DevicePosition): void {
+  moved(key: ChunkKey, block: number, version: Version, crc: number, to: DevicePosition): void {
     const group = this.#group(key);
-    if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return;
-    const chunk = this.#chunk(key);
+    const low = key.chunk % chunksPerGroup;
+    if (group === undefined || group.find(low) < 0) return;
+    const chunk = group.cached.get(low) ?? this.#cache(group, low);
     const before = chunk.memoryBytes;
-    const { segments } = this.#space;
-    for (let i = 0; i < blocks.length; i++) {
-      const position = to + i * blockBytes;
-      const version = versions[i] as number;
-      this.#blockCount += chunk.move(blocks[i] as number, version, crcs[i] as number, position, segments);
-    }
+    this.#blockCount += chunk.move(block, version, crc, to, this.#space.segments);
     this.#changed(chunk, before);
   }
 

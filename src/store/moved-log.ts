@@ -1,23 +1,17 @@
 import { assert } from '../base/assert.ts';
-import { type ArcId, blockBytes } from '../base/ids.ts';
+import { blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import { Batch } from './batch.ts';
 import { type DeviceMark, noSegment } from './batch-header.ts';
 import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
-import { encodeMoved, movedBytes } from './records.ts';
+import { encodeMoved, type MovedRecord, movedBytes } from './records.ts';
 import { type Segments, segmentStates } from './segments.ts';
-import type { ChunkKey } from './types.ts';
 
 /** A free segment, and the log's sequence now. */
 export type TakeSegment = () => { readonly segment: number; readonly sequence: number } | undefined;
 
-/** Live blocks of one chunk on their way; `data` and the arrays in the same order. */
-export interface Moving {
-  readonly arc: ArcId;
-  readonly key: ChunkKey;
-  readonly blocks: Uint16Array;
-  readonly versions: Float64Array;
-  readonly crcs: Uint32Array;
+/** Live blocks of one volume layer on their way; `data` in the same order. */
+export interface Moving extends Omit<MovedRecord, 'position'> {
   readonly data: readonly Uint8Array[];
 }
 
@@ -85,26 +79,19 @@ export class MovedLog {
   }
 
   /** How many blocks, each in a part of its own at worst, the next write of that generation can take; 0: no room. */
-  room(generation: number, stamp: number): number {
+  room(generation: number): number {
     const stream = this.#streams[Math.min(generation, this.#streams.length - 1)] as Stream;
     const room = this.#roomIn(stream);
-    if (room >= blocksPerWriteMin || this.#enter(stream, stamp)) this.#entered = stream;
+    if (room >= blocksPerWriteMin || this.#enter(stream)) this.#entered = stream;
     // Without a free segment, any that isn't full will do: what comes out of it is space again.
     else this.#entered = this.#streams.find((other) => this.#roomIn(other) >= blocksPerWriteMin);
     return this.#entered === undefined ? 0 : Math.min(blocksPerWriteMax, this.#roomIn(this.#entered));
   }
 
-  /**
-   * Writes what comes out of a segment as old as `stamp`, as much as `room` said at most. Where each part's first block is
-   * now, durably. @throws FlashError
-   */
-  async write(
-    parts: readonly Moving[],
-    stamp: number,
-  ): Promise<{ readonly positions: number[]; readonly bytes: number }> {
+  /** As much as `room` said at most. Where each part's first block is now, durably. @throws FlashError */
+  async write(parts: readonly Moving[]): Promise<{ readonly positions: number[]; readonly bytes: number }> {
     const entered = this.#entered;
     assert(entered?.segment !== undefined, 'there is room');
-    let blocks = 0;
     this.#batch.open(entered.position, entered.sequence, entered.segmentSequence);
     const batch = this.#batch;
     const positions: number[] = [];
@@ -113,7 +100,6 @@ export class MovedLog {
       encodeMoved(batch.meta, { ...part, position: batch.dataEnd });
       batch.addData(part.data);
       batch.records++;
-      blocks += part.blocks.length;
     }
     assert(batch.end <= segmentEnd(this.#layout, entered.segment), 'moved blocks fit into their segment');
     const { previousPosition, previousMetaCrc } = entered;
@@ -125,25 +111,24 @@ export class MovedLog {
     entered.position = batch.end;
     entered.sequence++;
     batch.release();
-    this.#segments.blend(entered.segment, stamp, blocks);
     return { positions, bytes };
   }
 
   #roomIn(stream: Stream): number {
     if (stream.segment === undefined) return 0;
     const pages = (segmentEnd(this.#layout, stream.segment) - stream.position) / pageBytes;
-    // One head page, and records for every block behind it.
+    // A head page, and records of one block each behind it, at worst.
     const recordsPerPage = Math.floor(pageBytes / movedBytes(1));
     return Math.max(0, Math.floor(((pages - 2) * recordsPerPage) / (recordsPerPage + 1)));
   }
 
   /** Goes on in a free segment. False: there is none. */
-  #enter(stream: Stream, stamp: number): boolean {
+  #enter(stream: Stream): boolean {
     const taken = this.#take();
     if (taken === undefined) return false;
     if (stream.segment !== undefined) this.#segments.close(stream.segment, stream.position);
     const { segment, sequence } = taken;
-    this.#segments.take(segment, segmentStates.moved, stamp, stream.generation);
+    this.#segments.take(segment, segmentStates.moved, sequence, stream.generation);
     stream.segment = segment;
     stream.position = segmentStart(this.#layout, segment);
     stream.sequence = sequence;

@@ -70,11 +70,14 @@ export interface MapPageRecord {
   readonly crc: number;
 }
 
-/** Live blocks of one chunk that the cleaner copied elsewhere: `position` of the first, the others behind it. */
+/** Live blocks of one volume layer that the cleaner copied elsewhere: `position` of the first, the others behind it. */
 export interface MovedRecord {
   readonly arc: ArcId;
-  readonly key: ChunkKey;
-  readonly blocks: Uint16Array;
+  readonly volume: VolumeId;
+  readonly layer: number;
+  /** Chunk and block in it, version and CRC of each. */
+  readonly chunks: Uint32Array;
+  readonly blocks: Uint8Array;
   readonly versions: Float64Array;
   readonly crcs: Uint32Array;
   readonly position: DevicePosition;
@@ -118,7 +121,7 @@ export function registerBytes(value: Uint8Array): number {
 export const smallRecordBytes = prefixBytes + 32;
 export const pageRecordBytes = prefixBytes + 48;
 export function movedBytes(blocks: number): number {
-  return prefixBytes + 32 + 14 * blocks;
+  return prefixBytes + 22 + 15 * blocks;
 }
 
 // ---- entry: u64 term, index, commit · u32 first data page, data pages · [u64 volume, u32 layer, u64 chunk,
@@ -248,34 +251,45 @@ export function encodeMapPageRecord(writer: Writer, page: Omit<MapPageRecord, 'p
   writer.u32(page.crc);
 }
 
-// ---- moved blocks: key · u64 position of the first · u16 blocks · per block u16 number, u64 version, u32 CRC -----------
+// ---- moved blocks: u64 volume, u32 layer · u64 position of the first · u16 blocks · per block u32 chunk, u8 number in it,
+//      u48 version, u32 CRC --------------------------------------------------------------------------------------------------
+
+const movedBlocksMax = 1024;
+const two32 = 0x1_0000_0000;
 
 export function encodeMoved(writer: Writer, moved: MovedRecord): void {
   prefix(writer, recordKinds.moved, moved.arc);
-  encodeKey(writer, moved.key);
+  writer.u64(moved.volume);
+  writer.u32(moved.layer);
   writer.u64(moved.position);
   writer.u16(moved.blocks.length);
   for (let i = 0; i < moved.blocks.length; i++) {
-    writer.u16(moved.blocks[i] as number);
-    writer.u64(moved.versions[i] as number);
+    const version = moved.versions[i] as number;
+    writer.u32(moved.chunks[i] as number);
+    writer.u8(moved.blocks[i] as number);
+    writer.u32(version >>> 0);
+    writer.u16(Math.floor(version / two32));
     writer.u32(moved.crcs[i] as number);
   }
 }
 
 function decodeMoved(reader: Reader, arc: ArcId): MovedRecord {
-  const key = decodeKey(reader);
+  const volume = reader.u64() as VolumeId;
+  const layer = reader.u32();
   const position = reader.u64();
   const count = reader.u16();
-  if (count > blocksPerChunk) throw new RemoteProtocolError('a chunk has 256 blocks');
-  const blocks = new Uint16Array(count);
+  if (count > movedBlocksMax) throw new RemoteProtocolError(`${count} moved blocks in a record`);
+  const chunks = new Uint32Array(count);
+  const blocks = new Uint8Array(count);
   const versions = new Float64Array(count);
   const crcs = new Uint32Array(count);
   for (let i = 0; i < count; i++) {
-    blocks[i] = reader.u16();
-    versions[i] = reader.u64();
+    chunks[i] = reader.u32();
+    blocks[i] = reader.u8();
+    versions[i] = reader.u32() + reader.u16() * two32;
     crcs[i] = reader.u32();
   }
-  return { arc, key, blocks, versions, crcs, position };
+  return { arc, volume, layer, chunks, blocks, versions, crcs, position };
 }
 
 // ---- the small ones -------------------------------------------------------------------------------------------------

@@ -11,13 +11,22 @@ import {
   noSegment,
 } from './batch-header.ts';
 import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
-import type { LoadedCheckpoint } from './checkpoint-load.ts';
+import { type LoadedCheckpoint, readAnchors } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
 import type { MapSpace } from './map-space.ts';
 import { decodeBatch } from './decode-batch.ts';
 import type { DecodedRecord, MapPageRecord, MovedRecord, TableRecord } from './records.ts';
 import { segmentStates } from './segments.ts';
-import { follows, type ScannedBatch, type ScannedRun, readWhatCan, scanRun, searchBatch, segmentHead } from './scan.ts';
+import {
+  follows,
+  isBegunAt,
+  readWhatCan,
+  type ScannedBatch,
+  type ScannedRun,
+  scanRun,
+  searchBatch,
+  segmentHead,
+} from './scan.ts';
 import {
   type ArcCheckpoint,
   type LostBatches,
@@ -32,9 +41,10 @@ const segmentsAheadMax = 3;
 const batchBytesLargest = batchBytes(metaBytesMax, storeLimits.batchBytesMax / pageBytes);
 /**
  * Behind the tail, so much of nothing ends the search for later batches: every restart pays for it, and a sparse file
- * fills the system's cache with it. Where later batches are known the search goes to the end.
+ * fills the system's cache with it. More than the data of one batch, which may be all zeros. Where later batches are known
+ * the search goes to the end.
  */
-const zeroBytesAtTailMax = 4 * 1024 * 1024;
+const zeroBytesAtTailMax = storeLimits.batchBytesMax + 64 * 1024;
 /** Where a run of batches begins. */
 type BatchStart = Pick<BatchHeader, 'sequence' | 'position'>;
 const noLink: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
@@ -76,6 +86,9 @@ export class Recovery {
   readonly #told = new Set<ArcId>();
   /** Of the others: where in the log their state is. */
   readonly #awaited = new Map<ArcId, number>();
+  /** A checkpoint table that was durable before its anchor was written: a log without it has lost its end. */
+  #proof: number | undefined;
+  #nextUnreadable = false;
 
   /** `registers` and `space` get what the log says of them; `loaded`: where to begin, else at the beginning. */
   constructor(
@@ -125,6 +138,7 @@ export class Recovery {
   /** Undefined when not one batch is whole. */
   async run(): Promise<RecoveredLog | undefined> {
     this.#begin();
+    this.#proof = (await readAnchors(this.#flash, this.#mark))[0]?.table.position;
     const heads = await this.#heads();
     const runs: Promise<ScannedRun>[] = [];
     const start = (head: BatchStart): Promise<ScannedRun> => this.#scan(head.position);
@@ -136,10 +150,13 @@ export class Recovery {
       runs[i] = Promise.resolve({ batches: [], end: 0, stop: 'invalid' }); // lets go of what was read
       if (head.sequence <= this.#last.sequence) continue; // from an earlier use of that segment
       if (head.sequence > this.#last.sequence + 1) await this.#bridge(head.sequence);
-      this.#take(run, head.position);
+      // Where a checkpoint begins there may be something else by now.
+      const isOther = run.batches[0] !== undefined && run.batches[0].header.sequence !== head.sequence;
+      this.#take(isOther ? { batches: [], end: head.position, stop: 'invalid' } : run, head.position);
     }
     await this.#bridge(Number.POSITIVE_INFINITY);
     await this.#settleLast();
+    if (this.#proof !== undefined && this.#lost.length === 0) this.#lose(this.#last.sequence + 2);
     this.#setCounting(true);
     if (this.#batches === 0) return undefined;
     for (const [name, value] of this.#registers) this.#visitor.register(name, value);
@@ -227,6 +244,7 @@ export class Recovery {
     if (next >= this.#layout.segmentCount || this.#used.has(next)) return undefined;
     const from = segmentStart(this.#layout, next);
     const limit = segmentEnd(this.#layout, next);
+    this.#nextUnreadable = !known && (await readWhatCan(this.#flash, from, new Uint8Array(pageBytes))).size > 0;
     return searchBatch(this.#flash, this.#mark, { from, limit, after, before, zeroBytesMax });
   }
 
@@ -314,6 +332,7 @@ export class Recovery {
   }
 
   #table(table: TableRecord): void {
+    if (table.position === this.#proof) this.#proof = undefined;
     if (table.position === this.#loaded?.checkpoint.segments.position) this.#setCounting(true);
     if (this.#awaited.get(table.arc) !== table.position) return;
     this.#awaited.delete(table.arc);
@@ -325,13 +344,13 @@ export class Recovery {
   }
 
   /** Before the arc's state was taken, what was moved is in its pages. */
-  #moved({ arc, key, blocks, versions, crcs, position }: MovedRecord): void {
+  #moved(moved: MovedRecord): void {
     const { segments } = this.#space;
-    const segment = segmentOf(this.#layout, position);
+    const segment = segmentOf(this.#layout, moved.position);
     if (segments?.state(segment) === segmentStates.free && segments.counting) {
       segments.take(segment, segmentStates.moved, this.#last.sequence);
     }
-    if (this.#tells(arc)) this.#space.of(arc).moved(key, blocks, versions, crcs, position);
+    if (this.#tells(moved.arc)) this.#space.moved(moved);
   }
 
   #freed(segment: number): void {
@@ -340,12 +359,18 @@ export class Recovery {
     segments.free(segment);
   }
 
-  /** The newest batch counts if all its data is there; else it was never acknowledged by this Corelet, as far as it can tell. */
+  /**
+   * The newest batch counts if all its data is there, or an anchor proves that it was; else it was never acknowledged by
+   * this Corelet, as far as it can tell.
+   */
   async #settleLast(): Promise<void> {
     const held = this.#held;
     if (held === undefined) return;
-    if (await dataIsWhole(this.#flash, held)) {
+    const isProven = this.#proof !== undefined && this.#proof > held.header.position && this.#proof < held.end;
+    if (isProven || (await dataIsWhole(this.#flash, held))) {
       this.#visitHeld();
+      const begun = await isBegunAt(this.#flash, this.#mark, this.#end, this.#last);
+      if (begun) this.#torn = { sequence: this.#last.sequence + 1, position: this.#end };
       return;
     }
     this.#held = undefined;
@@ -369,7 +394,7 @@ export class Recovery {
   }
 
   #report(): RecoveryReport {
-    const tailUnreadable = this.#stop === 'unreadable';
+    const tailUnreadable = this.#stop === 'unreadable' || this.#nextUnreadable;
     const checkpoint = this.#loaded?.checkpoint.number ?? 0;
     return {
       batches: this.#batches,

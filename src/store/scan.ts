@@ -1,3 +1,4 @@
+import { Reader } from '../base/bytes.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import {
   batchBytes,
@@ -23,6 +24,12 @@ export interface ScannedRun {
   readonly stop: 'segment-end' | 'invalid' | 'unreadable';
 }
 
+/** Offsets of the fields of a batch header that tell what it is, even when it is damaged. */
+const sequenceAt = 8;
+const previousAt = 16;
+const previousCrcAt = 24;
+const tagAt = 56;
+const positionAt = 64;
 const windowBytesMin = 16 * 1024;
 const windowBytesMax = 512 * 1024;
 /** Batches smaller than this are read with their data in one go: skipping would cost more reads than it saves bytes. */
@@ -124,6 +131,25 @@ export async function scanRun(flash: Flash, mark: DeviceMark, position: number, 
 export async function segmentHead(flash: Flash, mark: DeviceMark, start: number): Promise<BatchHeader | undefined> {
   const head = await new Window(flash, start + pageBytes).at(start, pageBytes);
   return head === undefined ? undefined : readHeader(head, mark, start);
+}
+
+/**
+ * Whether what lies at `position` is what is left of the batch behind `last`: its header is damaged or its records are, but
+ * it still names its place and its number, or the batch before it.
+ */
+export async function isBegunAt(flash: Flash, mark: DeviceMark, position: number, last: BatchLink): Promise<boolean> {
+  if (position + pageBytes > flash.sizeBytes) return false;
+  const page = new Uint8Array(pageBytes);
+  if (!(await readOrZero(flash, position, page))) return false;
+  // As batch-header.ts lays them out, unchecked.
+  const fields = new Reader(page);
+  const u64At = (at: number): number => {
+    fields.at = at;
+    return fields.u32() + fields.u32() * 2 ** 32;
+  };
+  if (u64At(tagAt) !== mark.deviceTag && u64At(positionAt) !== position) return false;
+  if (u64At(sequenceAt) === last.sequence + 1) return true;
+  return u64At(previousAt) === last.position && new Reader(page, previousCrcAt).u32() === last.metaCrc;
 }
 
 export interface Search {

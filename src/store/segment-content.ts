@@ -99,12 +99,21 @@ function collect(content: Collected, layout: Layout, segment: number, record: De
       }
       return;
     }
-    case 'chunkCopy':
-    case 'moved': {
-      const { arc, key, blocks, position } = record.type === 'moved' ? record.moved : record.copy;
-      if (position === undefined || segmentOf(layout, position) !== segment) return;
+    case 'chunkCopy': {
+      const { arc, key, blocks, position } = record.copy;
+      if (position === undefined) return;
       const candidate = candidateOf(content.candidates, arc, key);
       for (let i = 0; i < blocks.length; i++) {
+        candidate.blocks.push(blocks[i] as number);
+        candidate.positions.push(position + i * blockBytes);
+      }
+      return;
+    }
+    case 'moved': {
+      const { arc, volume, layer, chunks, blocks, position } = record.moved;
+      if (segmentOf(layout, position) !== segment) return; // the log telling of another one
+      for (let i = 0; i < blocks.length; i++) {
+        const candidate = candidateOf(content.candidates, arc, { volume, layer, chunk: chunks[i] as number });
         candidate.blocks.push(blocks[i] as number);
         candidate.positions.push(position + i * blockBytes);
       }

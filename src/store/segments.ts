@@ -11,9 +11,7 @@ import type { DevicePosition } from './types.ts';
 export const segmentStates = { free: 0, log: 1, moved: 2, bad: 3, emptied: 4 } as const;
 export type SegmentState = (typeof segmentStates)[keyof typeof segmentStates];
 
-const storedBytes = 20;
-/** Ages are stored in steps of so many batches. */
-const stampStep = 256;
+const storedBytes = 24;
 
 /**
  * What each segment holds. The counts of live pages are kept without reading anything, so they are close, not exact: the
@@ -77,7 +75,7 @@ export class Segments {
   state(segment: number): SegmentState {
     return this.#states[segment] as SegmentState;
   }
-  /** How old its data is, as a sequence of the log: of a log segment, its first batch. */
+  /** Sequence of the log when it was taken into use: of a log segment, its first batch. */
   stamp(segment: number): number {
     return this.#stamps[segment] as number;
   }
@@ -94,7 +92,7 @@ export class Segments {
     this.#states[segment] = state;
   }
 
-  /** Taken into use by the log, at `sequence`, or for moved data as old as that: whatever was there is over. */
+  /** Taken into use at `sequence` of the log: whatever was there is over. */
   take(segment: number, state: 1 | 2, sequence: number, generation = state === segmentStates.log ? 0 : 1): void {
     this.#states[segment] = state;
     this.#generations[segment] = generation;
@@ -102,13 +100,6 @@ export class Segments {
     this.#stamps[segment] = sequence;
     this.#ends[segment] = 0;
     this.setLive(segment, 0);
-  }
-
-  /** `pages` more pages, as old as `stamp`, were moved there: its age is that of the average page. */
-  blend(segment: number, stamp: number, pages: number): void {
-    const before = this.#live[segment] as number;
-    const share = pages / (before + pages);
-    this.#stamps[segment] = Math.round((this.#stamps[segment] as number) * (1 - share) + stamp * share);
   }
 
   /** Nothing more is written there: batches end at `position`. */
@@ -155,8 +146,7 @@ export class Segments {
     this.#liveTotal += after - before;
   }
 
-  // per segment: u8 state · u8 generation · u16 0 · u32 live pages · u32 uses · u32 end in pages · u32 stamp in steps, rounded
-  // up: a log segment is never taken for older than it is
+  // per segment: u8 state · u8 generation · u16 0 · u32 live pages · u32 uses · u32 end in pages · u64 stamp
   encode(): Uint8Array {
     const writer = new Writer(this.#states.length * storedBytes);
     for (let segment = 0; segment < this.#states.length; segment++) {
@@ -166,7 +156,7 @@ export class Segments {
       writer.u32(this.#live[segment] as number);
       writer.u32(this.#uses[segment] as number);
       writer.u32(this.#ends[segment] as number);
-      writer.u32(Math.min(0xffff_ffff, Math.ceil((this.#stamps[segment] as number) / stampStep)));
+      writer.u64(this.#stamps[segment] as number);
     }
     return writer.bytes.subarray(0, this.#states.length * storedBytes);
   }
@@ -189,7 +179,7 @@ export class Segments {
       this.setLive(segment, Math.min(reader.u32(), this.pagesPerSegment));
       this.#uses[segment] = reader.u32();
       this.#ends[segment] = Math.min(reader.u32(), this.pagesPerSegment);
-      this.#stamps[segment] = reader.u32() * stampStep;
+      this.#stamps[segment] = reader.u64();
     }
   }
 }

@@ -53,6 +53,9 @@ export interface FormatOptions {
   readonly segmentBytes?: number;
 }
 
+/** `new` data where there was none, a `copy` of an arc's blocks, or what is `replacing` other data. */
+export type RoomPurpose = 'new' | 'copy' | 'replacing';
+
 export type OpenResult =
   | { readonly ok: true; readonly store: Store; readonly superblock: Superblock }
   | {
@@ -66,6 +69,8 @@ const reserveSegmentsMin = 2;
 const reserveShare = 32;
 /** Of the space that isn't reserved, so much may hold data: the cleaner can't gain from segments without garbage. */
 const usableShare = 0.92;
+/** Copies of arcs may go so far beyond: a full device still heals. */
+const copyShare = 1.04;
 /** The log's segment, and the one that it goes to next. */
 const logSegments = 2;
 const cutBytes = pageBytes;
@@ -304,6 +309,14 @@ export class Store {
     this.#log.appended(0);
   }
 
+  /** Everything of the arc up to `index` was applied: a restart applies it too, before what follows. */
+  appendApplied(arc: ArcId, index: LogIndex): void {
+    const batch = this.#log.batchFor(records.smallRecordBytes, 0);
+    if (batch === undefined) return;
+    records.encodeApplied(batch.meta, arc, index);
+    this.#log.appended(0);
+  }
+
   appendHardState(arc: ArcId, state: Uint8Array): void {
     this.#appendState(records.recordKinds.hardState, arc, state);
   }
@@ -337,24 +350,25 @@ export class Store {
   }
 
   /**
-   * Whether `bytes` of data may come: `busy` too much isn't durable yet, or space is being given back; `full` there is
-   * room only for what replaces other data (`overwrites`) or gives it back. To be asked at the door: what is appended
-   * nevertheless (elections, trims, deletes) is taken as long as there is a free segment.
+   * Whether `bytes` of data may come: `busy` too much isn't durable yet, or space is being given back; `full` there is no
+   * room for that purpose. To be asked at the door: what is appended nevertheless (elections, trims, deletes) is taken as
+   * long as there is a free segment.
    */
-  roomFor(bytes: number, overwrites = false): 'ok' | 'busy' | 'full' {
+  roomFor(bytes: number, purpose: RoomPurpose = 'new'): 'ok' | 'busy' | 'full' {
     if (this.#log.failure !== undefined) return 'busy';
     const upkeep = this.#upkeep;
-    if (upkeep !== undefined && !overwrites && this.#isFull(bytes)) return 'full';
+    if (upkeep !== undefined && this.#isFull(bytes, purpose)) return 'full';
     if (this.#log.freeBytes - bytes < this.#reserveBytes()) return upkeep?.mayFree() === true ? 'busy' : 'full';
     if (this.#space.overloaded) return 'busy';
     return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
   }
 
   /** Changes that aren't laid over their pages yet may replace what still counts: then it isn't full. */
-  #isFull(bytes: number): boolean {
-    const usableBytes = this.usableBytes;
+  #isFull(bytes: number, purpose: RoomPurpose): boolean {
+    if (purpose === 'replacing') return false;
+    const limitBytes = purpose === 'new' ? this.#usableBytes() : this.#usableBytes() * copyShare;
     const liveBytes = this.#segments.livePages * blockBytes + bytes;
-    return liveBytes > usableBytes && liveBytes - this.#space.pendingDeltas * blockBytes > usableBytes;
+    return liveBytes > limitBytes && liveBytes - this.#space.pendingDeltas * blockBytes > limitBytes;
   }
 
   #reserveBytes(): number {
@@ -364,7 +378,7 @@ export class Store {
   }
 
   /** What may hold data at once: the rest is the reserve, segments that are being filled, and room for the cleaner. */
-  get usableBytes(): number {
+  #usableBytes(): number {
     const { segmentCount, segmentBytes } = this.#layout;
     const filling = logSegments + MovedLog.openSegmentsMax(segmentCount);
     return Math.max(0, segmentCount - reserveSegmentsOf(segmentCount) - filling) * segmentBytes * usableShare;
@@ -413,12 +427,10 @@ export class Store {
     this.#failedCallbacks.push(run);
   }
 
-  /** The part of `health` that every heartbeat carries. */
+  /** The part of `health` that every heartbeat carries. Full is who uses as much as the size. */
   fill(): { readonly usedBytes: number; readonly sizeBytes: number; readonly syncs: number } {
-    const sizeBytes = this.#layout.segmentCount * this.#layout.segmentBytes;
-    const usedBytes =
-      this.#upkeep === undefined ? sizeBytes - this.#log.unusedBytes : this.#segments.livePages * blockBytes;
-    return { usedBytes, sizeBytes, syncs: this.#syncTimes.count };
+    const usedBytes = this.#segments.livePages * blockBytes;
+    return { usedBytes, sizeBytes: Math.floor(this.#usableBytes()), syncs: this.#syncTimes.count };
   }
 
   health(): StoreHealth {

@@ -118,14 +118,21 @@ async function readCopy(flash: Flash, position: number): Promise<CopyState> {
 /** Says what a device is, from either copy of its superblock. Changes nothing. @throws FlashError unless it is `EIO`. */
 export async function readSuperblock(flash: Flash): Promise<SuperblockResult> {
   const states: CopyState[] = [];
+  let superblock: Superblock | undefined;
   for (const position of superblockPositions) {
     const state = await readCopy(flash, position);
-    if (typeof state === 'object') {
-      if (flash.sizeBytes >= state.deviceBytes) return { ok: true, superblock: state };
-      const message = `the device has ${flash.sizeBytes} bytes, it was formatted with ${state.deviceBytes}`;
-      return { ok: false, code: 'CORRUPT', message };
-    }
     states.push(state);
+    if (typeof state !== 'object') continue;
+    // A copy that outlived a later format would bring that device's past back as if it were now.
+    if (superblock !== undefined && superblock.deviceTag !== state.deviceTag) {
+      return { ok: false, code: 'CORRUPT', message: 'the two copies of the superblock are of different formats' };
+    }
+    superblock = state;
+  }
+  if (superblock !== undefined) {
+    if (flash.sizeBytes >= superblock.deviceBytes) return { ok: true, superblock };
+    const message = `the device has ${flash.sizeBytes} bytes, it was formatted with ${superblock.deviceBytes}`;
+    return { ok: false, code: 'CORRUPT', message };
   }
   if (states.includes('version')) {
     return { ok: false, code: 'VERSION', message: `not written in store format ${formatVersion}` };

@@ -4,7 +4,7 @@ import type { KeyReply, OpReply, PeerMessage, ReadReply } from '../wire/peer/typ
 export type GatewayReply = OpReply | ReadReply | KeyReply;
 
 /** How a question to an arc's leader ended. `timeout` only where a deadline was given; its outcome is open. */
-export type ExchangeEnd<Reply> = { readonly reply: Reply; readonly tries: number } | 'timeout';
+export type ExchangeEnd<Reply> = { readonly reply: Reply; readonly openTries: number } | 'timeout';
 
 /** One question to an arc's leader, asked again until it is answered for good. */
 export interface Exchange {
@@ -15,6 +15,8 @@ export interface Exchange {
   readonly deadlineMs: number;
   readonly startedMs: number;
   tries: number;
+  /** Those of them that were not surely refused: their operation may still happen. */
+  openTries: number;
   /** Request numbers under which an answer may still come. */
   requests: number[];
   target: CoreletId | undefined;

@@ -75,6 +75,7 @@ export class Gateway {
         deadlineMs: now + timeoutMs,
         startedMs: now,
         tries: 0,
+        openTries: 0,
         requests: [],
         target: undefined,
         sentMs: 0,
@@ -102,15 +103,15 @@ export class Gateway {
       );
       session.end(number);
       if (end === 'timeout') return { code: 'timeout', version: 0 };
-      const { reply, tries } = end;
+      const { reply, openTries } = end;
       if (reply.code === 'noSession') {
         if (this.#sessions.get(arc) === session) this.#sessions.delete(arc);
         // Another copy of this operation may have been applied before the session was forgotten.
-        if (tries > 1) return { code: 'unknown', version: 0 };
+        if (openTries > 1) return { code: 'unknown', version: 0 };
         continue;
       }
       const refusedOnly = reply.code === 'full' || reply.code === 'corrupt';
-      return { code: refusedOnly && tries > 1 ? 'unknown' : reply.code, version: reply.version };
+      return { code: refusedOnly && openTries > 1 ? 'unknown' : reply.code, version: reply.version };
     }
   }
 
@@ -137,18 +138,22 @@ export class Gateway {
         else this.#wait(exchange, now);
         return;
       case 'busy':
+        // Refused at the door: no copy of this try is on its way to the log.
+        exchange.openTries -= 1;
+        if (exchange.target === from) this.#wait(exchange, now);
+        return;
       case 'windowFull':
         if (exchange.target === from) this.#wait(exchange, now);
         return;
       case 'full':
-        if (exchange.tries > 1 && now - exchange.startedMs < gatewayLimits.openRefusalMs) {
+        if (exchange.openTries > 1 && now - exchange.startedMs < gatewayLimits.openRefusalMs) {
           if (exchange.target === from) this.#wait(exchange, now);
           return;
         }
         break;
       default:
     }
-    this.#settle(exchange, { reply, tries: exchange.tries });
+    this.#settle(exchange, { reply, openTries: exchange.openTries });
   }
 
   /** The connection to a Corelet ended: what was asked there is asked elsewhere. */
@@ -205,6 +210,7 @@ export class Gateway {
     this.#byRequest.set(request, exchange);
     exchange.sentMs = now;
     exchange.tries += 1;
+    exchange.openTries += 1;
     if (!this.#options.send(target, exchange.ask(request)) && !exchange.done) this.#wait(exchange, now);
   }
 
