@@ -6,6 +6,9 @@ import type { SimOptions } from './options.ts';
 import { runOnce } from './run.ts';
 import type { RunReport } from './run.ts';
 import { runOptionsOf } from './seeded.ts';
+import { parseStoreOptions, storeReplayCommand, storeRunOptions, storeUsage } from './store/options.ts';
+import { runStore } from './store/run.ts';
+import { StoreTotals, tellStoreRun } from './store/tell.ts';
 import { tellFailure, tellRun, Totals } from './tell.ts';
 
 const randomSeedMax = 2 ** 40;
@@ -24,7 +27,32 @@ function* seedsOf(plan: SimOptions['plan']): Generator<number> {
   }
 }
 
+/** Power losses of one store, seed by seed. */
+async function storeMain(args: readonly string[]): Promise<number> {
+  const options = parseStoreOptions(args);
+  if (typeof options === 'string') {
+    process.stderr.write(`${options}\n${storeUsage}\n`);
+    return 2;
+  }
+  const totals = new StoreTotals();
+  const failures: object[] = [];
+  for (const seed of seedsOf(options.plan)) {
+    const report = await runStore(storeRunOptions(options, seed));
+    totals.add(report);
+    const { failure } = report;
+    const replay = failure && storeReplayCommand(options, seed, failure);
+    if (failure !== undefined) failures.push({ seed, ...failure, replay });
+    if (options.json) continue;
+    process.stdout.write(tellStoreRun(report));
+    if (failure !== undefined) process.stdout.write(`  ${failure.message}\nreplay: ${replay}\n`);
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...totals.figures(), failures })}\n`);
+  else process.stdout.write(totals.tell(failures.length));
+  return failures.length > 0 ? 1 : 0;
+}
+
 async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--store')) return storeMain(args.filter((arg) => arg !== '--store'));
   const options = parseOptions(args);
   if (typeof options === 'string') {
     process.stderr.write(`${options}\n${usage}\n`);

@@ -2,6 +2,11 @@ import { chunkBytes } from '../base/ids.ts';
 import { faultKinds, usualWeights } from './nemesis.ts';
 import type { FaultKind } from './nemesis.ts';
 
+export type SeedPlan =
+  | { readonly kind: 'seeds'; readonly first: number; readonly last: number }
+  | { readonly kind: 'runs'; readonly count: number }
+  | { readonly kind: 'minutes'; readonly minutes: number };
+
 /** What the command line asks for. */
 export interface SimOptions {
   readonly slots: number;
@@ -15,32 +20,37 @@ export interface SimOptions {
   readonly faultsPerSecond: number;
   readonly weights: Readonly<Partial<Record<FaultKind, number>>>;
   /** Which seeds: listed, or random for a while. */
-  readonly plan:
-    | { readonly kind: 'seeds'; readonly first: number; readonly last: number }
-    | { readonly kind: 'runs'; readonly count: number }
-    | { readonly kind: 'minutes'; readonly minutes: number };
+  readonly plan: SeedPlan;
   /** Threads for many seeds; undefined: one per core. */
   readonly jobs: number | undefined;
   readonly json: boolean;
   readonly trace: boolean;
 }
 
-export const usage = `npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace]
+export const usage = `npm run sim -- --store …: power losses of one store
+npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace]
   --slots 5  --arcs 16  --copies 3  --volume 8MiB  --ops 4000  --virtual-seconds 60
   --hosts 4  --queue-depth 2  --faults-per-second 2.5  --faults ${faultKinds.join(',')}`;
 
 const flags = ['json', 'trace'];
 const seedMax = 2 ** 48;
 
-/** A sentence about what is wrong with the arguments, or the options. */
-export function parseOptions(args: readonly string[]): SimOptions | string {
+/** Names and values of `--name value`; those of `valueless` stand alone. A sentence where an argument is neither. */
+export function argumentsIn(args: readonly string[], valueless: readonly string[]): Map<string, string> | string {
   const given = new Map<string, string>();
   for (let at = 0; at < args.length; at++) {
     const name = (args[at] as string).replace(/^--/, '');
     if (name === args[at]) return `not an option: ${name}`;
-    if (flags.includes(name)) given.set(name, 'true');
+    if (valueless.includes(name)) given.set(name, 'true');
     else given.set(name, args[++at] ?? '');
   }
+  return given;
+}
+
+/** A sentence about what is wrong with the arguments, or the options. */
+export function parseOptions(args: readonly string[]): SimOptions | string {
+  const given = argumentsIn(args, flags);
+  if (typeof given === 'string') return given;
   try {
     const options = interpret(given);
     const left = [...given.keys()];
@@ -107,12 +117,13 @@ function faultWeights(text: string | undefined): SimOptions['weights'] {
   return weights;
 }
 
-function seedPlan(
+/** @throws RangeError with a sentence for the user. */
+export function seedPlan(
   seed: string | undefined,
   seeds: string | undefined,
   runs: string | undefined,
   minutes: string | undefined,
-): SimOptions['plan'] {
+): SeedPlan {
   if ([seed, seeds, runs, minutes].filter((text) => text !== undefined).length > 1) {
     throw new RangeError('one of --seed, --seeds, --runs, --minutes');
   }

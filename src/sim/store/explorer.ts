@@ -34,7 +34,10 @@ export interface CrashId {
   readonly subset: number;
 }
 
-export interface CrashFailure extends CrashId {
+/** What broke, and where: in the work itself where there is no `subset`. */
+export interface CrashFailure {
+  readonly point: number;
+  readonly subset: number | undefined;
   readonly message: string;
 }
 

@@ -7,7 +7,17 @@ import { MapSpace } from '../../store/map-space.ts';
 import { Store } from '../../store/store.ts';
 import type { ArcCheckpoint, BlockRange, ChunkKey, StoredEntry, StoreOwner } from '../../store/types.ts';
 import { crcsOf, dataOf } from './content.ts';
-import { applyNext, encodeState, headOf, lastIndex, newReplica, numbersOf, type Replica, type StoredState, volumeIn } from './replica.ts';
+import {
+  applyNext,
+  encodeState,
+  headOf,
+  lastIndex,
+  newReplica,
+  numbersOf,
+  type Replica,
+  type StoredState,
+  volumeIn,
+} from './replica.ts';
 import { Restart } from './restart.ts';
 import { type Appended, type EntryKind, entryKinds, type Life, newLife, type Witness } from './witness.ts';
 
@@ -135,7 +145,15 @@ export class StoreModel implements StoreOwner {
     const { term } = replica;
     const index = lastIndex(replica) + 1;
     const serial = this.witness.next();
-    const stored = { arc: replica.arc, term, index, kind, commit: replica.applied, head: headOf(serial, volume), range };
+    const stored = {
+      arc: replica.arc,
+      term,
+      index,
+      kind,
+      commit: replica.applied,
+      head: headOf(serial, volume),
+      range,
+    };
     const crcs = crcsOf(data);
     const position = this.store.appendEntry({ ...stored, crcs, data: [data] });
     replica.tail.push({ ...stored, crcs, position });

@@ -1,13 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import type { ArcId, VolumeId } from '../../base/ids.ts';
 import type { MapSpace } from '../../store/map-space.ts';
-import type {
-  ArcCheckpoint,
-  LostBatches,
-  RecoveryVisitor,
-  StoredChunkCopy,
-  StoredEntry,
-} from '../../store/types.ts';
+import type { ArcCheckpoint, LostBatches, RecoveryVisitor, StoredChunkCopy, StoredEntry } from '../../store/types.ts';
 import {
   applyNext,
   decodeState,
@@ -255,7 +249,10 @@ function checkEntry(entry: StoredEntry, record: Extract<Appended, { type: 'entry
     range?.chunk === record.range?.chunk &&
     range?.firstBlock === record.range?.firstBlock &&
     range?.blockCount === record.range?.blockCount;
-  assert(same, `INV-1: arc ${entry.arc}: entry ${entry.term}:${entry.index} isn't what was appended as ${record.serial}`);
+  assert(
+    same,
+    `INV-1: arc ${entry.arc}: entry ${entry.term}:${entry.index} isn't what was appended as ${record.serial}`,
+  );
 }
 
 /** The term that the newest vote of a life says. */

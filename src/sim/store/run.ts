@@ -1,11 +1,5 @@
 import { Prng } from '../../base/prng.ts';
-import {
-  CrashExplorer,
-  type CrashFailure,
-  type CrashId,
-  type Thoroughness,
-  usualThoroughness,
-} from './explorer.ts';
+import { CrashExplorer, type CrashFailure, type CrashId, type Thoroughness, usualThoroughness } from './explorer.ts';
 import { blankWitness, formatted, type RigShape, StoreRig } from './rig.ts';
 import { StoreWorkload } from './workload.ts';
 
@@ -41,6 +35,8 @@ export interface StoreRunReport {
   readonly segmentsReused: number;
   readonly restarts: number;
   readonly full: number;
+  readonly replacedWhenFull: number;
+  readonly refusedReplacements: number;
   readonly traceHash: string;
 }
 
@@ -57,7 +53,7 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
   let point = 0;
   const fail = (error: unknown): void => {
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    failure ??= { point, subset: -1, message };
+    failure ??= { point, subset: undefined, message };
   };
   const work = async (): Promise<void> => {
     await rig.open();
@@ -104,6 +100,8 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
     segmentsReused: rig.segmentsReused,
     restarts: rig.restarts,
     full: workload.full,
+    replacedWhenFull: workload.replacedWhenFull,
+    refusedReplacements: workload.refusedReplacements,
     traceHash: rig.engine.trace.text(),
   };
 }

@@ -56,6 +56,9 @@ export class StoreWorkload {
   readonly done: Partial<Record<Operation, number>> = {};
   /** How often new data was refused because the device was full. */
   full = 0;
+  /** Blocks that were written over on a full device, and how often even that was refused. */
+  replacedWhenFull = 0;
+  refusedReplacements = 0;
   readonly #rig: StoreRig;
   readonly #random: Prng;
   readonly #arcs: number;
@@ -187,12 +190,13 @@ export class StoreWorkload {
   }
 
   /** Waits for room as a host would that is told to try again. */
-  async #room(bytes: number): Promise<boolean> {
+  async #room(bytes: number, purpose: 'new' | 'replacing' | 'copy' = 'new'): Promise<boolean> {
     for (let waits = 0; waits < waitsMax; waits++) {
-      const answer = this.#model.store.roomFor(bytes);
+      const answer = this.#model.store.roomFor(bytes, purpose);
       if (answer === 'ok') return true;
       if (answer === 'full') {
-        this.full++;
+        if (purpose === 'replacing') this.refusedReplacements++;
+        else this.full++;
         return false;
       }
       this.#rig.check();
@@ -207,12 +211,31 @@ export class StoreWorkload {
     this.#model.write(arc, this.#range(arc, blockCount), prospect);
   }
 
-  /** A full device still takes what takes data away. */
+  /** A full device still takes what takes data away, or its place. */
   async #makeRoom(arc: number): Promise<void> {
     await this.#ready(arc);
+    const replaceable = this.#replaceable(arc);
+    if (replaceable !== undefined && this.#random.chance(0.6)) {
+      if (!(await this.#room(replaceable.blockCount * blockBytes, 'replacing'))) return;
+      this.#model.write(arc, replaceable, 'commits');
+      this.replacedWhenFull += replaceable.blockCount;
+      return;
+    }
     if (this.#random.chance(0.2)) this.#model.drop(arc, this.#volume(arc), 'commits');
     else this.#model.trim(arc, { ...this.#range(arc, 1), firstBlock: 0, blockCount: blocksPerChunk }, 'commits');
     await this.#model.synced();
+  }
+
+  /** Blocks that hold data, side by side. */
+  #replaceable(arc: number): BlockRange | undefined {
+    const chunks = [...this.#model.witness.life(arc).chunks.values()];
+    const chunk = chunks[this.#random.below(Math.max(1, chunks.length))];
+    if (chunk === undefined) return undefined;
+    const firstBlock = chunk.holds.indexOf(1, this.#random.below(blocksPerChunk));
+    if (firstBlock < 0) return undefined;
+    let end = firstBlock + 1;
+    while (end < blocksPerChunk && chunk.holds[end] === 1 && end < firstBlock + 64) end++;
+    return { ...chunk.key, firstBlock, blockCount: end - firstBlock };
   }
 
   async #trim(arc: number): Promise<void> {
@@ -272,7 +295,7 @@ export class StoreWorkload {
         if (random.chance(density)) (random.chance(0.8) ? blocks : emptyBlocks).push(block);
       }
       if (blocks.length + emptyBlocks.length === 0) emptyBlocks.push(0);
-      if (!(await this.#room(blocks.length * blockBytes))) break;
+      if (!(await this.#room(blocks.length * blockBytes, 'copy'))) break;
       this.#model.copy(arc, key, blocks, emptyBlocks, index);
       index += 1 + random.below(3);
       if (random.chance(0.3)) await this.#rig.pause(random.between(0, 1));
