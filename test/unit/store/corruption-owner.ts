@@ -111,14 +111,6 @@ export class Owner implements StoreOwner, RecoveryVisitor {
   arcs(): Iterable<ArcId> {
     return this.arcsHere.keys();
   }
-  appliedIndex(arc: ArcId): number {
-    return this.#arc(arc).applied;
-  }
-  /** Behind lost batches entries may be missing: then as far as there are some. */
-  appliedUpTo(arc: ArcId, index: number): void {
-    const { applied, tail } = this.#arc(arc);
-    this.#applyUpTo(arc, Math.min(index, applied + tail.length));
-  }
   checkpointMark(arc: ArcId): string {
     const { applied, tail, term, copies } = this.#arc(arc);
     return `${applied} ${tail.length} ${term} ${copies}`;
@@ -165,6 +157,7 @@ export class Owner implements StoreOwner, RecoveryVisitor {
     assert.ok(kept >= 0 || this.lostBatches.length > 0, 'INV-3: an applied entry was truncated');
     state.tail.length = Math.max(0, Math.min(state.tail.length, kept));
   }
+  /** Behind lost batches entries may be missing: then as far as there are some. */
   appliedUpTo(arc: ArcId, index: number): void {
     const state = this.#arc(arc);
     this.#applyUpTo(arc, Math.min(index, state.applied + state.tail.length));

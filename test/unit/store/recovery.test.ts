@@ -276,3 +276,35 @@ test('what an earlier use of a segment left behind is not taken for the log', as
     assert.deepEqual(again.store.recovery.lost, []);
   }
 });
+
+test('a damaged head before 8 MiB of zeros does not hide the batches behind it (INV-7)', async () => {
+  const wide = 32 * mebibyte;
+  const medium = new SimFlash(clock, new Prng(3), { sizeBytes: mebibyte + 4 * wide });
+  const options = { cluster, corelet, founding: new Uint8Array(0), segmentBytes: wide };
+  await Store.format(medium.attach(), options, new Prng(3));
+  const { store } = await openStore(medium.attach(), clock);
+  const zeros = new Uint8Array(mebibyte);
+  const first = store.appendEntry(entryOf({ index: 1, data: zeros })) as number;
+  for (let index = 2; index <= 8; index++) store.appendEntry(entryOf({ index, data: zeros }));
+  await synced(store);
+  await append(store, 9, 10);
+  await store.close();
+  medium.poke(first - blockBytes, new Uint8Array(blockBytes));
+  const again = await indexes(medium);
+  assert.deepEqual(again.indexes, [9, 10]);
+  assert.equal(again.seen.lostBatches.length, 1);
+});
+
+test('copies of the superblock of two formats: refused, neither the past nor half of the present is served', async () => {
+  const medium = await formatted(1);
+  const { store } = await openStore(medium.attach(), clock);
+  await append(store, 1, 3);
+  await store.close();
+  const former = medium.peek(0, blockBytes);
+  const format = { cluster, corelet, founding: new Uint8Array(0), segmentBytes };
+  await Store.format(medium.attach(), format, new Prng(2));
+  medium.detach();
+  medium.poke(0, former);
+  const opened = await Store.open(medium.attach(), { clock }, new Recorder());
+  assert.equal(opened.ok ? 'ok' : opened.code, 'CORRUPT');
+});
