@@ -6,6 +6,7 @@ import {
   ftruncate,
   open,
   read,
+  readSync,
   stat,
   type Stats,
   writev,
@@ -25,10 +26,18 @@ const sectorBytes = 4096;
  * costs two wake-ups, as much CPU as the write (measured: 64–89 µs against 108–127 µs for 8 KiB), and what arrives
  * meanwhile shares the next write. A device that hangs then hangs the whole Corelet: its peers see a failed one, as it is.
  */
-const inlineBytesMax = 64 * 1024;
+const inlineBytesMax = 128 * 1024;
 /** Slower than this, on average over the newest writes, and they go to a thread again. */
 const inlineMsMax = 2;
 const inlineSmoothing = 0.1;
+/**
+ * Reads up to this size are made on the spot while most are answered from the system's cache: handing one to a thread
+ * halves what one process can read (measured: 100–130 thousand 4 KiB reads a second against 490–580 thousand).
+ */
+const inlineReadBytesMax = 64 * 1024;
+/** Slower than this, on average, and reads go to a thread; one in so many then still tells how it would be. */
+const inlineReadMsMax = 0.03;
+const inlineReadProbe = 32;
 
 export interface FlashFileOptions {
   /** Of a file that is made; otherwise the file's own size counts. */
@@ -89,6 +98,8 @@ class FlashFile implements Flash {
   readonly #isFile: boolean;
   #underWay = 0;
   #writeMs = 0;
+  #readMs = 0;
+  #reads = 0;
   #closed = false;
   #idle: (() => void) | undefined;
 
@@ -158,6 +169,13 @@ class FlashFile implements Flash {
   async read(offset: number, into: Uint8Array): Promise<void> {
     this.#begin(offset, into.length);
     try {
+      if (
+        into.length <= inlineReadBytesMax &&
+        (this.#readMs < inlineReadMsMax || this.#reads++ % inlineReadProbe === 0)
+      ) {
+        this.#readInline(offset, into);
+        return;
+      }
       for (let at = 0; at < into.length; ) {
         const from = at;
         const count = await call<number>((done) =>
@@ -168,6 +186,18 @@ class FlashFile implements Flash {
       }
     } finally {
       this.#end();
+    }
+  }
+
+  #readInline(offset: number, into: Uint8Array): void {
+    const startedMs = performance.now();
+    try {
+      const count = readSync(this.#descriptor, into, 0, into.length, offset);
+      if (count !== into.length) throw new FlashError('EIO', `the device ends at ${offset + count}`);
+    } catch (error) {
+      throw error instanceof FlashError ? error : flashError(error);
+    } finally {
+      this.#readMs += (performance.now() - startedMs - this.#readMs) * inlineSmoothing;
     }
   }
 

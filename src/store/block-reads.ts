@@ -9,45 +9,92 @@ import type { BlockReadResult } from './types.ts';
 const readBytesMax = 1024 * 1024;
 const ok: BlockReadResult = { ok: true };
 
+/** Reads that began in one stretch of time: whoever waits for their end needs no list of them. */
+class ReadsUnderWay {
+  #count = 0;
+  #ended: (() => void) | undefined;
+
+  begin(): void {
+    this.#count++;
+  }
+  end(): void {
+    if (--this.#count === 0) this.#ended?.();
+  }
+  /** None may begin any more. */
+  ended(): Promise<void> {
+    if (this.#count === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#ended = resolve;
+    });
+  }
+}
+
 /** Reads of blocks: from memory while their batch isn't durable, else from the device, neighbours in one read; each is verified. */
 export class BlockReads {
   readonly #flash: Flash;
   readonly #log: Log;
   /** Blocks that were corrupt or unreadable, since the start. */
   badReads = 0;
-  readonly #underWay = new Set<Promise<unknown>>();
+  #underWay = new ReadsUnderWay();
+  readonly #older = new Set<Promise<void>>();
 
   constructor(flash: Flash, log: Log) {
     this.#flash = flash;
     this.#log = log;
   }
 
-  read(
+  async read(
     positions: Float64Array | readonly number[],
     crcs: Uint32Array | readonly number[],
     into: Uint8Array,
   ): Promise<BlockReadResult> {
-    return this.#tracked(this.#read(positions, crcs, into));
+    const underWay = this.#underWay;
+    underWay.begin();
+    try {
+      if (positions.length !== 1) return await this.#read(positions, crcs, into);
+      return await this.#readOne(positions[0] as number, crcs[0] as number, into);
+    } finally {
+      underWay.end();
+    }
   }
 
   /** One page that checks itself. False where the medium can't be read. */
-  readPage(position: number, into: Uint8Array): Promise<boolean> {
+  async readPage(position: number, into: Uint8Array): Promise<boolean> {
     const pending = this.#log.pendingAt(position);
-    if (pending === undefined) return this.#tracked(this.#readPiece(position, into));
-    pending.copyBlock(position, into, 0);
-    return Promise.resolve(true);
+    if (pending !== undefined) {
+      pending.copyBlock(position, into, 0);
+      return true;
+    }
+    const underWay = this.#underWay;
+    underWay.begin();
+    try {
+      return await this.#readPiece(position, into);
+    } finally {
+      underWay.end();
+    }
   }
 
   /** Resolves when every read that began before has ended: the places that they were told may then be used anew. */
   async ended(): Promise<void> {
-    await Promise.allSettled([...this.#underWay]);
+    const ended = this.#underWay.ended();
+    this.#underWay = new ReadsUnderWay();
+    this.#older.add(ended);
+    void ended.then(() => this.#older.delete(ended));
+    await Promise.all(this.#older);
   }
 
-  #tracked<Answer>(read: Promise<Answer>): Promise<Answer> {
-    const end = (): boolean => this.#underWay.delete(read);
-    this.#underWay.add(read);
-    read.then(end, end);
-    return read;
+  /** Most reads are of one block. */
+  async #readOne(position: number, crc: number, into: Uint8Array): Promise<BlockReadResult> {
+    assert(into.length === blockBytes, 'room for the block');
+    if (position === 0) {
+      into.fill(0);
+      return ok;
+    }
+    if (position === damagedPosition) return this.#bad('CORRUPT', 0);
+    const pending = this.#log.pendingAt(position);
+    if (pending !== undefined) pending.copyBlock(position, into, 0);
+    else if (!(await this.#readPiece(position, into))) return this.#bad('UNREADABLE', 0);
+    return crc32c(into) === crc ? ok : this.#bad('CORRUPT', 0);
   }
 
   async #read(

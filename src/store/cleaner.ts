@@ -224,7 +224,10 @@ export class Cleaner {
     if (this.#stopped) return false;
     let pass = -1;
     for (const page of content.mapPages) {
-      if (space.of(page.arc).pagePosition(page.key) === page.position) await space.rewrite(page.arc, page.key);
+      const map = space.of(page.arc);
+      if (map.pagePosition(page.key) !== page.position) continue;
+      await space.rewrite(page.arc, page.key);
+      if (this.#stopped || map.pagePosition(page.key) === page.position) return false; // the log has failed
     }
     for (const table of content.tables) if (checkpointer.rewrite(table)) pass = checkpointer.passesBegun;
     if (whole) {

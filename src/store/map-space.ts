@@ -1,6 +1,7 @@
 import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Chunk } from './chunk.ts';
 import type { ChunkGroup } from './chunk-group.ts';
+import { FlashError } from '../ports/flash.ts';
 import { pageBytes } from './layout.ts';
 import { damagedChunk, decodeMapPage, encodeMapPage, mappedBlocks, readMapPageHead } from './map-page.ts';
 import { ArcMap } from './map.ts';
@@ -59,6 +60,11 @@ export class MapSpace {
     this.#reap();
   }
 
+  /** The device is closed: what isn't in memory can't be had any more. */
+  disconnect(): void {
+    this.#pages = undefined;
+  }
+
   of(arc: ArcId): ArcMap {
     let map = this.#maps.get(arc);
     if (map === undefined) {
@@ -112,7 +118,7 @@ export class MapSpace {
   /** The page of a chunk, from the device. Never fails: what can't be read is told as damaged. */
   async readPage(chunk: Chunk, position: DevicePosition, newest: number): Promise<ChunkMap> {
     const bytes = new Uint8Array(pageBytes);
-    const whole = await this.#pages?.read(position, bytes);
+    const whole = await this.#read(position, bytes);
     const head = whole === true ? readMapPageHead(bytes) : undefined;
     const { key } = chunk;
     const right =
@@ -123,8 +129,18 @@ export class MapSpace {
       head.key.layer === key.layer &&
       head.key.chunk === key.chunk;
     if (right) return decodeMapPage(bytes, head);
-    this.damagedPages++;
+    if (this.#pages !== undefined) this.damagedPages++;
     return damagedChunk(key, newest);
+  }
+
+  /** False where it can't be read: damaged, or closed meanwhile. */
+  async #read(position: DevicePosition, bytes: Uint8Array): Promise<boolean> {
+    try {
+      return (await this.#pages?.read(position, bytes)) === true;
+    } catch (error) {
+      if (this.#pages === undefined && error instanceof FlashError && error.code === 'CLOSED') return false;
+      throw error;
+    }
   }
 
   /** Writes a chunk's page to the log, if it differs from the one there. Not durable yet when this resolves. */
@@ -240,7 +256,7 @@ export class MapSpace {
 
   async #reapPage(arc: ArcId, group: ChunkGroup, entry: number, position: DevicePosition): Promise<void> {
     const bytes = new Uint8Array(pageBytes);
-    if (!(await this.#pages?.read(position, bytes))) return;
+    if (!(await this.#read(position, bytes))) return;
     const head = readMapPageHead(bytes);
     const right = head?.arc === arc && head.key.volume === group.volume && head.key.chunk === group.chunk(entry);
     if (head === undefined || !right || head.newest !== group.newest(entry)) return;

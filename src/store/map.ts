@@ -241,13 +241,18 @@ export class ArcMap {
 
   /** The chunk's page, in memory and to be written anew; undefined when the chunk isn't known any more. */
   async touchPage(key: ChunkKey): Promise<Chunk | undefined> {
-    const group = this.#group(key);
-    if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return undefined;
-    const chunk = this.#chunk(key);
-    await this.complete(chunk);
-    if (chunk.dropped || chunk.page === undefined) return undefined;
-    chunk.dirty = true;
-    return chunk;
+    for (;;) {
+      const group = this.#group(key);
+      if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return undefined;
+      const chunk = this.#chunk(key);
+      chunk.waiting++;
+      await this.complete(chunk);
+      chunk.waiting--;
+      // Dropped, or forgotten and made anew meanwhile: look again.
+      if (chunk.dropped || chunk.page === undefined) continue;
+      chunk.dirty = true;
+      return chunk;
+    }
   }
 
   /** A page that the log tells of at a restart: all that was said of the chunk before is in it. */

@@ -454,6 +454,7 @@ export class Store {
   /** Waits for the write under way, then closes the device. What wasn't on its way is dropped. */
   async close(): Promise<void> {
     this.#upkeep?.stop();
+    this.#space.disconnect();
     await this.#log.close();
     await this.#flash.close();
   }

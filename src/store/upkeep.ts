@@ -98,7 +98,7 @@ export class Upkeep {
       appendFreed: (freed) => this.#appendFreed(freed),
       giveFree: (freed) => this.#giveFree(freed),
       wrote: (bytes) => options.wrote(bytes),
-      failed: (error) => log.fail(error),
+      failed: (error) => this.#failed(error),
     });
   }
 
@@ -167,13 +167,22 @@ export class Upkeep {
     this.#sinceBytes += bytes;
     this.#cleaner.poke();
     if (this.#stopped || this.#sinceBytes < this.#intervalBytes || this.#checkpointer.running) return;
-    this.#checkpointer.run(false).catch((error: unknown) => {
-      this.#options.log.fail(error instanceof Error ? error : new Error(String(error)));
-    });
+    void this.#checkpointer.run(false).catch((error: unknown) => this.#failed(error));
   }
 
+  /** Never resolves after a failure, or when the device is closed before it is done. */
   async checkpoint(): Promise<void> {
-    await this.#checkpointer.run(true);
+    try {
+      await this.#checkpointer.run(true);
+    } catch (error) {
+      this.#failed(error);
+      await new Promise(() => {});
+    }
+  }
+
+  /** A write beside the log failed; that the device was closed meanwhile is no failure. */
+  #failed(error: unknown): void {
+    if (!this.#stopped) this.#options.log.fail(error instanceof Error ? error : new Error(String(error)));
   }
 
   /** Whether waiting may bring space. */
