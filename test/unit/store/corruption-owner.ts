@@ -18,8 +18,13 @@ import { arcId, block, blockBytes, crcsOf, rangeOf, synced } from './workload.ts
 export const trimKind = 3;
 const writeKind = 2;
 
+/** Holds zeros, as hosts write them when they clear space: data that takes no room in a compressed image. */
+export const zerosChunk = 63;
+const zeros = new Uint8Array(blockBytes);
+
 /** What a block's content tells: whoever wrote it, where, and as what version. */
 export function contentOf(life: number, arc: number, chunk: number, number: number, version: number): Uint8Array {
+  if (chunk === zerosChunk) return zeros;
   return block(life * 500_009 + arc * 10_000_019 + chunk * 65_537 + version * 1009 + number);
 }
 
