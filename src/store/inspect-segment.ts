@@ -74,6 +74,8 @@ export interface CheckedSegment {
   /** Sequences of the first batch of this use and of the last one that is whole. */
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /** Where the log goes on after the last batch, when there is no more room. */
+  readonly nextSegment: number;
   /** Where the first batch says that its predecessor is; undefined: it isn't known. */
   readonly previousPosition: DevicePosition | undefined;
   /** Behind the last batch. */
@@ -124,6 +126,7 @@ export async function checkSegment(
     findings,
     firstSequence: segmentSequence,
     lastSequence: last.header.sequence,
+    nextSegment: last.header.nextSegment,
     previousPosition: sequence === segmentSequence && previousPosition > 0 ? previousPosition : undefined,
     end,
     doubtful,

@@ -158,11 +158,13 @@ class Inspection {
       await this.#look(segment);
       this.#options.progress?.((segment + 1) * segmentBytes, segmentCount * segmentBytes);
     }
+    await this.#lookWhereNamed();
     for (let look = 1; look < looksMax && (await this.#options.isLive?.()) === true; look++) {
       const again = new Set([...this.#judge().values()].flatMap(({ bad }) => bad.map((place) => place.segment)));
       if (again.size === 0) break;
       await this.#loadCheckpoint();
       for (const segment of again) if (segment !== undefined) await this.#look(segment);
+      await this.#lookWhereNamed();
     }
     for (const { position, state } of this.#anchors) {
       if (state !== 'whole' && state !== 'blank') this.addPlace('anchor', position, state);
@@ -187,13 +189,41 @@ class Inspection {
     const logHead = await segmentHead(this.#flash, this.#mark, start);
     const head = logHead ?? (await segmentHead(this.#flash, moved, start));
     if (!this.#isUsed(segment, head)) return;
-    await this.#image.load(this.#flash, start);
-    const tells = this.#table?.generation(segment) ?? 0;
-    const isMoved = head === undefined ? tells > 0 : logHead === undefined;
-    const checked = await checkSegment(this.#image, this.#layout, isMoved ? moved : this.#mark, segment);
+    const told = this.#tableState(segment);
+    const isMoved = head === undefined ? told === segmentStates.moved : logHead === undefined;
+    const checked = await this.#check(segment, isMoved ? moved : this.#mark);
     if (checked !== undefined) this.#checked.set(segment, checked);
-    else if (this.#tableState(segment) === segmentStates.log || this.#tableState(segment) === segmentStates.moved)
-      this.#missing.add(segment);
+    // Moved blocks count when the log says so: before, the segment was only taken for them.
+    else if (told === segmentStates.log || (this.#table?.live(segment) ?? 0) > 0) this.#missing.add(segment);
+  }
+
+  async #check(segment: number, mark: DeviceMark): Promise<CheckedSegment | undefined> {
+    await this.#image.load(this.#flash, segmentStart(this.#layout, segment));
+    return checkSegment(this.#image, this.#layout, mark, segment);
+  }
+
+  /**
+   * Segments taken into use since the checkpoint, whose first batch is damaged: the log's newest batch says where it goes
+   * on, and its records where blocks were moved.
+   */
+  async #lookWhereNamed(): Promise<void> {
+    for (let tail = this.#tail(); tail !== undefined && tail.nextSegment < this.#layout.segmentCount; ) {
+      if (this.#checked.has(tail.nextSegment)) break;
+      const next = await this.#check(tail.nextSegment, this.#mark);
+      if (next === undefined || next.firstSequence <= tail.lastSequence) break;
+      this.#checked.set(next.segment, next);
+      tail = next;
+    }
+    const freed = this.#freedSince();
+    for (const checked of this.#checked.values()) {
+      for (const [segment, { sequence }] of checked.movedTo) {
+        const isKnown = this.#checked.has(segment) || this.#missing.has(segment);
+        if (isKnown || sequence < this.#start || (freed.get(segment) ?? 0) > sequence) continue;
+        const target = await this.#check(segment, { ...this.#mark, moved: true });
+        if (target === undefined || target.firstSequence > sequence) this.#missing.add(segment);
+        else this.#checked.set(segment, target);
+      }
+    }
   }
 
   #tableState(segment: number): number {
