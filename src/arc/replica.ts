@@ -69,6 +69,8 @@ export class Replica {
   #completeIndex: LogIndex;
   /** As it was given to the store last. */
   hardState: HardState;
+  /** How often copied blocks were taken: they may change a chunk without making it newer. */
+  copiesTaken = 0;
   /** Copies under way from here keep the log from this index on. */
   pinnedIndex = Number.MAX_SAFE_INTEGER;
   /** Set by the host: a follower needs more than the log holds. */
@@ -341,6 +343,7 @@ export class Replica {
   /** Blocks that a copy brought, each newer than what is here or without effect. */
   takeBlocks(copy: StoredChunkCopy): void {
     this.map.applyCopy(copy);
+    this.copiesTaken++;
     this.#completeIndex = Math.max(this.#completeIndex, newestIn(copy));
     if (this.core.role !== 'leader') this.core.eligible = this.complete;
   }

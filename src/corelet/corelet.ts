@@ -36,7 +36,8 @@ export async function startCorelet(
   options: CoreletOptions,
   limits: ArcLimits = defaultArcLimits,
 ): Promise<CoreletHandle> {
-  const restarted = await restart(ports.flash, ports.clock, ports.fabric.self, limits.entriesKept);
+  const { flash, clock, fabric } = ports;
+  const restarted = await restart(flash, clock, fabric.self, limits.entriesKept, options.mapBytes);
   const corelet = new Corelet(ports, options, restarted, limits);
   await corelet.start(options.seeds);
   return corelet;

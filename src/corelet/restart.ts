@@ -35,6 +35,7 @@ export async function restart(
   clock: Clock,
   identity: { readonly cluster: string; readonly id: CoreletId },
   entriesKept: number,
+  mapBytes?: number,
 ): Promise<Restarted> {
   const found = await readSuperblock(flash);
   if (!found.ok) throw new DeviceRefused(found.message);
@@ -44,7 +45,7 @@ export async function restart(
   }
   const founding = decodeFounding(superblock.founding);
   const foundingView = founding.members.length === 0 ? undefined : viewOf(1, founding.members);
-  const space = new MapSpace();
+  const space = new MapSpace(mapBytes);
   const recovery = new ArcRecovery((arc) => space.of(arc), entriesKept);
   if (foundingView !== undefined) foundArcs(recovery, founding, foundingView, identity.id);
   const registers = new Map<string, Uint8Array>();

@@ -32,6 +32,8 @@ export interface CoreletOptions {
   readonly self: Member;
   /** Fabric addresses to ask for admission when the device knows no view (a blank module). */
   readonly seeds: readonly { readonly id: CoreletId; readonly address: string }[];
+  /** Memory for pages of the block map; what isn't used stays on the device. By default 64 MiB. */
+  readonly mapBytes?: number;
 }
 
 /** One peer, running. Made by `startCorelet(ports, options)`. */

@@ -3,11 +3,21 @@ import { encodeFounding } from '../corelet/founding.ts';
 import { Store } from '../store/store.ts';
 import type { SimProgram } from './program.ts';
 
+/** What a simulated module's store is like. */
+export interface SimStore {
+  readonly flashBytes: number;
+  readonly segmentBytes?: number;
+  readonly mapBytes?: number;
+}
+
 /** The Corelet itself. */
-export const coreletProgram: SimProgram = {
-  format: async (flash, corelet, founding, random) => {
-    const { cluster, arcs } = founding;
-    await Store.format(flash, { cluster, corelet, arcs, founding: encodeFounding(founding) }, random);
-  },
-  start: startCorelet,
-};
+export function coreletProgram({ segmentBytes, mapBytes }: SimStore): SimProgram {
+  return {
+    format: async (flash, corelet, founding, random) => {
+      const { cluster, arcs } = founding;
+      const options = { cluster, corelet, arcs, founding: encodeFounding(founding) };
+      await Store.format(flash, segmentBytes === undefined ? options : { ...options, segmentBytes }, random);
+    },
+    start: (ports, options) => startCorelet(ports, mapBytes === undefined ? options : { ...options, mapBytes }),
+  };
+}

@@ -5,13 +5,16 @@ import { SimFlash } from './flash.ts';
 import type { SimHardware, SimMedium } from './program.ts';
 import type { SimRandom } from './random.ts';
 
-const flashBytes = 1 << 30; // sparse: only what is written takes memory
 /** Frames whose protocols bear it are doubled or overtaken this often, always: a run without it proves less. */
 const duplicateShare = 0.002;
 const reorderShare = 0.002;
 
-/** Simulated flash and fabric on an engine. */
-export function simHardware(engine: SimEngine, random: SimRandom): SimHardware {
+/** Simulated fabric on an engine, and flash of that size: only what is written takes memory. */
+export function simHardware(flashBytes: number): (engine: SimEngine, random: SimRandom) => SimHardware {
+  return (engine, random) => makeHardware(engine, random, flashBytes);
+}
+
+function makeHardware(engine: SimEngine, random: SimRandom, flashBytes: number): SimHardware {
   const clock = new SimClock(engine, engine.world);
   const network = new SimNetwork(clock, random.stream('network'), { duplicateShare, reorderShare });
   network.onFrame = () => engine.trace.number(network.traceHash);

@@ -1,4 +1,4 @@
-import { coreletProgram } from './corelet-program.ts';
+import { coreletProgram, type SimStore } from './corelet-program.ts';
 import { simHardware } from './hardware.ts';
 import type { SimOptions } from './options.ts';
 import type { RunOptions } from './run.ts';
@@ -8,10 +8,26 @@ const doubleTroubleEvery = 4;
 const thinkMs = 10;
 const patienceMs = 1500;
 
+const tightMapBytes = 24 * 1024;
+const roomyFlashBytes = 1 << 30;
+const tightSegmentBytes = 4 << 20;
+const tightSegments = 14;
+
+/** A third of the seeds has ample flash; on the others space is given back all the time, on half of those with next to no memory for the map. */
+function storeOf(seed: number, volumeBytes: number): SimStore {
+  if (seed % 3 === 0) return { flashBytes: roomyFlashBytes };
+  // Any two slots may be out: the others then hold a copy of all.
+  const segments = tightSegments + Math.ceil((2 * volumeBytes) / tightSegmentBytes);
+  const flashBytes = (1 << 20) + segments * tightSegmentBytes;
+  const tight = { flashBytes, segmentBytes: tightSegmentBytes };
+  return seed % 3 === 1 ? tight : { ...tight, mapBytes: tightMapBytes };
+}
+
 /** The run that a seed and the options name: the same everywhere, for ever. */
 export function runOptionsOf(options: SimOptions, seed: number): RunOptions {
   const { slots, arcs, copies, volumeBytes, virtualMs, hosts, queueDepth, operations, faultsPerSecond, weights } =
     options;
+  const store = storeOf(seed, volumeBytes);
   return {
     seed,
     shape: { slots, arcs, copies },
@@ -23,7 +39,7 @@ export function runOptionsOf(options: SimOptions, seed: number): RunOptions {
       disturbedMax: seed % doubleTroubleEvery === 0 ? 2 : 1,
       weights,
     },
-    program: coreletProgram,
-    hardware: simHardware,
+    program: coreletProgram(store),
+    hardware: simHardware(store.flashBytes),
   };
 }
