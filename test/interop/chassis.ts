@@ -42,6 +42,8 @@ export interface ChassisOptions {
   readonly nbdPort?: number;
   readonly adminPort?: number;
   readonly limitMs?: number;
+  /** Further options of `corelet demo`. */
+  readonly more?: readonly string[];
 }
 
 /** `./corelet demo`, run as a user runs it: real processes, real files, real ports. Ended by `stop`, whatever happened before. */
@@ -169,7 +171,7 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
   const nbdPort = options.nbdPort ?? (await freePorts(slotCount));
   const adminPort = options.adminPort ?? (await freePorts(slotCount, nbdPort));
   const args = ['demo', '--slots', String(slotCount), '--data', data, '--nbd-port', String(nbdPort)];
-  args.push('--admin-port', String(adminPort), '--volume', options.volume ?? 'demo:256MiB');
+  args.push('--admin-port', String(adminPort), '--volume', options.volume ?? 'demo:256MiB', ...(options.more ?? []));
   const began = performance.now();
   const program = spawn(coreletCommand, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   // The runner may end this process at its limit: then too nothing may be left behind.
