@@ -10,8 +10,8 @@ const patienceMs = 1500;
 
 const tightMapBytes = 24 * 1024;
 const roomyFlashBytes = 1 << 30;
-const tightSegmentBytes = 4 << 20;
-const tightSegments = 14;
+const tightSegmentBytes = 2 << 20;
+const tightSegments = 2;
 
 /** A third of the seeds has ample flash; on the others space is given back all the time, on half of those with next to no memory for the map. */
 function storeOf(seed: number, volumeBytes: number): SimStore {

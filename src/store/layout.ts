@@ -12,7 +12,8 @@ export const superblockBytesMax = 128 * 1024;
 export const segmentsPosition = 1024 * 1024;
 
 export const segmentBytesDefault = 64 * 1024 * 1024;
-export const segmentBytesMin = 4 * 1024 * 1024;
+/** Room for the largest record of data. */
+export const segmentBytesMin = 2 * 1024 * 1024;
 /** A small device gets smaller segments, so that a reserve and cleaning have something to work with. */
 const segmentsWanted = 256;
 const smallSegmentBytesMin = 16 * 1024 * 1024;

@@ -187,7 +187,7 @@ export class Store {
     const segmentBytes = options.segmentBytes ?? segmentBytesFor(flash.sizeBytes);
     assert(
       segmentBytes % blockBytes === 0 && segmentBytes >= segmentBytesMin,
-      'segments of whole blocks, 4 MiB or more',
+      'segments of whole blocks, 2 MiB or more',
     );
     assert(options.founding.length <= foundingBytesMax, 'founding record too large');
     const layout = layoutOf(flash.sizeBytes, segmentBytes);
