@@ -45,6 +45,7 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
   gauge('view_members', 'Members of the agreed view.', status.view.members);
   gauge('view_frozen', '1 while the view has too few members to change.', status.view.frozen ? 1 : 0);
   slotMetrics(status, add);
+  deviceMetrics(status, add);
   add('events_recorded_total', 'counter', 'Observations and decisions recorded since the start.', [
     { value: figures.eventsRecorded },
   ]);
@@ -54,7 +55,7 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
   return `${lines.join('\n')}\n`;
 }
 
-type Add = (name: string, type: 'gauge', help: string, samples: readonly Sample[]) => void;
+type Add = (name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]) => void;
 
 function slotMetrics({ slots }: CoreletStatus, add: Add): void {
   const perSlot = (name: string, help: string, value: (slot: CoreletStatus['slots'][number]) => number): void =>
@@ -77,6 +78,46 @@ function slotMetrics({ slots }: CoreletStatus, add: Add): void {
   perSlot('slot_leads', 'Arcs led.', (slot) => slot.leads);
   perSlot('slot_used_bytes', 'Flash used.', (slot) => slot.usedBytes);
   perSlot('slot_size_bytes', 'Flash size.', (slot) => slot.sizeBytes);
+}
+
+/** Of the devices whose health is known here: the own one. A sensor that isn't there has no metric. */
+function deviceMetrics({ slots }: CoreletStatus, add: Add): void {
+  const known = slots.flatMap(({ slot, device }) => (device === undefined ? [] : [{ slot, device }]));
+  type Of<Value> = (device: (typeof known)[number]['device']) => Value;
+  const each = (name: string, type: 'gauge' | 'counter', help: string, value: Of<number | undefined>): void => {
+    const samples = known.flatMap(({ slot, device }) => {
+      const one = value(device);
+      return one === undefined ? [] : [{ labels: { slot }, value: one }];
+    });
+    if (samples.length > 0) add(`device_${name}`, type, help, samples);
+  };
+  each('temperature_celsius', 'gauge', 'Temperature that the device tells.', (d) => d.temperatureCelsius);
+  each('power_watts', 'gauge', 'Power that the device tells.', (d) => d.powerWatts);
+  each('wear_ratio', 'gauge', 'Life used, as the device estimates it; 1 is what it was made for.', (d) =>
+    d.wearPercent === undefined ? undefined : d.wearPercent / 100,
+  );
+  const quantiles: readonly (readonly [quantile: string, ms: Of<number>])[] = [
+    ['0.5', (d) => d.syncMsP50],
+    ['0.99', (d) => d.syncMsP99],
+    ['1', (d) => d.syncMsMax],
+  ];
+  const syncs = known.flatMap(({ slot, device }) =>
+    quantiles.map(([quantile, ms]) => ({ labels: { slot, quantile }, value: ms(device) / 1000 })),
+  );
+  if (syncs.length > 0) add('device_sync_seconds', 'gauge', 'Time until a write was durable, newest writes.', syncs);
+  each('syncs_total', 'counter', 'Durable writes since the start.', (d) => d.syncs);
+  each('bad_reads_total', 'counter', 'Blocks found corrupt or unreadable since the start.', (d) => d.badReads);
+  each('damaged_map_pages_total', 'counter', 'Map pages found damaged since the start.', (d) => d.damagedMapPages);
+  each('free_segments', 'gauge', 'Segments that hold nothing.', (d) => d.freeSegments);
+  each('bad_segments', 'gauge', 'Segments given up because they could not be read.', (d) => d.badSegments);
+  each('segment_uses_max', 'gauge', 'Times that the most used segment was taken into use.', (d) => d.segmentUsesMax);
+  each('segment_uses_mean', 'gauge', 'Times that a segment was taken into use, mean.', (d) => d.segmentUsesMean);
+  each('appended_bytes_total', 'counter', 'Data that arcs appended since the start.', (d) => d.hostBytes);
+  each('written_bytes_total', 'counter', 'All that was written to the device since the start.', (d) => d.deviceBytes);
+  each('write_amplification_ratio', 'gauge', 'Written per appended byte since the start.', (d) => d.writeAmplification);
+  each('map_bytes', 'gauge', 'Memory of map pages.', (d) => d.mapBytes);
+  each('chunk_table_bytes', 'gauge', 'Memory of chunk tables.', (d) => d.tableBytes);
+  each('failed', 'gauge', '1 after a failed write: the Corelet stops.', (d) => (d.failed ? 1 : 0));
 }
 
 function labelText(labels: Sample['labels']): string {

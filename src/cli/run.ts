@@ -14,6 +14,7 @@ import { createFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
 import { createRandom } from '../platform/random.ts';
+import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import { hostPort, type Invocation, integer, integerOption, usage } from './command.ts';
@@ -109,7 +110,11 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
     weight,
     ...(options.zone === undefined ? {} : { zone: options.zone }),
   });
-  return startCorelet({ clock, random, flash, fabric, events }, { self, seeds: seedsOf(options, id) });
+  const { readings } = watchSensors(options.device);
+  return startCorelet(
+    { clock, random, flash, fabric, events, sensors: readings },
+    { self, seeds: seedsOf(options, id) },
+  );
 }
 
 /** Grows from start to start: milliseconds since 1970, then 12 random bits so that no two starts share one. */

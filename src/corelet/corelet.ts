@@ -5,6 +5,7 @@ import type { CoreletId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
 import { MembershipCore } from '../membership/core.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
+import { deviceHealth } from '../store/health.ts';
 import type { Store } from '../store/store.ts';
 import { Gateway } from '../volume/gateway.ts';
 import { RouteTable } from '../volume/routes.ts';
@@ -190,6 +191,7 @@ class Corelet implements CoreletHandle {
       routes: this.#routes,
       rate: this.#rate,
       fills: this.#peering.fills,
+      device: () => deviceHealth(this.#store.health(), this.#ports.sensors?.() ?? {}),
       isAlive: (id) => this.#host.isAlive(id),
     });
   }

@@ -1,6 +1,7 @@
 import type { CoreletId } from '../base/ids.ts';
 import type { MembershipCore } from '../membership/core.ts';
 import { hasMember, memberById } from '../ring/view.ts';
+import type { DeviceHealth } from '../store/health.ts';
 import type { RouteTable } from '../volume/routes.ts';
 import type { Route } from '../wire/peer/types.ts';
 import type { AddressBook, Contact } from './address-book.ts';
@@ -21,6 +22,8 @@ export interface StatusSources {
   readonly routes: RouteTable;
   readonly rate: RebuildRate;
   readonly fills: ReadonlyMap<CoreletId, DeviceFill>;
+  /** Of the own device. */
+  device(): DeviceHealth;
   isAlive(id: CoreletId): boolean;
 }
 
@@ -96,6 +99,7 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
         leads,
         ...fill,
         ...safeToPull(sources, contact.id, state, held, all),
+        ...(contact.id === sources.self.id ? { device: sources.device() } : {}),
       };
     });
 }

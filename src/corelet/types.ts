@@ -5,6 +5,7 @@ import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import type { Member } from '../ring/view.ts';
+import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -25,6 +26,8 @@ export interface CoreletPorts {
   readonly flash: Flash;
   readonly fabric: Fabric<PeerMessage>;
   readonly events: Events;
+  /** The newest readings of the device's sensors; without it none are known. */
+  readonly sensors?: () => DeviceSensors;
 }
 
 export interface CoreletOptions {
@@ -87,6 +90,8 @@ export interface SlotStatus {
   readonly sizeBytes: number;
   readonly safeToPull: boolean;
   readonly why: string;
+  /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
+  readonly device?: DeviceHealth;
 }
 
 export interface ArcsStatus {

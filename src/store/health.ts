@@ -9,7 +9,7 @@ export interface DeviceSensors {
   readonly wearPercent?: number;
 }
 
-/** What membership and `corelet status` want to know of a device. Times in milliseconds, over the newest syncs. */
+/** What the store measures of its device. Times in milliseconds, over the newest syncs. */
 export interface StoreHealth {
   /** Space that holds something that counts, and how much of it there may be; the rest of the device is the reserve. */
   readonly usedBytes: number;
@@ -39,6 +39,16 @@ export interface StoreHealth {
   readonly movedBlocks: number;
   readonly freedSegments: number;
   readonly failed: boolean;
+}
+
+/** Everything that is known of a device's health: what the store measures, and what the machine says. */
+export interface DeviceHealth extends StoreHealth, DeviceSensors {
+  /** Bytes written per byte that arcs appended, since the start; 1 before the first. */
+  readonly writeAmplification: number;
+}
+
+export function deviceHealth(store: StoreHealth, sensors: DeviceSensors): DeviceHealth {
+  return { ...store, ...sensors, writeAmplification: writeAmplification(store) };
 }
 
 export function writeAmplification(health: Pick<StoreHealth, 'hostBytes' | 'deviceBytes'>): number {

@@ -72,6 +72,21 @@ describe('a chassis on raw block devices', { skip: noLoopDevices ?? false }, () 
     assert.equal(report['corelet'], running().slots()[1]?.id);
   });
 
+  test('the Corelet that answers tells the health of its device', async () => {
+    const { slots, answeredBy } = JSON.parse((await running().corelet(['status', '--json'])).stdout) as {
+      slots: { slot: number; device?: Record<string, number> }[];
+      answeredBy: { slot: number };
+    };
+    assert.deepEqual(
+      slots.filter(({ device }) => device !== undefined).map(({ slot }) => slot),
+      [answeredBy.slot],
+    );
+    const health = slots[answeredBy.slot]?.device ?? {};
+    const { freeSegments = 0, syncs = 0, syncMsP50 = 0, syncMsP99 = 0, badReads } = health;
+    assert.ok(freeSegments > 5 && syncs > 0 && syncMsP50 > 0 && syncMsP99 >= syncMsP50);
+    assert.deepEqual([badReads, health['temperatureCelsius']], [0, undefined], 'a loop device has no sensor');
+  });
+
   test('everything acknowledged is there after the power was cut', async () => {
     await running().cutPower();
     chassis = await startChassis({ slots: 3, volume: 'demo:32MiB', more, data: running().data });
