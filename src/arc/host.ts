@@ -1,4 +1,3 @@
-import { assert } from '../base/assert.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { MemberId } from '../consensus/types.ts';
 import type { StoreOwner } from '../store/types.ts';
@@ -21,6 +20,7 @@ import type { RaftWireMessage } from './raft-wire.ts';
 import { keyRefusal, readRefusal } from './reads.ts';
 import { Replica, type ReplicaOrigin } from './replica.ts';
 import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
+import { storeOwnerOf } from './store-owner.ts';
 
 /** Messages between Corelets that arcs understand. */
 export type ArcMessage = Exclude<
@@ -92,24 +92,7 @@ export class ArcHost {
 
   /** What the store asks for its checkpoints, and before it gives space back. */
   storeOwner(): StoreOwner {
-    const replicas = this.#replicas;
-    return {
-      arcs: () => replicas.keys(),
-      checkpointMark: (arc) => replicas.get(arc)?.checkpointMark,
-      checkpoint: (arc) => {
-        const replica = replicas.get(arc);
-        assert(replica !== undefined, `arc ${arc} has a replica here`);
-        return replica.checkpoint();
-      },
-      appliedIndex: (arc) => replicas.get(arc)?.core.appliedIndex ?? 0,
-      holds: (from, to) => {
-        for (const replica of replicas.values()) if (replica.holds(from, to)) return true;
-        return false;
-      },
-      freed: (from, to) => {
-        for (const replica of replicas.values()) replica.freed(from, to);
-      },
-    };
+    return storeOwnerOf(this.#replicas);
   }
 
   replicas(): IterableIterator<Replica> {

@@ -10,20 +10,11 @@ import {
   type Outgoing,
 } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
-import type { ArcCheckpoint, DevicePosition, StoredChunkCopy, StoredEntry } from '../store/types.ts';
+import type { StoredChunkCopy } from '../store/types.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { applyToMap, newestIn } from './apply.ts';
-import {
-  type ArcEntry,
-  bodyIn,
-  type EntryBody,
-  ensureBody,
-  forgetPayload,
-  headOf,
-  liesIn,
-  storedShape,
-} from './entry.ts';
+import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
 import { Intake } from './intake.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
 import { Operations } from './operations.ts';
@@ -384,53 +375,9 @@ export class Replica {
     };
   }
 
-  /** Changes with everything that `checkpoint` tells. */
-  get checkpointMark(): string {
-    this.flush();
-    const { core, hardState } = this;
-    const log = `${core.appliedIndex} ${core.lastIndex} ${core.lastTerm} ${core.commitIndex}`;
-    return `${this.generation} ${this.installed} ${this.#completeIndex} ${log} ${hardState.term} ${hardState.vote ?? ''}`;
-  }
-
-  /** What a restart of this replica begins from, as of now. */
-  checkpoint(): ArcCheckpoint {
-    const { core } = this;
-    const index = core.appliedIndex;
-    const state = encodeSnapshot({
-      status: this.installed ? 'active' : 'copying',
-      generation: this.generation,
-      index,
-      completeIndex: this.#completeIndex,
-      term: core.termAt(index) ?? 0,
-      configuration: core.appliedConfiguration,
-      configurationIndex: Math.min(core.configurationIndex, index),
-      state: this.state,
-    });
-    const tail: StoredEntry[] = [];
-    for (let at = index + 1; at <= core.lastIndex; at++) {
-      const entry = core.entry(at);
-      assert(entry !== undefined, `entry ${at} of arc ${this.arc} isn't applied, and is not in the log`);
-      tail.push(storedShape(this.arc, entry, core.commitIndex));
-    }
-    return { state, hardState: encodeHardState(this.hardState), tail };
-  }
-
-  /** Whether an entry in [from, to) on the device isn't applied yet, or is about to be sent to a copy. */
-  holds(from: DevicePosition, to: DevicePosition): boolean {
-    const { core } = this;
-    const first = Math.min(core.appliedIndex + 1, Math.max(core.firstIndex, this.pinnedIndex));
-    for (let at = first; at <= core.lastIndex; at++) if (liesIn(core.entry(at), from, to)) return true;
-    return false;
-  }
-
-  /** Applied entries that were kept to be sent again, and lay in [from, to), are gone: a follower gets a copy instead. */
-  freed(from: DevicePosition, to: DevicePosition): void {
-    const { core } = this;
-    for (let at = core.appliedIndex; at >= core.firstIndex; at--) {
-      if (!liesIn(core.entry(at), from, to)) continue;
-      core.compact(at);
-      return;
-    }
+  /** Blocks may be as new as this: until the log is applied up to it, they are ahead of the rest. */
+  get completeIndex(): LogIndex {
+    return this.#completeIndex;
   }
 
   snapshot(status: ReplicaSnapshot['status']): Uint8Array {

@@ -1,6 +1,3 @@
-import { crc32c } from '../base/crc32c.ts';
-import { RemoteProtocolError } from '../base/errors.ts';
-import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import {
   batchBytes,
@@ -14,8 +11,8 @@ import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './l
 import { type LoadedCheckpoint, readAnchors } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
 import type { MapSpace } from './map-space.ts';
-import { decodeBatch } from './decode-batch.ts';
-import type { DecodedRecord, MapPageRecord, MovedRecord, TableRecord } from './records.ts';
+import { dataIsWhole } from './decode-batch.ts';
+import type { Replay } from './replay.ts';
 import { segmentStates } from './segments.ts';
 import {
   follows,
@@ -27,13 +24,7 @@ import {
   searchBatch,
   segmentHead,
 } from './scan.ts';
-import {
-  type ArcCheckpoint,
-  type LostBatches,
-  type RecoveryReport,
-  type RecoveryVisitor,
-  storeLimits,
-} from './types.ts';
+import { type LostBatches, type RecoveryReport, storeLimits } from './types.ts';
 
 const headsAtOnceMax = 16;
 const segmentsAheadMax = 3;
@@ -55,15 +46,13 @@ export interface RecoveredLog {
 }
 
 /**
- * Reads the log in the order of its sequence numbers, wherever the segments lie, and hands every record to `visitor`.
+ * Reads the log in the order of its sequence numbers, wherever the segments lie, and hands its batches to `replay`.
  * A batch is only handed on when its successor is seen or its data was verified: the newest one may be torn.
  */
 export class Recovery {
   readonly #flash: Flash;
   readonly #layout: Layout;
   readonly #mark: DeviceMark;
-  readonly #visitor: RecoveryVisitor;
-  readonly #registers: Map<string, Uint8Array>;
   readonly #used = new Set<number>();
   readonly #lost: LostBatches[] = [];
   #held: ScannedBatch | undefined;
@@ -78,56 +67,27 @@ export class Recovery {
   #end = 0;
   #stop: ScannedRun['stop'] = 'invalid';
   #batches = 0;
-  #records = 0;
   #torn: RecoveryReport['torn'];
   readonly #space: MapSpace;
   readonly #loaded: LoadedCheckpoint | undefined;
-  /** Arcs of which the log is told; with a checkpoint, not before the place where it took their state. */
-  readonly #told = new Set<ArcId>();
-  /** Of the others: where in the log their state is. */
-  readonly #awaited = new Map<ArcId, number>();
-  /** A checkpoint table that was durable before its anchor was written: a log without it has lost its end. */
-  #proof: number | undefined;
+  readonly #replay: Replay;
   #nextUnreadable = false;
 
-  /** `registers` and `space` get what the log says of them; `loaded`: where to begin, else at the beginning. */
+  /** `replay` takes what is found; `loaded`: where to begin, else at the beginning. */
   constructor(
     flash: Flash,
     layout: Layout,
     mark: DeviceMark,
-    visitor: RecoveryVisitor,
-    registers: Map<string, Uint8Array>,
     space: MapSpace,
     loaded: LoadedCheckpoint | undefined,
+    replay: Replay,
   ) {
-    this.#registers = registers;
     this.#flash = flash;
     this.#layout = layout;
     this.#mark = mark;
-    this.#visitor = visitor;
     this.#space = space;
     this.#loaded = loaded;
-  }
-
-  /** What the checkpoint tells, before the log goes on from there. */
-  #begin(): void {
-    const loaded = this.#loaded;
-    if (loaded === undefined) return;
-    const { start, arcs } = loaded.checkpoint;
-    this.#last = start.previous;
-    this.#linked = true;
-    this.#setCounting(false); // up to the segment table, everything is counted in it
-    this.#visitor.checkpointBegins?.();
-    for (const { arc, sequence, state } of arcs) {
-      if (sequence >= start.sequence) this.#awaited.set(arc, state.position);
-      else this.#told.add(arc);
-      this.#visitor.arcCheckpoint?.(arc, loaded.arcs.get(arc) as ArcCheckpoint);
-    }
-  }
-
-  #setCounting(counting: boolean): void {
-    const { segments } = this.#space;
-    if (segments !== undefined) segments.counting = counting;
+    this.#replay = replay;
   }
 
   /** Segments that aren't free, as far as the checkpoint and the log tell. */
@@ -137,14 +97,18 @@ export class Recovery {
 
   /** Undefined when not one batch is whole. */
   async run(): Promise<RecoveredLog | undefined> {
-    this.#begin();
-    this.#proof = (await readAnchors(this.#flash, this.#mark))[0]?.table.position;
+    const start = this.#replay.begin();
+    if (start !== undefined) {
+      this.#last = start.previous;
+      this.#linked = true;
+    }
+    this.#replay.proof = (await readAnchors(this.#flash, this.#mark))[0]?.table.position;
     const heads = await this.#heads();
     const runs: Promise<ScannedRun>[] = [];
-    const start = (head: BatchStart): Promise<ScannedRun> => this.#scan(head.position);
+    const scan = (head: BatchStart): Promise<ScannedRun> => this.#scan(head.position);
     for (const [i, head] of heads.entries()) {
       for (let ahead = runs.length; ahead < Math.min(heads.length, i + 1 + segmentsAheadMax); ahead++) {
-        runs.push(start(heads[ahead] as BatchStart));
+        runs.push(scan(heads[ahead] as BatchStart));
       }
       const run = await (runs[i] as Promise<ScannedRun>);
       runs[i] = Promise.resolve({ batches: [], end: 0, stop: 'invalid' }); // lets go of what was read
@@ -156,10 +120,9 @@ export class Recovery {
     }
     await this.#bridge(Number.POSITIVE_INFINITY);
     await this.#settleLast();
-    if (this.#proof !== undefined && this.#lost.length === 0) this.#lose(this.#last.sequence + 2);
-    this.#setCounting(true);
+    if (this.#replay.proof !== undefined && this.#lost.length === 0) this.#lose(this.#last.sequence + 2);
     if (this.#batches === 0) return undefined;
-    for (const [name, value] of this.#registers) this.#visitor.register(name, value);
+    this.#replay.end();
     return { tail: this.#tail(), report: this.#report() };
   }
 
@@ -271,7 +234,7 @@ export class Recovery {
       reason: this.#stop === 'unreadable' ? 'unreadable' : 'invalid',
     };
     this.#lost.push(lost);
-    this.#visitor.lost?.(lost);
+    this.#replay.lost(lost);
     this.#last = { sequence: nextSequence - 1, position: 0, metaCrc: 0 };
     this.#linked = false;
   }
@@ -281,82 +244,7 @@ export class Recovery {
     this.#held = undefined;
     if (held === undefined) return;
     this.#batches++;
-    for (const record of decodeBatch(held)) this.#visit(record);
-  }
-
-  #visit(record: DecodedRecord): void {
-    this.#records++;
-    switch (record.type) {
-      case 'entry':
-        if (this.#tells(record.entry.arc)) this.#visitor.entry(record.entry);
-        return;
-      case 'truncate':
-        if (this.#tells(record.arc)) this.#visitor.truncated(record.arc, record.fromIndex);
-        return;
-      case 'hardState':
-        if (this.#tells(record.arc)) this.#visitor.hardState(record.arc, record.state);
-        return;
-      case 'arcState':
-        // One that the checkpoint doesn't know begins here.
-        if (!this.#awaited.has(record.arc)) this.#told.add(record.arc);
-        if (this.#tells(record.arc)) this.#visitor.arcState(record.arc, record.state);
-        return;
-      case 'chunkCopy':
-        if (this.#tells(record.copy.arc)) this.#visitor.chunkCopy(record.copy);
-        return;
-      case 'moved':
-        this.#moved(record.moved);
-        return;
-      case 'table':
-        this.#table(record.table);
-        return;
-      case 'mapPage':
-        this.#mapPage(record.page);
-        return;
-      case 'applied':
-        if (this.#tells(record.arc)) this.#visitor.appliedUpTo?.(record.arc, record.index);
-        return;
-      case 'freed':
-        this.#freed(record.segment);
-        return;
-      case 'register':
-        this.#registers.set(record.name, record.value);
-        return;
-      case 'cut':
-        return;
-    }
-  }
-
-  #tells(arc: ArcId): boolean {
-    return this.#loaded === undefined || this.#told.has(arc);
-  }
-
-  #table(table: TableRecord): void {
-    if (table.position === this.#proof) this.#proof = undefined;
-    if (table.position === this.#loaded?.checkpoint.segments.position) this.#setCounting(true);
-    if (this.#awaited.get(table.arc) !== table.position) return;
-    this.#awaited.delete(table.arc);
-    this.#told.add(table.arc);
-  }
-
-  #mapPage({ arc, key, position, mapped, newest }: MapPageRecord): void {
-    if (this.#tells(arc)) this.#space.of(arc).pageWritten(key, position, mapped, newest);
-  }
-
-  /** Before the arc's state was taken, what was moved is in its pages. */
-  #moved(moved: MovedRecord): void {
-    const { segments } = this.#space;
-    const segment = segmentOf(this.#layout, moved.position);
-    if (segments?.state(segment) === segmentStates.free && segments.counting) {
-      segments.take(segment, segmentStates.moved, this.#last.sequence);
-    }
-    if (this.#tells(moved.arc)) this.#space.moved(moved);
-  }
-
-  #freed(segment: number): void {
-    const { segments } = this.#space;
-    if (segments === undefined || !segments.counting || segment >= this.#layout.segmentCount) return;
-    segments.free(segment);
+    this.#replay.visit(held);
   }
 
   /**
@@ -366,7 +254,8 @@ export class Recovery {
   async #settleLast(): Promise<void> {
     const held = this.#held;
     if (held === undefined) return;
-    const isProven = this.#proof !== undefined && this.#proof > held.header.position && this.#proof < held.end;
+    const { proof } = this.#replay;
+    const isProven = proof !== undefined && proof > held.header.position && proof < held.end;
     if (isProven || (await dataIsWhole(this.#flash, held))) {
       this.#visitHeld();
       const begun = await isBegunAt(this.#flash, this.#mark, this.#end, this.#last);
@@ -398,40 +287,11 @@ export class Recovery {
     const checkpoint = this.#loaded?.checkpoint.number ?? 0;
     return {
       batches: this.#batches,
-      records: this.#records,
+      records: this.#replay.records,
       lost: this.#lost,
       torn: this.#torn,
       tailUnreadable,
       checkpoint,
     };
-  }
-}
-
-/** Whether every block of a batch has the content that its records name. A block that can't be read isn't torn. */
-async function dataIsWhole(flash: Flash, batch: ScannedBatch): Promise<boolean> {
-  const dataPosition = batch.header.position + pageBytes;
-  const data = new Uint8Array(batch.header.dataPages * pageBytes);
-  const unreadable = await readWhatCan(flash, dataPosition, data);
-  try {
-    for (const record of decodeBatch(batch)) {
-      const page = record.type === 'table' ? record.table : record.type === 'mapPage' ? record.page : undefined;
-      if (page !== undefined) {
-        const from = page.position - dataPosition;
-        const bytes = data.subarray(from, from + ('bytes' in page ? page.bytes : pageBytes));
-        if (unreadable.size === 0 && crc32c(bytes) !== page.crc) return false;
-        continue;
-      }
-      const stored = record.type === 'entry' ? record.entry : record.type === 'chunkCopy' ? record.copy : undefined;
-      if (stored?.position === undefined) continue;
-      for (let i = 0; i < stored.crcs.length; i++) {
-        const at = stored.position - dataPosition + i * blockBytes;
-        if (unreadable.has(dataPosition + at)) continue;
-        if (crc32c(data.subarray(at, at + blockBytes)) !== stored.crcs[i]) return false;
-      }
-    }
-    return true;
-  } catch (error) {
-    if (error instanceof RemoteProtocolError) return false;
-    throw error;
   }
 }

@@ -1,26 +1,18 @@
 import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
-import { type ArcId, blockBytes, type ClusterId, type CoreletId, type LogIndex } from '../base/ids.ts';
+import { type ArcId, blockBytes, type LogIndex } from '../base/ids.ts';
 import { crc32c } from '../base/crc32c.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
-import { Batch } from './batch.ts';
+import type { Batch } from './batch.ts';
 import type { DeviceMark } from './batch-header.ts';
 import { BlockReads } from './block-reads.ts';
 import type { Chunk } from './chunk.ts';
 import { type LoadedCheckpoint, loadCheckpoint } from './checkpoint-load.ts';
+import { format, type FormatOptions, markOf } from './format.ts';
 import { healthOf, type StoreHealth } from './health.ts';
-import {
-  type Layout,
-  layoutOf,
-  pageBytes,
-  segmentBytesFor,
-  segmentBytesMin,
-  segmentCountMin,
-  segmentOf,
-  segmentStart,
-} from './layout.ts';
+import { type Layout, layoutOf, pageBytes, segmentOf } from './layout.ts';
 import { Log } from './log.ts';
 import type { ArcMap } from './map.ts';
 import { MapSpace } from './map-space.ts';
@@ -28,8 +20,9 @@ import { MovedLog } from './moved-log.ts';
 import * as records from './records.ts';
 import { type RecoveredLog, Recovery } from './recovery.ts';
 import { Segments, segmentStates } from './segments.ts';
+import { Replay } from './replay.ts';
 import { SyncTimes } from './sync-times.ts';
-import { eraseSuperblock, foundingBytesMax, readSuperblock, type Superblock, writeSuperblock } from './superblock.ts';
+import { readSuperblock, type Superblock } from './superblock.ts';
 import {
   type BlockReadResult,
   type ChunkCopyRecord,
@@ -42,16 +35,6 @@ import {
   type StoreOwner,
 } from './types.ts';
 import { reserveSegmentsOf, Upkeep } from './upkeep.ts';
-
-export interface FormatOptions {
-  readonly cluster: ClusterId;
-  readonly corelet: CoreletId;
-  /** Opaque; empty on a blank module. */
-  readonly founding: Uint8Array;
-  readonly arcs?: number;
-  /** A multiple of 4 KiB; by default 64 MiB, less on a small device. */
-  readonly segmentBytes?: number;
-}
 
 /** `new` data where there was none, a `copy` of an arc's blocks, or what is `replacing` other data. */
 export type RoomPurpose = 'new' | 'copy' | 'replacing';
@@ -179,34 +162,9 @@ export class Store {
     await this.#upkeep?.checkpoint();
   }
 
-  /**
-   * Makes the device this Corelet's. Whatever was on it is gone; whoever calls this has made sure. Interrupted, it
-   * leaves a device that is not formatted. @throws FlashError, RangeError when the device is too small.
-   */
-  static async format(flash: Flash, options: FormatOptions, random: Random): Promise<Superblock> {
-    const segmentBytes = options.segmentBytes ?? segmentBytesFor(flash.sizeBytes);
-    assert(
-      segmentBytes % blockBytes === 0 && segmentBytes >= segmentBytesMin,
-      'segments of whole blocks, 2 MiB or more',
-    );
-    assert(options.founding.length <= foundingBytesMax, 'founding record too large');
-    const layout = layoutOf(flash.sizeBytes, segmentBytes);
-    if (layout.segmentCount < segmentCountMin) {
-      throw new RangeError(`a device of ${flash.sizeBytes} bytes is too small: it has no ${segmentCountMin} segments`);
-    }
-    const superblock: Superblock = {
-      cluster: options.cluster,
-      corelet: options.corelet,
-      deviceTag: random.u48(),
-      deviceBytes: flash.sizeBytes,
-      segmentBytes,
-      arcs: options.arcs ?? 0,
-      founding: options.founding,
-    };
-    await eraseSuperblock(flash);
-    await writeFirstBatch(flash, layout, superblock);
-    await writeSuperblock(flash, superblock);
-    return superblock;
+  /** As `format` in format.ts. @throws FlashError, RangeError when the device is too small */
+  static format(flash: Flash, options: FormatOptions, random: Random): Promise<Superblock> {
+    return format(flash, options, random);
   }
 
   /**
@@ -230,8 +188,8 @@ export class Store {
     let recovered: RecoveredLog | undefined;
     const registers = new Map<string, Uint8Array>();
     try {
-      const recovery = new Recovery(flash, layout, markOf(superblock), visitor, registers, space, loaded);
-      recovered = await recovery.run();
+      const replay = new Replay(layout, visitor, registers, space, loaded);
+      recovered = await new Recovery(flash, layout, markOf(superblock), space, loaded, replay).run();
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
       return { ok: false, code: 'CORRUPT', message: `a record of the log can't be read: ${error.message}` };
@@ -460,24 +418,10 @@ export class Store {
   }
 }
 
-function markOf(superblock: Superblock): DeviceMark {
-  return { deviceTag: superblock.deviceTag, clusterTag: Number.parseInt(superblock.cluster.slice(0, 8), 16) };
-}
-
 function checkedDataBytes(crcs: Uint32Array, data: readonly Uint8Array[]): number {
   let bytes = 0;
   for (const piece of data) bytes += piece.length;
   assert(bytes === crcs.length * blockBytes, 'a CRC per block of data');
   assert(bytes <= storeLimits.recordDataBytesMax, 'too much data for one record');
   return bytes;
-}
-
-/** So that a formatted device always has a whole batch: none at all is then a sign of loss. */
-async function writeFirstBatch(flash: Flash, layout: Layout, superblock: Superblock): Promise<void> {
-  const batch = new Batch();
-  batch.open(segmentStart(layout, 0), 1, 1);
-  records.encodeCut(batch.meta, { sequence: 0, position: 0 });
-  batch.records = 1;
-  batch.seal(markOf(superblock), { previousPosition: 0, previousMetaCrc: 0, nextSegment: 1 });
-  await flash.writeDurably(batch.start, batch.parts);
 }

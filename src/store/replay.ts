@@ -1,0 +1,151 @@
+import type { ArcId } from '../base/ids.ts';
+import type { LoadedCheckpoint } from './checkpoint-load.ts';
+import type { LogStart } from './checkpoint.ts';
+import { decodeBatch } from './decode-batch.ts';
+import { type Layout, segmentOf } from './layout.ts';
+import type { MapSpace } from './map-space.ts';
+import type { DecodedRecord, MapPageRecord, MovedRecord, TableRecord } from './records.ts';
+import type { ScannedBatch } from './scan.ts';
+import { segmentStates } from './segments.ts';
+import type { ArcCheckpoint, LostBatches, RecoveryVisitor } from './types.ts';
+
+/** What a restart makes of the records, once it is known which batches count: who hears of them, and which do nothing. */
+export class Replay {
+  readonly #layout: Layout;
+  readonly #visitor: RecoveryVisitor;
+  readonly #registers: Map<string, Uint8Array>;
+  readonly #space: MapSpace;
+  readonly #loaded: LoadedCheckpoint | undefined;
+  /** Arcs of which the log is told; with a checkpoint, not before the place where it took their state. */
+  readonly #told = new Set<ArcId>();
+  /** Of the others: where in the log their state is. */
+  readonly #awaited = new Map<ArcId, number>();
+  /** A checkpoint table that was durable before its anchor was written: a log without it has lost its end. */
+  proof: number | undefined;
+  records = 0;
+
+  /** `registers` and `space` get what the log says of them. */
+  constructor(
+    layout: Layout,
+    visitor: RecoveryVisitor,
+    registers: Map<string, Uint8Array>,
+    space: MapSpace,
+    loaded: LoadedCheckpoint | undefined,
+  ) {
+    this.#layout = layout;
+    this.#visitor = visitor;
+    this.#registers = registers;
+    this.#space = space;
+    this.#loaded = loaded;
+  }
+
+  /** Tells what the checkpoint holds. Returns where the log goes on from there; undefined: at its beginning. */
+  begin(): LogStart | undefined {
+    const loaded = this.#loaded;
+    if (loaded === undefined) return undefined;
+    const { start, arcs } = loaded.checkpoint;
+    this.#setCounting(false); // up to the segment table, everything is counted in it
+    this.#visitor.checkpointBegins?.();
+    for (const { arc, sequence, state } of arcs) {
+      if (sequence >= start.sequence) this.#awaited.set(arc, state.position);
+      else this.#told.add(arc);
+      this.#visitor.arcCheckpoint?.(arc, loaded.arcs.get(arc) as ArcCheckpoint);
+    }
+    return start;
+  }
+
+  end(): void {
+    this.#setCounting(true);
+    for (const [name, value] of this.#registers) this.#visitor.register(name, value);
+  }
+
+  lost(batches: LostBatches): void {
+    this.#visitor.lost?.(batches);
+  }
+
+  visit(batch: ScannedBatch): void {
+    for (const record of decodeBatch(batch)) {
+      this.records++;
+      this.#visit(record, batch.header.sequence);
+    }
+  }
+
+  #visit(record: DecodedRecord, sequence: number): void {
+    switch (record.type) {
+      case 'entry':
+        if (this.#tells(record.entry.arc)) this.#visitor.entry(record.entry);
+        return;
+      case 'truncate':
+        if (this.#tells(record.arc)) this.#visitor.truncated(record.arc, record.fromIndex);
+        return;
+      case 'hardState':
+        if (this.#tells(record.arc)) this.#visitor.hardState(record.arc, record.state);
+        return;
+      case 'arcState':
+        // One that the checkpoint doesn't know begins here.
+        if (!this.#awaited.has(record.arc)) this.#told.add(record.arc);
+        if (this.#tells(record.arc)) this.#visitor.arcState(record.arc, record.state);
+        return;
+      case 'chunkCopy':
+        if (this.#tells(record.copy.arc)) this.#visitor.chunkCopy(record.copy);
+        return;
+      case 'moved':
+        this.#moved(record.moved, sequence);
+        return;
+      case 'table':
+        this.#table(record.table);
+        return;
+      case 'mapPage':
+        this.#mapPage(record.page);
+        return;
+      case 'applied':
+        if (this.#tells(record.arc)) this.#visitor.appliedUpTo?.(record.arc, record.index);
+        return;
+      case 'freed':
+        this.#freed(record.segment);
+        return;
+      case 'register':
+        this.#registers.set(record.name, record.value);
+        return;
+      case 'cut':
+        return;
+    }
+  }
+
+  #setCounting(counting: boolean): void {
+    const { segments } = this.#space;
+    if (segments !== undefined) segments.counting = counting;
+  }
+
+  #tells(arc: ArcId): boolean {
+    return this.#loaded === undefined || this.#told.has(arc);
+  }
+
+  #table(table: TableRecord): void {
+    if (table.position === this.proof) this.proof = undefined;
+    if (table.position === this.#loaded?.checkpoint.segments.position) this.#setCounting(true);
+    if (this.#awaited.get(table.arc) !== table.position) return;
+    this.#awaited.delete(table.arc);
+    this.#told.add(table.arc);
+  }
+
+  #mapPage({ arc, key, position, mapped, newest }: MapPageRecord): void {
+    if (this.#tells(arc)) this.#space.of(arc).pageWritten(key, position, mapped, newest);
+  }
+
+  /** Before the arc's state was taken, what was moved is in its pages. */
+  #moved(moved: MovedRecord, sequence: number): void {
+    const { segments } = this.#space;
+    const segment = segmentOf(this.#layout, moved.position);
+    if (segments?.state(segment) === segmentStates.free && segments.counting) {
+      segments.take(segment, segmentStates.moved, sequence);
+    }
+    if (this.#tells(moved.arc)) this.#space.moved(moved);
+  }
+
+  #freed(segment: number): void {
+    const { segments } = this.#space;
+    if (segments === undefined || !segments.counting || segment >= this.#layout.segmentCount) return;
+    segments.free(segment);
+  }
+}
