@@ -39,7 +39,7 @@ export interface Target {
 }
 
 /** Of a kind of which there are many, so many places are damaged. */
-const placesPerKind = 4;
+const placesPerKind = 3;
 const headerFields = [0, 4, 6, 8, 16, 24, 28, 32, 36, 40, 56, 64, 72, 80, 84, 88, 120, 124];
 const superblockFields = [0, 8, 10, 12, 16, 32, 48, 56, 64, 68, 72, 76, 200, 376];
 const anchorFields = [0, 4, 6, 8, 16, 20, 24, 32, 40, 48, 52, 56];
