@@ -14,6 +14,7 @@ import type {
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
 import { type CopyResult, CopySender } from './copy-sender.ts';
+import { EndedLives } from './ended-lives.ts';
 import { holdsMember, memberId } from './members.ts';
 import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
@@ -31,6 +32,8 @@ export type ArcMessage = Exclude<
 /** Of its Corelet, the host needs what its replicas need, and someone to tell. */
 export interface ArcHostOptions
   extends Pick<ReplicaContext, 'self' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send' | 'isFull'> {
+  /** What the device kept beside the arcs' logs. */
+  readonly registers: ReadonlyMap<string, Uint8Array>;
   /** A leader here has news of its arc. */
   onRoute(route: Route): void;
 }
@@ -47,11 +50,13 @@ export class ArcHost {
   readonly #senders = new Map<ArcId, CopySender>();
   readonly #copiesWanted = new Map<ArcId, Set<MemberId>>();
   readonly #announced = new Map<ArcId, string>();
+  readonly #ended: EndedLives;
   #wheelRuns = false;
   #stopped = false;
 
   constructor(options: ArcHostOptions) {
     this.#options = options;
+    this.#ended = new EndedLives(options.store, options.registers);
     const { self, clock, random, store, events, limits } = options;
     this.#context = {
       self,
@@ -207,6 +212,7 @@ export class ArcHost {
     replica.map.dropAll();
     this.#replicas.delete(replica.arc);
     this.#receivers.delete(replica.arc);
+    this.#ended.add(replica.arc, replica.generation);
     this.#options.store.appendArcState(replica.arc, encodeSnapshot(emptySnapshot('retired', replica.generation)));
     this.#options.events.record({
       kind: 'arc.copy-dropped',
@@ -220,6 +226,10 @@ export class ArcHost {
 
   #copyOffer(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
     let replica = present;
+    if (this.#ended.has(message.arc, message.toGeneration)) {
+      this.#options.send(from, copyReply(message, 'refused', 0));
+      return;
+    }
     if (replica !== undefined && replica.generation !== message.toGeneration) {
       // INV-10: a leader that was replaced while it slept may still mean a life of this replica that is over. What a true
       // leader offers under a new generation lies behind everything that the present one knows to be committed.

@@ -108,6 +108,7 @@ class Corelet implements CoreletHandle {
       events,
       limits,
       send,
+      registers: restarted.registers,
       isFull: (id) => this.#isFull(id),
       onRoute: (route) => this.#gossip.announce(route),
     });
