@@ -175,6 +175,11 @@ export const commands: readonly CommandSpec[] = [
       role: { type: 'string', value: 'ROLE', help: 'active (default) or spare' },
       weight: { type: 'string', value: 'N', help: 'capacity relative to the others, 1 to 1000 (default 1)' },
       zone: { type: 'string', value: 'NAME', help: 'failure domain (default: the slot)' },
+      'map-memory': {
+        type: 'string',
+        value: 'SIZE',
+        help: 'memory for pages of the block map; the rest stays on the device (default 64MiB)',
+      },
       chassis: {
         type: 'string',
         value: 'FILE',

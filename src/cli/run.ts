@@ -17,13 +17,14 @@ import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
-import { hostPort, type Invocation, integer, integerOption, usage } from './command.ts';
+import { hostPort, type Invocation, integer, integerOption, size, usage } from './command.ts';
 import { refusedDevice, unownedDevice } from './device-failure.ts';
 import { memberOf } from './member.ts';
 import { programVersion } from './version.ts';
 
 /** A stop that takes longer than this ends the process without it: what was acknowledged is durable anyway. */
 const stopLimitMs = 8_000;
+const mapBytesMin = 1024 * 1024;
 
 interface RunOptions {
   readonly device: string;
@@ -34,6 +35,7 @@ interface RunOptions {
   readonly role: 'active' | 'spare';
   readonly weight: number;
   readonly zone: string | undefined;
+  readonly mapBytes: number | undefined;
   /** The chassis's data folder, when it is known. */
   readonly dir: string | undefined;
   readonly seeds: CoreletOptions['seeds'];
@@ -111,9 +113,10 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
     ...(options.zone === undefined ? {} : { zone: options.zone }),
   });
   const { readings } = watchSensors(options.device);
+  const { mapBytes } = options;
   return startCorelet(
     { clock, random, flash, fabric, events, sensors: readings },
-    { self, seeds: seedsOf(options, id) },
+    { self, seeds: seedsOf(options, id), ...(mapBytes === undefined ? {} : { mapBytes }) },
   );
 }
 
@@ -186,9 +189,18 @@ function runOptions(invocation: Invocation): RunOptions {
     role,
     weight: integerOption(invocation, 'weight', { min: 1, max: 1000, otherwise: 1 }),
     zone: invocation.text('zone'),
+    mapBytes: mapMemory(invocation),
     dir: chassis === undefined ? undefined : dirname(chassis),
     seeds: invocation.texts('seed').map((seed) => parseSeed(invocation, seed)),
   };
+}
+
+function mapMemory(invocation: Invocation): number | undefined {
+  const text = invocation.text('map-memory');
+  if (text === undefined) return undefined;
+  const bytes = size('--map-memory', text);
+  if (bytes < mapBytesMin) throw usage(invocation.spec, `--map-memory must be 1MiB or more, not ${text}`);
+  return bytes;
 }
 
 function parseSeed(invocation: Invocation, seed: string): CoreletOptions['seeds'][number] {

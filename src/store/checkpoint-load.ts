@@ -29,7 +29,7 @@ export interface LoadedCheckpoint {
 }
 
 /** A checkpoint, or one of its parts, isn't what was written. */
-class DamagedTable extends Error {
+export class DamagedTable extends Error {
   override name = 'DamagedTable';
 }
 

@@ -142,6 +142,11 @@ export class Checkpointer {
     return this.#running;
   }
 
+  /** The one under way is waited for: no more pauses. */
+  hurry(): void {
+    this.#urgent = true;
+  }
+
   /**
    * What a table of the newest checkpoint holds is written anew by the next pass. False when it is no part of that
    * checkpoint; else its place is needed until a pass that begins later has ended.

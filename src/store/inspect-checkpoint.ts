@@ -10,7 +10,7 @@ import {
   decodeCheckpoint,
   decodeRoot,
 } from './checkpoint.ts';
-import { readTable } from './checkpoint-load.ts';
+import { DamagedTable, readTable } from './checkpoint-load.ts';
 import { type Layout, pageBytes, superblockPositions } from './layout.ts';
 import { Segments } from './segments.ts';
 import { encodeSuperblock, type Superblock } from './superblock.ts';
@@ -88,8 +88,7 @@ export async function newestCheckpoint(
     try {
       return { found: await readCheckpoint(flash, layout, anchor), damaged };
     } catch (error) {
-      const isDamage =
-        error instanceof RemoteProtocolError || (error instanceof Error && error.name === 'DamagedTable');
+      const isDamage = error instanceof RemoteProtocolError || error instanceof DamagedTable;
       if (!isDamage) throw error;
       damaged.push(anchor.number);
     }

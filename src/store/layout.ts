@@ -16,9 +16,13 @@ export const segmentBytesDefault = 64 * 1024 * 1024;
 export const segmentBytesMin = 2 * 1024 * 1024;
 /** A small device gets smaller segments, so that a reserve and cleaning have something to work with. */
 const segmentsWanted = 256;
+/** A large device gets larger ones, so that the table of segments stays small: 1 GiB each on 128 TiB. */
+const segmentsAmple = 131_072;
+const segmentBytesMax = 2 * 1024 * 1024 * 1024;
 const smallSegmentBytesMin = 16 * 1024 * 1024;
 export const segmentCountMin = 4;
-export const segmentCountMax = 0xffff_fff0;
+/** The table of segments is one piece of a checkpoint. */
+export const segmentCountMax = 262_144;
 
 /** Where the segments of one device lie. Segment numbers count from 0. */
 export interface Layout {
@@ -31,10 +35,11 @@ export function layoutOf(deviceBytes: number, segmentBytes: number): Layout {
   return { segmentBytes, segmentCount: Math.min(segmentCount, segmentCountMax) };
 }
 
-/** The largest power of two up to 64 MiB that gives a device of `deviceBytes` enough segments. */
+/** 64 MiB, or what gives a device of `deviceBytes` enough segments, and not too many. A power of two. */
 export function segmentBytesFor(deviceBytes: number): number {
   let bytes = segmentBytesDefault;
   while (bytes > smallSegmentBytesMin && layoutOf(deviceBytes, bytes).segmentCount < segmentsWanted) bytes /= 2;
+  while (bytes < segmentBytesMax && layoutOf(deviceBytes, bytes).segmentCount > segmentsAmple) bytes *= 2;
   return bytes;
 }
 

@@ -116,7 +116,7 @@ export class MapSpace {
   }
 
   /** The page of a chunk, from the device. Never fails: what can't be read is told as damaged. */
-  async readPage(chunk: Chunk, position: DevicePosition, newest: number): Promise<ChunkMap> {
+  async readPage(chunk: Chunk, position: DevicePosition, mapped: number, newest: number): Promise<ChunkMap> {
     const bytes = new Uint8Array(pageBytes);
     const whole = await this.#read(position, bytes);
     const head = whole === true ? readMapPageHead(bytes) : undefined;
@@ -125,6 +125,7 @@ export class MapSpace {
       head !== undefined &&
       head.arc === chunk.map.arc &&
       head.newest === newest &&
+      head.mapped === mapped &&
       head.key.volume === key.volume &&
       head.key.layer === key.layer &&
       head.key.chunk === key.chunk;

@@ -89,7 +89,7 @@ export class ArcMap {
   }
 
   async #fetch(chunk: Chunk, position: DevicePosition, mapped: number, newest: Version): Promise<void> {
-    const base = await this.#space.readPage(chunk, position, newest);
+    const base = await this.#space.readPage(chunk, position, mapped, newest);
     chunk.loading = undefined;
     if (!chunk.dropped) this.#lay(chunk, base, mapped);
   }

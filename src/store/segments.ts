@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { Reader, Writer } from '../base/bytes.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import { type Layout, pageBytes, segmentCountMax, segmentOf, segmentStart } from './layout.ts';
-import type { DevicePosition } from './types.ts';
+import { type DevicePosition, storeLimits } from './types.ts';
 
 /**
  * What a segment is. `emptied`: everything live was copied out of it, but a restart may still look there. `bad`: the
@@ -148,6 +148,7 @@ export class Segments {
 
   // per segment: u8 state · u8 generation · u16 0 · u32 live pages · u32 uses · u32 end in pages · u64 stamp
   encode(): Uint8Array {
+    assert(this.#states.length * storedBytes <= storeLimits.tableBytesMax, 'the segment table is one piece');
     const writer = new Writer(this.#states.length * storedBytes);
     for (let segment = 0; segment < this.#states.length; segment++) {
       writer.u8(this.#states[segment] as number);

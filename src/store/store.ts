@@ -317,7 +317,7 @@ export class Store {
     const upkeep = this.#upkeep;
     if (upkeep !== undefined && this.#isFull(bytes, purpose)) return 'full';
     if (this.#log.freeBytes - bytes < this.#reserveBytes()) return upkeep?.mayFree() === true ? 'busy' : 'full';
-    if (this.#space.overloaded) return 'busy';
+    if (this.#space.overloaded || upkeep?.isBehind === true) return 'busy';
     return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
   }
 

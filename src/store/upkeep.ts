@@ -18,6 +18,8 @@ import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 const intervalBytesMax = 256 * 1024 * 1024;
 /** A small device has not so much log to read: a share of it. */
 const intervalShare = 16;
+/** New data waits when so many intervals of log were written while one checkpoint was taken. */
+const behindFactor = 3;
 /** Below so many free segments new data waits: the cleaner needs one for each generation, the log some to go on in. */
 const reserveSegmentsMax = 6;
 /** What is kept free beyond that, so that cleaning runs ahead: one in so many, but two at least. */
@@ -166,7 +168,11 @@ export class Upkeep {
   wrote(bytes: number): void {
     this.#sinceBytes += bytes;
     this.#cleaner.poke();
-    if (this.#stopped || this.#sinceBytes < this.#intervalBytes || this.#checkpointer.running) return;
+    if (this.#checkpointer.running) {
+      if (this.#sinceBytes > this.#intervalBytes) this.#checkpointer.hurry();
+      return;
+    }
+    if (this.#stopped || this.#sinceBytes < this.#intervalBytes) return;
     void this.#checkpointer.run(false).catch((error: unknown) => this.#failed(error));
   }
 
@@ -183,6 +189,11 @@ export class Upkeep {
   /** A write beside the log failed; that the device was closed meanwhile is no failure. */
   #failed(error: unknown): void {
     if (!this.#stopped) this.#options.log.fail(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** The log runs ahead of the checkpoints: a restart would have to read more and more of it. */
+  get isBehind(): boolean {
+    return this.#checkpointer.running && this.#sinceBytes > behindFactor * this.#intervalBytes;
   }
 
   /** Whether waiting may bring space. */
