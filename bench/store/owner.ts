@@ -1,4 +1,11 @@
-import { type ArcId, type ClusterId, type CoreletId, type LogIndex, type VolumeId } from '../../src/base/ids.ts';
+import {
+  type ArcId,
+  blockBytes,
+  type ClusterId,
+  type CoreletId,
+  type LogIndex,
+  type VolumeId,
+} from '../../src/base/ids.ts';
 import { Prng } from '../../src/base/prng.ts';
 import { createClock } from '../../src/platform/clock.ts';
 import type { Flash } from '../../src/ports/flash.ts';
@@ -33,6 +40,9 @@ export class Owner implements StoreOwner, RecoveryVisitor {
   readonly space: MapSpace;
   store!: Store;
   superblock!: Superblock;
+  /** What a restart read of the log, checkpoint aside. */
+  replayedEntries = 0;
+  replayedBytes = 0;
   readonly #arcs: ArcLog[] = [];
 
   constructor(arcs: number, mapBytes: number) {
@@ -87,6 +97,8 @@ export class Owner implements StoreOwner, RecoveryVisitor {
     for (const entry of checkpoint.tail) this.entry(entry);
   }
   entry(entry: StoredEntry): void {
+    this.replayedEntries++;
+    this.replayedBytes += entry.crcs.length * blockBytes;
     const log = this.#of(entry.arc);
     log.index = entry.index;
     log.applied = entry.index;

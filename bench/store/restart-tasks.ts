@@ -26,6 +26,9 @@ export interface Restarted {
   /** Entries known, all arcs. */
   readonly entries: number;
   readonly records: number;
+  /** Of them, hosts' entries, and how much data those hold. */
+  readonly replayedEntries: number;
+  readonly replayedBytes: number;
   readonly checkpoint: number;
   readonly lost: number;
 }
@@ -68,9 +71,11 @@ export async function restartOnce(path: string, volumeBlocks: number): Promise<R
   const servingMs = performance.now() - startedMs;
   const processMs = performance.now();
   await readSome(owner, volumeBlocks, 5_000);
+  const { entries, replayedEntries, replayedBytes } = owner;
   const { records, checkpoint, lost } = owner.store.recovery;
   await owner.store.close();
-  return { openMs, servingMs, processMs, entries: owner.entries, records, checkpoint, lost: lost.length };
+  const replayed = { records, replayedEntries, replayedBytes, checkpoint, lost: lost.length };
+  return { openMs, servingMs, processMs, entries, ...replayed };
 }
 
 /** `count` reads of blocks that hold data. @throws when one is bad */

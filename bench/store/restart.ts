@@ -30,6 +30,7 @@ export async function measureRestart(setting: Setting): Promise<JobReport> {
   await flash.close();
   let filled: Filled = { entries: 0, bytes: 0 };
   let nextTell = gib;
+  const startedMs = performance.now();
   await runChild({ task: 'fill', path, volumeBlocks }, (value) => {
     filled = value as Filled;
     if (filled.bytes >= nextTell) {
@@ -38,6 +39,7 @@ export async function measureRestart(setting: Setting): Promise<JobReport> {
     }
     return filled.bytes >= writtenGib * gib ? 'kill' : 'go on';
   });
+  const fillSeconds = (performance.now() - startedMs) / 1000;
   const runs: Record<'warm' | 'cold', Restarted[]> = { warm: [], cold: [] };
   const notes: string[] = [];
   for (const cache of ['warm', 'cold'] as const) {
@@ -54,7 +56,8 @@ export async function measureRestart(setting: Setting): Promise<JobReport> {
   const missing = filled.entries - first.entries;
   notes.push(
     `${filled.entries} entries had been told durable, ${first.entries} were found${missing > 0 ? `: ${missing} LOST` : ''}; ` +
-      `${first.records} records replayed behind checkpoint ${first.checkpoint}; ${first.lost} lost batches; 5,000 blocks read back.`,
+      `${first.records} records replayed behind checkpoint ${first.checkpoint}, of them ${first.replayedEntries} entries with ${(first.replayedBytes / mib).toFixed(0)} MiB; ` +
+      `${first.lost} lost batches; 5,000 blocks read back; written at ${(filled.bytes / 1e6 / fillSeconds).toFixed(0)} MB/s.`,
   );
   return {
     job: 'restart',
