@@ -123,3 +123,33 @@ for (const damage of ['flipped', 'zeroed', 'swapped', 'older', 'misdirected', 'u
     await explore(t, chosen);
   });
 }
+
+test('both copies damaged: refused, lost, or an older checkpoint serves; never less without a word', async (t) => {
+  const { now } = history;
+  const tally = new Tally();
+  const targets = [...new Set(cases.map(({ target }) => target))].filter(({ name }) => / [01]$/.test(name));
+  for (const first of targets.filter(({ name, kind }) => name.endsWith(' 0') && kind !== 'map page')) {
+    const other = `${first.name.slice(0, -1)}1`;
+    const second = targets.find(({ name, kind }) => name === other && kind === first.kind);
+    assert.ok(second !== undefined, `the second copy of ${first.kind}`);
+    for (const damage of ['zeroed', 'unreadable'] as const) {
+      const flash = now.flash.clone();
+      for (const { position, bytes } of [first, second]) {
+        if (damage === 'zeroed') flash.poke(position, new Uint8Array(bytes));
+        else flash.fail(position, bytes, 'latent');
+      }
+      const verdict = await verdictOn(flash, clock, { now });
+      tally.add(first.kind, damage, verdict);
+      const outcomes: readonly Outcome[] = first.kind === 'superblock' ? ['refused'] : ['unharmed', 'lost', 'refused'];
+      assert.ok(outcomes.includes(verdict.outcome), `${first.kind} ${damage}: ${verdict.outcome}`);
+    }
+  }
+  tally.print(t);
+});
+
+test('a device rolled back as a whole is what it was then: only peers can tell (INV-10)', async () => {
+  for (const moment of [...history.earlier, history.beforeTail]) {
+    const verdict = await verdictOn(moment.flash.clone(), clock, { now: moment, goesOn: true });
+    assert.deepEqual(verdict, { outcome: 'unharmed', servedShare: 1, damaged: 0 });
+  }
+});
