@@ -45,9 +45,11 @@ async function storeMain(args: readonly string[]): Promise<number> {
     if (options.json) continue;
     process.stdout.write(tellStoreRun(report));
     if (failure !== undefined) process.stdout.write(`  ${failure.message}\nreplay: ${replay}\n`);
+    else if (options.point !== undefined && report.crashes === 0)
+      process.stdout.write('  there is no such crash point\n');
   }
   if (options.json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...totals.figures(), failures })}\n`);
-  else process.stdout.write(totals.tell(failures.length));
+  else if (totals.figures().runs > 1) process.stdout.write(totals.tell(failures.length));
   return failures.length > 0 ? 1 : 0;
 }
 

@@ -3,7 +3,7 @@ import { crc32c } from '../../base/crc32c.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Flash } from '../../ports/flash.ts';
-import { SparseMedium } from '../sparse-medium.ts';
+import type { SparseMedium } from '../sparse-medium.ts';
 
 /** What survives a power loss or doesn't as one, but for the last one: that may be torn in the middle. */
 export const sectorBytes = 512;
@@ -49,6 +49,14 @@ function flattened(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return bytes;
+}
+
+let zeros = new Uint8Array(0);
+
+/** Not to be changed. */
+function zerosOf(lengthBytes: number): Uint8Array {
+  if (zeros.length < lengthBytes) zeros = new Uint8Array(lengthBytes);
+  return zeros.subarray(0, lengthBytes);
 }
 
 function crcOf(parts: readonly Uint8Array[]): number {
@@ -159,7 +167,7 @@ class Handle implements Flash {
   }
 
   prepare(offset: number, lengthBytes: number): Promise<void> {
-    return this.#write(offset, new Uint8Array(lengthBytes), () => true);
+    return this.#write(offset, zerosOf(lengthBytes), () => true);
   }
 
   async read(offset: number, into: Uint8Array): Promise<void> {
@@ -195,9 +203,8 @@ export class QuickFlash implements Flash {
   }
 
   async prepare(offset: number, lengthBytes: number): Promise<void> {
-    const bytes = new Uint8Array(lengthBytes);
-    this.writes.push({ offset, bytes });
-    this.#medium.write(offset, bytes);
+    this.writes.push({ offset, bytes: zerosOf(lengthBytes) });
+    this.#medium.zero(offset, lengthBytes);
   }
 
   async close(): Promise<void> {}

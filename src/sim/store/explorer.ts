@@ -49,6 +49,8 @@ export interface Moment {
   readonly witness: Witness;
   /** Segments were written anew before. */
   readonly reused: boolean;
+  /** Some that the newest checkpoint still knows as they were. */
+  readonly betweenCheckpoints: boolean;
 }
 
 const resumedOperations = 14;
@@ -61,6 +63,7 @@ export class CrashExplorer {
   nested = 0;
   resumed = 0;
   afterReuse = 0;
+  betweenCheckpoints = 0;
   blocksRead = 0;
   /** With so many writes under way at once. */
   severalUnderWay = 0;
@@ -111,6 +114,7 @@ export class CrashExplorer {
   #count(moment: Moment): void {
     this.crashes++;
     if (moment.reused) this.afterReuse++;
+    if (moment.betweenCheckpoints) this.betweenCheckpoints++;
   }
 
   #restart(flash: QuickFlash, witness: Witness): Promise<Reopened> {

@@ -40,6 +40,8 @@ export class StoreModel implements StoreOwner {
   readonly replicas: Map<ArcId, Replica>;
   /** Applied entries that are needed as they lie there. */
   readonly pinned = new Set<StoredEntry>();
+  /** Segments given back, by position: the newest checkpoint then. */
+  readonly freedAt = new Map<number, number>();
   failure: Error | undefined;
 
   private constructor(store: Store, space: MapSpace, replicas: Map<ArcId, Replica>, witness: Witness) {
@@ -102,6 +104,7 @@ export class StoreModel implements StoreOwner {
 
   freed(from: number, to: number): void {
     assert(!this.holds(from, to), 'what an arc holds is given back');
+    this.freedAt.set(from, this.store.health().checkpoint);
   }
 
   replica(arc: number): Replica {

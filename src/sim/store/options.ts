@@ -51,6 +51,8 @@ export function storeRunOptions(options: StoreSimOptions, seed: number): StoreRu
 
 /** The one command that replays a crash: the same seed and operations come to the same point. */
 export function storeReplayCommand(options: StoreSimOptions, seed: number, failure: CrashFailure): string {
-  const at = failure.subset === undefined ? '' : ` --point ${failure.point} --subset ${failure.subset}`;
+  // What broke the work itself shows without any power loss, before the next point.
+  const { point, subset } = failure;
+  const at = subset === undefined ? ` --point ${point + 1}` : ` --point ${point} --subset ${subset}`;
   return `npm run sim -- --store --seed ${seed} --ops ${options.operations}${at}`;
 }

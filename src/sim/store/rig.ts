@@ -41,6 +41,9 @@ export class StoreRig {
   readonly options: ModelOptions;
   /** Segments that were written to again after they had been given back. */
   segmentsReused = 0;
+  /** Of those, the ones of which no checkpoint had known that they were free. */
+  reusedBetweenCheckpoints = 0;
+  #reusedAtCheckpoint = -1;
   checkpoints = 0;
   restarts = 0;
   #random: Prng;
@@ -60,8 +63,21 @@ export class StoreRig {
     this.device.onWrite = (offset) => {
       if (offset < segmentsPosition || (offset - segmentsPosition) % segmentBytes !== 0) return;
       medium.read(offset, magic);
-      if (magic.some((byte) => byte !== 0)) this.segmentsReused++;
+      if (magic.some((byte) => byte !== 0)) this.#reused(offset);
     };
+  }
+
+  #reused(offset: number): void {
+    this.segmentsReused++;
+    const checkpoint = this.#model?.store.health().checkpoint;
+    if (checkpoint === undefined || this.#model?.freedAt.get(offset) !== checkpoint) return;
+    this.reusedBetweenCheckpoints++;
+    this.#reusedAtCheckpoint = checkpoint;
+  }
+
+  /** Space given back since the newest checkpoint is in use again: that checkpoint points where something else is now. */
+  get isBetweenCheckpoints(): boolean {
+    return this.#model !== undefined && this.#model.store.health().checkpoint === this.#reusedAtCheckpoint;
   }
 
   get model(): StoreModel {

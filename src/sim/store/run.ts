@@ -30,9 +30,11 @@ export interface StoreRunReport {
   readonly severalUnderWay: number;
   readonly underWayMost: number;
   readonly afterReuse: number;
+  readonly betweenCheckpoints: number;
   readonly blocksRead: number;
   readonly checkpoints: number;
   readonly segmentsReused: number;
+  readonly reusedBetweenCheckpoints: number;
   readonly restarts: number;
   readonly full: number;
   readonly replacedWhenFull: number;
@@ -78,11 +80,12 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
       underWay: [...device.underWay],
       witness: rig.witness,
       reused: rig.segmentsReused > 0,
+      betweenCheckpoints: rig.isBetweenCheckpoints,
     };
     failure ??= await explorer.explore(moment, only?.subset);
     if (only?.point === point) break;
   }
-  const { crashes, nested, resumed, severalUnderWay, afterReuse, blocksRead } = explorer;
+  const { crashes, nested, resumed, severalUnderWay, afterReuse, betweenCheckpoints, blocksRead } = explorer;
   return {
     seed,
     failure,
@@ -95,9 +98,11 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
     severalUnderWay,
     underWayMost: rig.device.underWayMost,
     afterReuse,
+    betweenCheckpoints,
     blocksRead,
     checkpoints: rig.countCheckpoints(),
     segmentsReused: rig.segmentsReused,
+    reusedBetweenCheckpoints: rig.reusedBetweenCheckpoints,
     restarts: rig.restarts,
     full: workload.full,
     replacedWhenFull: workload.replacedWhenFull,

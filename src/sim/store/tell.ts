@@ -10,11 +10,14 @@ const sums = [
   'resumed',
   'severalUnderWay',
   'afterReuse',
+  'betweenCheckpoints',
   'blocksRead',
   'checkpoints',
   'segmentsReused',
+  'reusedBetweenCheckpoints',
   'restarts',
   'full',
+  'replacedWhenFull',
 ] as const;
 type Sums = Record<(typeof sums)[number], number>;
 
@@ -24,15 +27,15 @@ export function tellStoreRun(report: StoreRunReport): string {
   return `seed ${seed}: ${failure === undefined ? 'ok' : 'FAILED'} · trace ${traceHash}\n${tellSums(report)}`;
 }
 
-function tellSums(figures: Sums): string {
-  const { operations, records, moments, crashes, nested, resumed, severalUnderWay, afterReuse } = figures;
-  const { blocksRead, checkpoints, segmentsReused, restarts, full } = figures;
+function tellSums(sum: Sums): string {
   return (
-    `  ${operations} operations, ${records} records, ${restarts} restarts, ${checkpoints} checkpoints, ` +
-    `${segmentsReused} segments reused, ${full} times full\n` +
-    `  ${crashes} crash points at ${moments} moments, ${nested} of them with a second crash, ` +
-    `${severalUnderWay} with several writes under way, ${afterReuse} after cleaning had reused segments\n` +
-    `  ${resumed} went on working and crashed again; ${blocksRead} blocks were read\n`
+    `  ${sum.operations} operations, ${sum.records} records, ${sum.restarts} restarts, ${sum.checkpoints} checkpoints; ` +
+    `${sum.segmentsReused} segments reused, ${sum.reusedBetweenCheckpoints} of them between two checkpoints; ` +
+    `${sum.full} times full, ${sum.replacedWhenFull} blocks written over then\n` +
+    `  ${sum.crashes} crash points at ${sum.moments} moments, ${sum.nested} of them with a second crash, ` +
+    `${sum.severalUnderWay} with several writes under way, ${sum.afterReuse} after cleaning had reused segments, ` +
+    `${sum.betweenCheckpoints} with such that the newest checkpoint knew otherwise\n` +
+    `  ${sum.resumed} went on working and crashed again; ${sum.blocksRead} blocks were read\n`
   );
 }
 
