@@ -48,7 +48,7 @@ export class Intake {
   }
 
   #hasRoom(bytes: number): boolean {
-    return bytes === 0 || this.#context.store.roomFor(bytes, 'replacing') === 'ok';
+    return bytes === 0 || this.#context.store.roomFor(bytes, 'accepted') === 'ok';
   }
 
   #lookAgain(): void {

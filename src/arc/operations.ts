@@ -183,7 +183,7 @@ export class Operations {
     if (pending === undefined) return;
     this.#byIndex.delete(index);
     // Another leader's entry at that index: ours was overwritten and did not happen here; its gateway asks again.
-    this.#finish(pending, pending.term === term ? outcome : { code: 'notLeader', version: 0 });
+    this.#finish(pending, pending.term === term ? outcome : { code: 'overtaken', version: 0 });
   }
 
   afterApply(index: LogIndex): void {
@@ -192,7 +192,9 @@ export class Operations {
 
   /** What is in the log may still commit under the next leader: its gateways ask there, with the same operation ids. */
   leadershipLost(): void {
-    for (const pending of this.#byKey.values()) this.#finish(pending, { code: 'notLeader', version: 0 });
+    for (const pending of this.#byKey.values()) {
+      this.#finish(pending, { code: pending.index === 0 ? 'notLeader' : 'overtaken', version: 0 });
+    }
     this.dropAll();
   }
 
@@ -210,7 +212,8 @@ export class Operations {
   }
 
   #answer(to: CoreletId, request: number, outcome: Outcome): void {
-    const leader = outcome.code === 'notLeader' ? this.#replica.leaderCorelet : undefined;
+    const moved = outcome.code === 'notLeader' || outcome.code === 'overtaken';
+    const leader = moved ? this.#replica.leaderCorelet : undefined;
     this.#context.send(to, opReply(request, outcome.code, leader, outcome.version));
   }
 }

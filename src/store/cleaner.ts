@@ -17,6 +17,8 @@ import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 const liveShareMax = 0.97;
 /** Fuller than this, and a checkpoint that opens newer segments to the cleaner is the better bargain. */
 const liveSharePoor = 0.9;
+/** So much garbage, as a share of a segment, is worth another try: a full device lives from little. */
+const gainShareMin = 1 / 16;
 const candidatesAtOnce = 64;
 /** Live blocks so near to one another are read in one go. */
 const gapBytesMax = 64 * 1024;
@@ -110,12 +112,16 @@ export class Cleaner {
   }
 
   get #isStuck(): boolean {
-    return this.#stuckAtPages >= 0 && this.#garbagePages < this.#stuckAtPages + this.#o.segments.pagesPerSegment / 4;
+    return this.#stuckAtPages >= 0 && this.#garbagePages < this.#stuckAtPages + this.#gainPagesMin;
   }
 
   /** Whether waiting brings space. */
   mayFree(): boolean {
-    return this.#running || (!this.#isStuck && this.#garbagePages > this.#o.segments.pagesPerSegment);
+    return this.#running || (!this.#isStuck && this.#garbagePages > this.#gainPagesMin);
+  }
+
+  get #gainPagesMin(): number {
+    return this.#o.segments.pagesPerSegment * gainShareMin;
   }
 
   async #run(): Promise<void> {
@@ -130,13 +136,18 @@ export class Cleaner {
       }
       const cleaned = victim !== undefined && (await this.#clean(victim.segment));
       const freed = await this.#settle();
+      // What waits for a checkpoint is no use while space runs out.
+      if (freed === 0 && this.#emptied.size > 0 && this.#o.freeSegments() < this.#o.reserveSegments) {
+        await this.#o.checkpointer.run(true);
+        await this.#settle();
+      }
       if (cleaned || freed > 0) continue;
       this.#stuckAtPages = this.#garbagePages;
       return;
     }
   }
 
-  /** Whether the log from the newest checkpoint on, or what waits for the next one, holds a segment's worth of garbage. */
+  /** Whether the log from the newest checkpoint on, or what waits for the next one, holds garbage worth a checkpoint. */
   #checkpointHelps(): boolean {
     const { segments, checkpointer } = this.#o;
     const perSegment = segments.pagesPerSegment;
@@ -148,7 +159,7 @@ export class Cleaner {
     }
     for (const pass of this.#emptied.values()) if (pass >= checkpointer.passesDone) garbage += perSegment;
     // One that just ended opens nothing new.
-    return garbage >= perSegment && this.#o.sequence() > checkpointer.startSequence + 1;
+    return garbage >= this.#gainPagesMin && this.#o.sequence() > checkpointer.startSequence + 1;
   }
 
   /**

@@ -19,7 +19,7 @@ const segmentsWanted = 256;
 /** A large device gets larger ones, so that the table of segments stays small: 1 GiB each on 128 TiB. */
 const segmentsAmple = 131_072;
 const segmentBytesMax = 2 * 1024 * 1024 * 1024;
-const smallSegmentBytesMin = 16 * 1024 * 1024;
+const smallSegmentBytesMin = 8 * 1024 * 1024;
 export const segmentCountMin = 4;
 /** The table of segments is one piece of a checkpoint. */
 export const segmentCountMax = 262_144;

@@ -36,8 +36,11 @@ import {
 } from './types.ts';
 import { reserveSegmentsOf, Upkeep } from './upkeep.ts';
 
-/** `new` data where there was none, a `copy` of an arc's blocks, or what is `replacing` other data. */
-export type RoomPurpose = 'new' | 'copy' | 'replacing';
+/**
+ * `new` data where there was none, a `copy` of an arc's blocks, what is `replacing` other data, or what a leader has
+ * `accepted` already: of the reserve that the others leave alone, it may take half.
+ */
+export type RoomPurpose = 'new' | 'copy' | 'replacing' | 'accepted';
 
 export type OpenResult =
   | { readonly ok: true; readonly store: Store; readonly superblock: Superblock }
@@ -316,14 +319,15 @@ export class Store {
     if (this.#log.failure !== undefined) return 'busy';
     const upkeep = this.#upkeep;
     if (upkeep !== undefined && this.#isFull(bytes, purpose)) return 'full';
-    if (this.#log.freeBytes - bytes < this.#reserveBytes()) return upkeep?.mayFree() === true ? 'busy' : 'full';
+    const reserveBytes = purpose === 'accepted' ? this.#reserveBytes() / 2 : this.#reserveBytes();
+    if (this.#log.freeBytes - bytes < reserveBytes) return upkeep?.mayFree() === true ? 'busy' : 'full';
     if (this.#space.overloaded || upkeep?.isBehind === true) return 'busy';
     return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
   }
 
   /** Changes that aren't laid over their pages yet may replace what still counts: then it isn't full. */
   #isFull(bytes: number, purpose: RoomPurpose): boolean {
-    if (purpose === 'replacing') return false;
+    if (purpose === 'replacing' || purpose === 'accepted') return false;
     const limitBytes = purpose === 'new' ? this.#usableBytes() : this.#usableBytes() * copyShare;
     const liveBytes = this.#segments.livePages * blockBytes + bytes;
     return liveBytes > limitBytes && liveBytes - this.#space.pendingDeltas * blockBytes > limitBytes;

@@ -149,11 +149,11 @@ export const storeLimits = {
   /** One entry's head. */
   headBytesMax: 64 * 1024,
   /** One arc state or register. */
-  stateBytesMax: 8 * 1024 * 1024,
+  stateBytesMax: 7 * 1024 * 1024,
   /** Block data of one record. */
   recordDataBytesMax: 1024 * 1024,
   /** One piece of a checkpoint: the chunk table of a group, the root of an arc, the segment table. */
-  tableBytesMax: 8 * 1024 * 1024,
+  tableBytesMax: 7 * 1024 * 1024,
   /** Data of one group commit. */
   batchBytesMax: 8 * 1024 * 1024,
   /** Bytes accepted and not yet durable; beyond it callers get BUSY at the door. */

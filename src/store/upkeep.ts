@@ -27,7 +27,7 @@ const wantedShare = 128;
 
 /** Segments that stay free for the cleaner, and for what doesn't wait at the door. */
 export function reserveSegmentsOf(segmentCount: number): number {
-  return Math.min(reserveSegmentsMax, Math.floor(segmentCount / 4));
+  return Math.min(reserveSegmentsMax, Math.floor(segmentCount / 3));
 }
 
 export interface UpkeepOptions {

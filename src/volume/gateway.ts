@@ -132,15 +132,19 @@ export class Gateway {
     const now = this.#options.clock.nowMs();
     switch (reply.code) {
       case 'notLeader':
+      case 'overtaken':
+        // Turned away at the door: no copy of this try is on its way to a log.
+        if (reply.code === 'notLeader') exchange.openTries -= 1;
         if (exchange.target !== from) return; // an older try; the newest is still on its way
         exchange.hint = reply.leader === from ? undefined : reply.leader;
         if (exchange.hint !== undefined && exchange.tries < 4) this.#try(exchange);
         else this.#wait(exchange, now);
         return;
       case 'busy':
-        // Refused at the door: no copy of this try is on its way to the log.
         exchange.openTries -= 1;
-        if (exchange.target === from) this.#wait(exchange, now);
+        if (exchange.target !== from) return;
+        exchange.hint = from; // it leads, and will have room
+        this.#wait(exchange, now);
         return;
       case 'windowFull':
         if (exchange.target === from) this.#wait(exchange, now);

@@ -10,7 +10,7 @@ const simpleReplyMagic = 0x67446698;
 const optionGo = 7;
 const replyAck = 1;
 const replyInfo = 3;
-const commands = { read: 0, write: 1 } as const;
+const commands = { read: 0, write: 1, trim: 4 } as const;
 
 interface Waiting {
   readonly readBytes: number;
@@ -66,6 +66,10 @@ export class NbdConnection {
 
   async write(offset: number, data: Uint8Array): Promise<void> {
     await this.#request(commands.write, offset, data.length, data);
+  }
+
+  async trim(offset: number, lengthBytes: number): Promise<void> {
+    await this.#request(commands.trim, offset, lengthBytes, undefined);
   }
 
   close(): void {

@@ -168,7 +168,8 @@ export interface SetKey {
 /**
  * `ok` applied · `notLeader` not proposed by this try, `leader` may hint · `busy`, `full` not proposed by this try ·
  * `fenced` epoch too low or volume unknown here · `noSession` session unknown · `mismatch` the key's version differs, told in `version` ·
- * `corrupt` the data didn't match its CRC, or no copy could be read · `windowFull` too many operations of the session open.
+ * `corrupt` the data didn't match its CRC, or no copy could be read · `windowFull` too many operations of the session open ·
+ * `overtaken` proposed here, and this replica leads no more: what becomes of it is open.
  */
 export const replyCodes = [
   'ok',
@@ -180,6 +181,7 @@ export const replyCodes = [
   'mismatch',
   'corrupt',
   'windowFull',
+  'overtaken',
 ] as const;
 export type ReplyCode = (typeof replyCodes)[number];
 
