@@ -26,7 +26,7 @@ const jobNames = Object.keys(jobs) as JobName[];
 const usage = `npm run bench:store -- [--job ${jobNames.join(',')}] [--dir FOLDER] [--json] [--quick]
 
 The store alone, on a file in FOLDER (default: here), with fio on the same file system as the yardstick where it is
-installed. All jobs by default. Up to 20 GiB of FOLDER and 5 GiB of memory are used for a while; about 15 minutes.`;
+installed. All jobs by default. Up to 20 GiB of FOLDER and 5 GiB of memory are used for a while; half an hour.`;
 
 class UsageError extends Error {}
 

@@ -13,6 +13,8 @@ const volumeBytes = 56 * gib;
 const overload = 1.5;
 /** Of a table of 16 million chunks. */
 const tableMegabytesMax = 600;
+const tableMost: Figure['bar'] = { sense: 'at most', value: tableMegabytesMax };
+const overloaded: Figure['bar'] = { sense: 'at most', value: (overload * mapBytes) / 1e6 };
 const writtenTwice = 2.5;
 
 export async function measureMemory(setting: Setting): Promise<JobReport> {
@@ -57,16 +59,19 @@ function offHeap(of: Grown): number {
   return grown(of, 'external');
 }
 
+/** What the allocator took from the system and didn't give back counts here too. */
+function offHeapResident(of: Grown): number {
+  return grown(of, 'rss') - grown(of, 'heapTotal');
+}
+
 function megabytes(what: string, bytes: number, bar?: Figure['bar']): Figure {
   return { what, value: bytes / 1e6, unit: 'MB', ...(bar === undefined ? {} : { bar }) };
 }
 
 function blocksFigures(written: BlocksWritten): Figure[] {
   return [
-    megabytes('blocks: map, at its highest', written.mapBytesMax, {
-      sense: 'at most',
-      value: (overload * mapBytes) / 1e6,
-    }),
+    megabytes('blocks: map, at its highest while writing', written.mapBytesMax, overloaded),
+    megabytes('blocks: map, at its highest while reading back', written.mapBytesMaxReading, overloaded),
     megabytes('blocks: map, in the end', written.mapBytes, { sense: 'at most', value: mapBytes / 1e6 }),
     megabytes('blocks: chunk tables', written.tableBytes),
     megabytes('blocks: RSS in the end', written.after.rss),
@@ -79,14 +84,13 @@ function blocksFigures(written: BlocksWritten): Figure[] {
 
 function tableFigures(filled: TableFilled): Figure[] {
   return [
-    megabytes('table: off the JavaScript heap, map pages included', offHeap(filled), {
-      sense: 'at most',
-      value: tableMegabytesMax,
-    }),
+    megabytes('table: off the JavaScript heap, map pages included', offHeap(filled), tableMost),
+    megabytes('table: the same by RSS, less what the heap took', offHeapResident(filled), tableMost),
     megabytes('table: array buffers', grown(filled, 'arrayBuffers')),
     megabytes('table: of that, chunk tables as the store counts them', filled.tableBytes),
     megabytes('table: map pages and changes', filled.mapBytes),
-    megabytes('table: JavaScript heap', grown(filled, 'heapUsed')),
+    megabytes('table: JavaScript heap, used', grown(filled, 'heapUsed')),
+    megabytes('table: JavaScript heap, taken', grown(filled, 'heapTotal')),
     megabytes('table: RSS in the end', filled.after.rss),
     megabytes('table: RSS at its highest', filled.rssMax),
   ];
