@@ -19,7 +19,7 @@ const liveShareMax = 0.97;
 const liveSharePoor = 0.9;
 /** So much garbage, as a share of a segment, is worth another try: a full device lives from little. */
 const gainShareMin = 1 / 16;
-const candidatesAtOnce = 64;
+const candidatesAtOnce = 256;
 /** Live blocks so near to one another are read in one go. */
 const gapBytesMax = 64 * 1024;
 const readBytesMax = 1024 * 1024;
@@ -57,6 +57,8 @@ export interface CleanerOptions {
 
 interface LiveBlock {
   readonly arc: ArcId;
+  /** Of the arc's map, when the block was found there. */
+  readonly life: number;
   readonly key: ChunkKey;
   readonly block: number;
   readonly position: DevicePosition;
@@ -172,7 +174,8 @@ export class Cleaner {
     const start = checkpointer.startPosition === 0 ? -1 : segmentOf(layout, checkpointer.startPosition);
     const busy = this.#o.logSegments();
     const now = this.#o.sequence();
-    const found: { segment: number; live: number; score: number }[] = [];
+    let best: { readonly segment: number; readonly live: number } | undefined;
+    let bestScore = 0;
     for (let segment = 0; segment < layout.segmentCount; segment++) {
       const state = segments.state(segment);
       if ((state !== segmentStates.log && state !== segmentStates.moved) || segment === start) continue;
@@ -186,10 +189,11 @@ export class Cleaner {
       // How fast it has been losing what is live: by waiting it would become cheaper at that rate.
       const decay = -Math.log(Math.min(1 - 1 / pagesPerSegment, Math.max(live, 1 / pagesPerSegment))) / age;
       const score = (1 - live) ** 2 / ((live + 1 / pagesPerSegment) * decay);
-      found.push({ segment, live, score });
+      if (score <= bestScore || owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment))) continue;
+      best = { segment, live };
+      bestScore = score;
     }
-    found.sort((a, b) => b.score - a.score);
-    return found.find(({ segment }) => !owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment)));
+    return best;
   }
 
   /** Frees what nobody needs any more. Returns how many segments. */
@@ -202,6 +206,7 @@ export class Cleaner {
       if (!owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment))) free.push(segment);
     }
     if (free.length === 0) return 0;
+    await this.#o.space.reaped(); // pages of dropped chunks are still to be counted from there
     for (const segment of free) this.#emptied.delete(segment);
     await this.#o.appendFreed(free);
     await this.#o.giveFree(free);
@@ -212,12 +217,12 @@ export class Cleaner {
   async #clean(segment: number): Promise<boolean> {
     const { flash, segments, mark, space, checkpointer } = this.#o;
     const moved = segments.state(segment) === segmentStates.moved;
-    const content = await readSegment(flash, segments.layout, mark, segment, moved);
+    const content = await readSegment(flash, segments.layout, { ...mark, moved }, segment, () => this.#breathe());
     let { unreadable } = content;
     // What lies behind the last batch found was written before it, or is a batch whose header rotted.
     const end = segments.end(segment);
-    let whole = content.whole && (end === undefined ? content.end !== undefined : content.end === end);
-    if (content.end === undefined && segments.live(segment) === 0) whole = true;
+    let whole = content.whole && (content.end ?? 0) >= (end ?? 0);
+    if (content.end === undefined && segments.live(segment) > 0) whole = false;
     const live = await this.#alive(content.candidates);
     let waiting: LiveBlock[] = [];
     for (let from = 0; from < live.length && !this.#stopped; ) {
@@ -259,18 +264,29 @@ export class Cleaner {
     const alive: LiveBlock[] = [];
     const look = async (candidate: Candidate): Promise<void> => {
       const { arc, key, blocks, positions } = candidate;
-      const loaded = this.#o.space.of(arc).load(key);
+      const map = this.#o.space.of(arc);
+      const loaded = map.load(key);
       const page = loaded instanceof Promise ? await loaded : loaded;
       if (page === undefined) return;
       for (const [i, position] of positions.entries()) {
         const block = blocks[i] as number;
         if (page.positions[block] !== position) continue;
         const version = page.versions[block] as number;
-        alive.push({ arc, key, block, position, version, crc: page.crcs[block] as number, data: nothing });
+        alive.push({
+          arc,
+          life: map.life,
+          key,
+          block,
+          position,
+          version,
+          crc: page.crcs[block] as number,
+          data: nothing,
+        });
       }
     };
     for (let from = 0; from < candidates.length; from += candidatesAtOnce) {
       await Promise.all(candidates.slice(from, from + candidatesAtOnce).map(look));
+      await this.#breathe();
     }
     alive.sort((a, b) => a.position - b.position);
     return alive.filter((one, i) => one.position !== alive[i - 1]?.position);
@@ -291,11 +307,9 @@ export class Cleaner {
 
   /** Copies as many as make full writes, or all. Returns what is left; undefined when there is no room. */
   async #move(segment: number, blocks: LiveBlock[], all: boolean): Promise<LiveBlock[] | undefined> {
-    const { segments } = this.#o;
-    const generation = segments.generation(segment);
     let from = 0;
     while (from < blocks.length) {
-      const room = this.#moved.room(generation);
+      const room = await this.#moved.room(segment);
       if (room === 0) return undefined;
       if (!all && blocks.length - from < room) break;
       await this.#write(blocks.slice(from, from + room));
@@ -309,11 +323,20 @@ export class Cleaner {
     const written = await this.#moved.write(parts);
     this.movedBlocks += blocks.length;
     this.#o.wrote(written.bytes);
-    for (const [i, part] of parts.entries()) {
-      const moved = { ...part, position: written.positions[i] as number };
+    for (const [i, { life, ...part }] of parts.entries()) {
+      // The arc was dropped and began anew: blocks of its old life must not come back.
+      if (this.#o.space.of(part.arc).life !== life) continue;
+      const moved = { ...part, generation: written.generation, position: written.positions[i] as number };
       this.#o.space.moved(moved);
       this.#o.appendMoved(moved);
     }
+  }
+
+  /** Lets others run. */
+  #breathe(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#o.clock.after(0, resolve);
+    });
   }
 
   /** The shorter space is, the shorter the pause. */
@@ -342,20 +365,21 @@ function spanEnd(blocks: readonly LiveBlock[], from: number): number {
 }
 
 /** Blocks of one volume layer together, in order, each part's data in one run. */
-function partsOf(blocks: readonly LiveBlock[]): Moving[] {
+function partsOf(blocks: readonly LiveBlock[]): (Moving & { readonly life: number })[] {
   const layers = new Map<string, LiveBlock[]>();
   for (const block of blocks) {
     const { volume, layer } = block.key;
-    const name = `${block.arc}/${volume}/${layer}`;
+    const name = `${block.arc}/${block.life}/${volume}/${layer}`;
     const together = layers.get(name);
     if (together === undefined) layers.set(name, [block]);
     else together.push(block);
   }
   return Array.from(layers.values(), (together) => {
     together.sort((a, b) => a.key.chunk - b.key.chunk || a.block - b.block);
-    const { arc, key } = together[0] as LiveBlock;
+    const { arc, life, key } = together[0] as LiveBlock;
     return {
       arc,
+      life,
       volume: key.volume,
       layer: key.layer,
       chunks: Uint32Array.from(together, (block) => block.key.chunk),

@@ -46,6 +46,7 @@ export class MapSpace {
   #bytes = 0;
   #evicting = false;
   #reaping = false;
+  #reapingEnds: Promise<void> = Promise.resolve();
   /** Map pages that could not be read, since the start. */
   damagedPages = 0;
 
@@ -235,10 +236,15 @@ export class MapSpace {
     return dirty;
   }
 
+  /** Resolves when what was dropped is counted. */
+  async reaped(): Promise<void> {
+    while (this.#reaping) await this.#reapingEnds;
+  }
+
   #reap(): void {
     if (this.#reaping || this.#pages === undefined || this.#dropped.length === 0) return;
     this.#reaping = true;
-    void this.#reapAll();
+    this.#reapingEnds = this.#reapAll();
   }
 
   async #reapAll(): Promise<void> {

@@ -25,6 +25,8 @@ export class ArcMap {
   readonly arc: ArcId;
   readonly #space: MapSpace;
   readonly #volumes = new Map<VolumeId, Map<number, ChunkGroup>>();
+  /** Counts how often all was dropped: what was found before that is nothing any more. */
+  life = 0;
   #blockCount = 0;
   #chunkCount = 0;
 
@@ -329,6 +331,7 @@ export class ArcMap {
   }
 
   dropAll(): void {
+    this.life++;
     for (const volume of Array.from(this.#volumes.keys())) this.dropVolume(volume);
   }
 

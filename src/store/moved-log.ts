@@ -5,14 +5,22 @@ import { Batch } from './batch.ts';
 import { type DeviceMark, noSegment } from './batch-header.ts';
 import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
 import { encodeMoved, type MovedRecord, movedBytes } from './records.ts';
+import { scanRun, searchBatch } from './scan.ts';
 import { type Segments, segmentStates } from './segments.ts';
 
 /** A free segment, and the log's sequence now. */
 export type TakeSegment = () => { readonly segment: number; readonly sequence: number } | undefined;
 
 /** Live blocks of one volume layer on their way; `data` in the same order. */
-export interface Moving extends Omit<MovedRecord, 'position'> {
+export interface Moving extends Omit<MovedRecord, 'position' | 'generation'> {
   readonly data: readonly Uint8Array[];
+}
+
+/** Where the parts of a write are now, and in a segment of which generation. */
+export interface MovedTo {
+  readonly generation: number;
+  readonly positions: readonly number[];
+  readonly bytes: number;
 }
 
 const blocksPerWriteMax = (1024 * 1024) / blockBytes;
@@ -45,6 +53,8 @@ export class MovedLog {
   readonly #take: TakeSegment;
   readonly #batch = new Batch();
   readonly #streams: Stream[] = [];
+  /** Segments of an earlier run that were looked at, and those of this one. */
+  readonly #seen = new Set<number>();
   /** The one that the next write goes to. */
   #entered: Stream | undefined;
 
@@ -78,18 +88,23 @@ export class MovedLog {
     return this.#streams.some((stream) => stream.segment === segment);
   }
 
-  /** How many blocks, each in a part of its own at worst, the next write of that generation can take; 0: no room. */
-  room(generation: number): number {
+  /**
+   * How many blocks, each in a part of its own at worst, the next write can take of what comes out of segment `from`;
+   * 0: no room.
+   */
+  async room(from: number): Promise<number> {
+    const generation = this.#segments.generation(from);
     const stream = this.#streams[Math.min(generation, this.#streams.length - 1)] as Stream;
     const room = this.#roomIn(stream);
-    if (room >= blocksPerWriteMin || this.#enter(stream)) this.#entered = stream;
+    const goesOn = room >= blocksPerWriteMin || (await this.#resume(stream, from)) || this.#enter(stream);
+    if (goesOn) this.#entered = stream;
     // Without a free segment, any that isn't full will do: what comes out of it is space again.
     else this.#entered = this.#streams.find((other) => this.#roomIn(other) >= blocksPerWriteMin);
     return this.#entered === undefined ? 0 : Math.min(blocksPerWriteMax, this.#roomIn(this.#entered));
   }
 
   /** As much as `room` said at most. Where each part's first block is now, durably. @throws FlashError */
-  async write(parts: readonly Moving[]): Promise<{ readonly positions: number[]; readonly bytes: number }> {
+  async write(parts: readonly Moving[]): Promise<MovedTo> {
     const entered = this.#entered;
     assert(entered?.segment !== undefined, 'there is room');
     this.#batch.open(entered.position, entered.sequence, entered.segmentSequence);
@@ -97,7 +112,7 @@ export class MovedLog {
     const positions: number[] = [];
     for (const part of parts) {
       positions.push(batch.dataEnd);
-      encodeMoved(batch.meta, { ...part, position: batch.dataEnd });
+      encodeMoved(batch.meta, { ...part, generation: entered.generation, position: batch.dataEnd });
       batch.addData(part.data);
       batch.records++;
     }
@@ -110,24 +125,49 @@ export class MovedLog {
     entered.previousMetaCrc = metaCrc;
     entered.position = batch.end;
     entered.sequence++;
+    this.#segments.reach(entered.segment, entered.position);
     batch.release();
-    return { positions, bytes };
+    return { generation: entered.generation, positions, bytes };
   }
 
   #roomIn(stream: Stream): number {
     if (stream.segment === undefined) return 0;
-    const pages = (segmentEnd(this.#layout, stream.segment) - stream.position) / pageBytes;
-    // A head page, and records of one block each behind it, at worst.
-    const recordsPerPage = Math.floor(pageBytes / movedBytes(1));
-    return Math.max(0, Math.floor(((pages - 2) * recordsPerPage) / (recordsPerPage + 1)));
+    return blocksFor(segmentEnd(this.#layout, stream.segment) - stream.position);
+  }
+
+  /** Goes on where a run before this one left off: else every restart would cost a segment. False: there is no such place. */
+  async #resume(stream: Stream, from: number): Promise<boolean> {
+    for (const segment of this.#segments.inState(segmentStates.moved)) {
+      if (segment === from || this.isOpen(segment) || this.#seen.has(segment)) continue;
+      if (Math.min(this.#segments.generation(segment), this.#streams.length) !== stream.generation) continue;
+      this.#seen.add(segment);
+      const limit = segmentEnd(this.#layout, segment);
+      const end = this.#segments.end(segment);
+      if (end === undefined || blocksFor(limit - end) < blocksPerWriteMin) continue;
+      const run = await scanRun(this.#flash, this.#mark, segmentStart(this.#layout, segment), limit);
+      const last = run.batches.at(-1)?.header;
+      if (last === undefined || run.end < end || blocksFor(limit - run.end) < blocksPerWriteMin) continue;
+      // Behind what can't be read there may be more.
+      const search = { from: run.end, limit, after: last.sequence, before: Number.POSITIVE_INFINITY };
+      const more = { ...search, zeroBytesMax: limit, use: last.segmentSequence };
+      if (run.stop === 'unreadable' || (await searchBatch(this.#flash, this.#mark, more)) !== undefined) continue;
+      stream.segment = segment;
+      stream.position = run.end;
+      stream.sequence = last.sequence + 1;
+      stream.segmentSequence = last.segmentSequence;
+      stream.previousPosition = last.position;
+      stream.previousMetaCrc = last.metaCrc;
+      return true;
+    }
+    return false;
   }
 
   /** Goes on in a free segment. False: there is none. */
   #enter(stream: Stream): boolean {
     const taken = this.#take();
     if (taken === undefined) return false;
-    if (stream.segment !== undefined) this.#segments.close(stream.segment, stream.position);
     const { segment, sequence } = taken;
+    this.#seen.add(segment);
     this.#segments.take(segment, segmentStates.moved, sequence, stream.generation);
     stream.segment = segment;
     stream.position = segmentStart(this.#layout, segment);
@@ -137,4 +177,10 @@ export class MovedLog {
     stream.previousMetaCrc = 0;
     return true;
   }
+}
+
+/** Moved blocks that fit into `bytes`: with a head page, and records of one block each behind it, at worst. */
+function blocksFor(bytes: number): number {
+  const recordsPerPage = Math.floor(pageBytes / movedBytes(1));
+  return Math.max(0, Math.floor(((bytes / pageBytes - 2) * recordsPerPage) / (recordsPerPage + 1)));
 }

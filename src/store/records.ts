@@ -73,6 +73,8 @@ export interface MapPageRecord {
 /** Live blocks of one volume layer that the cleaner copied elsewhere: `position` of the first, the others behind it. */
 export interface MovedRecord {
   readonly arc: ArcId;
+  /** How often what lies in that segment was moved. */
+  readonly generation: number;
   readonly volume: VolumeId;
   readonly layer: number;
   /** Chunk and block in it, version and CRC of each. */
@@ -258,7 +260,7 @@ const movedBlocksMax = 1024;
 const two32 = 0x1_0000_0000;
 
 export function encodeMoved(writer: Writer, moved: MovedRecord): void {
-  prefix(writer, recordKinds.moved, moved.arc);
+  prefix(writer, recordKinds.moved, moved.arc, moved.generation);
   writer.u64(moved.volume);
   writer.u32(moved.layer);
   writer.u64(moved.position);
@@ -273,7 +275,7 @@ export function encodeMoved(writer: Writer, moved: MovedRecord): void {
   }
 }
 
-function decodeMoved(reader: Reader, arc: ArcId): MovedRecord {
+function decodeMoved(reader: Reader, arc: ArcId, generation: number): MovedRecord {
   const volume = reader.u64() as VolumeId;
   const layer = reader.u32();
   const position = reader.u64();
@@ -289,7 +291,7 @@ function decodeMoved(reader: Reader, arc: ArcId): MovedRecord {
     versions[i] = reader.u32() + reader.u16() * two32;
     crcs[i] = reader.u32();
   }
-  return { arc, volume, layer, chunks, blocks, versions, crcs, position };
+  return { arc, generation, volume, layer, chunks, blocks, versions, crcs, position };
 }
 
 // ---- the small ones -------------------------------------------------------------------------------------------------
@@ -355,7 +357,7 @@ export function decodeRecord(reader: Reader, dataPosition: number): DecodedRecor
       return { type: 'mapPage', page: { arc, key, newest, mapped, position, crc: reader.u32() } };
     }
     case recordKinds.moved:
-      return { type: 'moved', moved: decodeMoved(reader, arc) };
+      return { type: 'moved', moved: decodeMoved(reader, arc, entryKind) };
     case recordKinds.cut: {
       const sequence = reader.u64();
       return { type: 'cut', cut: { sequence, position: reader.u64() } };

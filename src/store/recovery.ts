@@ -222,7 +222,7 @@ export class Recovery {
   #leave(): void {
     const { segments } = this.#space;
     if (this.#segment === undefined || segments?.state(this.#segment) !== segmentStates.log) return;
-    segments.close(this.#segment, this.#end);
+    segments.reach(this.#segment, this.#end);
   }
 
   #lose(nextSequence: number): void {

@@ -1,4 +1,4 @@
-import type { ArcId } from '../base/ids.ts';
+import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import type { LogStart } from './checkpoint.ts';
 import { decodeBatch } from './decode-batch.ts';
@@ -136,9 +136,12 @@ export class Replay {
   /** Before the arc's state was taken, what was moved is in its pages. */
   #moved(moved: MovedRecord, sequence: number): void {
     const { segments } = this.#space;
-    const segment = segmentOf(this.#layout, moved.position);
-    if (segments?.state(segment) === segmentStates.free && segments.counting) {
-      segments.take(segment, segmentStates.moved, sequence);
+    if (segments?.counting === true) {
+      const segment = segmentOf(this.#layout, moved.position);
+      if (segments.state(segment) !== segmentStates.moved) {
+        segments.take(segment, segmentStates.moved, sequence, moved.generation);
+      }
+      segments.reach(segment, moved.position + moved.blocks.length * blockBytes);
     }
     if (this.#tells(moved.arc)) this.#space.moved(moved);
   }

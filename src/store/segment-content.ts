@@ -29,18 +29,22 @@ export interface SegmentContent {
   readonly end: DevicePosition | undefined;
 }
 
-/** Reads the records of a segment, also those behind a damaged batch. */
+/** Batches whose records are looked at in one turn. */
+const batchesPerTurn = 128;
+
+/** Reads the records of a segment, also those behind a damaged batch. `mark`: as moved batches, or as the log's. */
 export async function readSegment(
   flash: Flash,
   layout: Layout,
   mark: DeviceMark,
   segment: number,
-  moved: boolean,
+  breathe: () => Promise<void>,
 ): Promise<SegmentContent> {
-  const { batches, whole, unreadable } = await salvage(flash, layout, { ...mark, moved }, segment);
+  const { batches, whole, unreadable } = await salvage(flash, layout, mark, segment);
   const content = { candidates: new Map<string, Candidate>(), mapPages: [], tables: [] } as Collected;
   let understood = true;
-  for (const batch of batches) {
+  for (const [i, batch] of batches.entries()) {
+    if (i % batchesPerTurn === batchesPerTurn - 1) await breathe();
     try {
       for (const record of decodeBatch(batch)) collect(content, layout, segment, record);
     } catch (error) {

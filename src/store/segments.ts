@@ -102,12 +102,13 @@ export class Segments {
     this.setLive(segment, 0);
   }
 
-  /** Nothing more is written there: batches end at `position`. */
-  close(segment: number, position: DevicePosition): void {
-    this.#ends[segment] = (position - segmentStart(this.layout, segment)) / pageBytes;
+  /** Batches lie there up to `position` at least. */
+  reach(segment: number, position: DevicePosition): void {
+    const pages = (position - segmentStart(this.layout, segment)) / pageBytes;
+    if (pages > (this.#ends[segment] as number)) this.#ends[segment] = pages;
   }
 
-  /** Where its batches end; undefined where that isn't known. */
+  /** Where its batches end, as far as is known; undefined: nothing is. */
   end(segment: number): DevicePosition | undefined {
     const pages = this.#ends[segment] as number;
     return pages === 0 ? undefined : segmentStart(this.layout, segment) + pages * pageBytes;
@@ -116,6 +117,7 @@ export class Segments {
   /** Nothing is there any more. */
   free(segment: number): void {
     this.#states[segment] = segmentStates.free;
+    this.#ends[segment] = 0;
     this.setLive(segment, 0);
   }
 

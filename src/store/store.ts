@@ -103,7 +103,7 @@ export class Store {
     this.recovery = recovered.report;
     this.#log = new Log({ flash, clock }, this.#layout, this.#mark, recovered.tail, {
       entered: (segment, sequence, leftAt) => {
-        segments.close(segmentOf(this.#layout, leftAt - pageBytes), leftAt);
+        segments.reach(segmentOf(this.#layout, leftAt - pageBytes), leftAt);
         segments.take(segment, segmentStates.log, sequence);
       },
       isFresh: (segment) => segments.uses(segment) <= (segments.state(segment) === segmentStates.free ? 0 : 1),

@@ -117,7 +117,7 @@ export class Upkeep {
    * would look for what isn't there any more.
    */
   async #appendFreed(freed: readonly number[]): Promise<void> {
-    const { log, owner } = this.#options;
+    const { log, owner, segments } = this.#options;
     for (const arc of owner.arcs()) {
       const index = owner.appliedIndex(arc);
       if (this.#marked.get(arc) === index) continue;
@@ -132,18 +132,17 @@ export class Upkeep {
       if (batch === undefined) break;
       records.encodeFreed(batch.meta, segment);
       log.appended(0);
+      // At once: a checkpoint that is encoded behind this must not know better. The log gets it when it is durable.
+      segments.free(segment);
     }
     await this.#synced();
   }
 
   async #giveFree(freed: readonly number[]): Promise<void> {
-    const { log, owner, segments, layout, reads } = this.#options;
+    const { log, owner, layout, reads } = this.#options;
     for (const segment of freed) owner.freed(segmentStart(layout, segment), segmentEnd(layout, segment));
     await reads.ended();
-    for (const segment of freed) {
-      segments.free(segment);
-      log.giveFree(segment);
-    }
+    for (const segment of freed) log.giveFree(segment);
     this.#freedSegments += freed.length;
   }
 
