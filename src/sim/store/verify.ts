@@ -2,7 +2,7 @@ import { assert } from '../../base/assert.ts';
 import { type ArcId, blockBytes, blocksPerChunk } from '../../base/ids.ts';
 import type { MapSpace } from '../../store/map-space.ts';
 import type { Store } from '../../store/store.ts';
-import type { ChunkMap } from '../../store/types.ts';
+import type { ChunkMap, StoredEntry } from '../../store/types.ts';
 import { isFilled } from './content.ts';
 import type { Replica } from './replica.ts';
 import { type Appended, chunkName, countUpTo, type ExpectedChunk, type Life, type Witness } from './witness.ts';
@@ -11,7 +11,8 @@ import { type Appended, chunkName, countUpTo, type ExpectedChunk, type Life, typ
 export type Depth = 'all' | 'recent';
 
 /** Records of each arc that count as recent. */
-const recentRecords = 8;
+const recentRecords = 6;
+const recentEntries = 3;
 /** Of a large one, so many blocks spread over it. */
 const blocksPerRecord = 8;
 
@@ -38,20 +39,25 @@ export async function verify(found: Verified, witness: Witness, depth: Depth): P
       if (recent !== undefined && touched === undefined) continue;
       blocks += await verifyChunk(found, arc as ArcId, life, expected, touched);
     }
-    for (const entry of found.replicas.get(arc as ArcId)?.tail ?? []) {
-      const data = await found.store.readEntryData(entry);
-      assert(data instanceof Uint8Array, `INV-1: arc ${arc}: entry ${entry.index} is ${String(data)}`);
-      const { range } = entry;
-      if (range === undefined || data.length === 0) continue;
-      const author = { arc, generation: life.generation, term: entry.term, index: entry.index };
-      for (let i = 0; i < range.blockCount; i++) {
-        const right = isFilled(data, i * blockBytes, author, range.chunk, range.firstBlock + i);
-        assert(right, `INV-4: arc ${arc}: the data of entry ${entry.term}:${entry.index} is another's`);
-      }
-    }
+    const tail = found.replicas.get(arc as ArcId)?.tail ?? [];
+    for (const entry of depth === 'all' ? tail : tail.slice(-recentEntries))
+      await verifyEntry(found.store, life, entry);
   }
   assert(found.space.damagedPages === 0, 'INV-7: a crash damages no map page');
   return blocks;
+}
+
+/** An entry that isn't applied can be sent and applied: its data is there. */
+async function verifyEntry(store: Store, life: Life, entry: StoredEntry): Promise<void> {
+  const { arc, range, term, index } = entry;
+  const data = await store.readEntryData(entry);
+  assert(data instanceof Uint8Array, `INV-1: arc ${arc}: entry ${index} is ${String(data)}`);
+  if (range === undefined) return;
+  const author = { arc, generation: life.generation, term, index };
+  for (let i = 0; i < entry.crcs.length; i++) {
+    const right = isFilled(data, i * blockBytes, author, range.chunk, range.firstBlock + i);
+    assert(right, `INV-4: arc ${arc}: the data of entry ${term}:${index} is another's`);
+  }
 }
 
 /** No chunk came back, none is gone. */

@@ -1,73 +1,111 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { blockBytes, blocksPerChunk, type VolumeId } from '../../../src/base/ids.ts';
 import { Prng } from '../../../src/base/prng.ts';
-import { SimFlash } from '../../../src/sim/flash.ts';
-import { Store } from '../../../src/store/store.ts';
-import { Model } from './model.ts';
-import { TestClock } from './test-ports.ts';
-import { cluster, corelet, mebibyte } from './workload.ts';
+import { sectorsOf } from '../../../src/sim/store/device.ts';
+import type { RigShape, StoreRig } from '../../../src/sim/store/rig.ts';
+import { randomFates } from '../../../src/sim/store/subsets.ts';
+import { onRig, verifyAll } from './on-rig.ts';
 
-const clock = new TestClock();
-
-async function formatted(seed: number, segments: number): Promise<SimFlash> {
-  const sizeBytes = (1 + 4 * segments) * mebibyte;
-  const medium = new SimFlash(clock, new Prng(seed), { sizeBytes, sectorBytes: 4096 });
-  const format = { cluster, corelet, founding: new Uint8Array(0), segmentBytes: 4 * mebibyte };
-  await Store.format(medium.attach(), format, new Prng(seed, 'format'));
-  return medium;
-}
+const shape: RigShape = { segments: 24, arcs: 2, mapBytes: 200_000 };
+const waitsMax = 20_000;
 
 /** Waits for room as a host would that is told to try again. */
-async function room(model: Model, bytes: number): Promise<'ok' | 'full'> {
-  for (let tries = 0; tries < 5000; tries++) {
-    const answer = model.store.roomFor(bytes);
+async function room(rig: StoreRig, bytes: number, purpose: 'new' | 'replacing' = 'new'): Promise<'ok' | 'full'> {
+  for (let waits = 0; waits < waitsMax; waits++) {
+    const answer = rig.model.store.roomFor(bytes, purpose);
     if (answer !== 'busy') return answer;
-    await new Promise((resolve) => setImmediate(resolve));
+    await rig.pause(1);
   }
-  throw new Error(`still no room: ${JSON.stringify(model.store.health())}`);
+  throw new Error(`still no room: ${JSON.stringify(rig.model.store.health())}`);
 }
 
-async function overwrite(model: Model, random: Prng, writes: number, chunks: number): Promise<number> {
-  let full = 0;
+function rangeOn(rig: StoreRig, arc: number, chunk: number, firstBlock: number, blockCount: number) {
+  return { volume: rig.model.replica(arc).volumes[0] as VolumeId, layer: 0, chunk, firstBlock, blockCount };
+}
+
+async function overwrite(rig: StoreRig, random: Prng, writes: number, chunks: number): Promise<void> {
   for (let i = 0; i < writes; i++) {
     const count = 1 + random.below(8);
-    if ((await room(model, count * 4096)) === 'full') {
-      full++;
-      model.trim(random.below(2), random.below(chunks), 0, 64);
-      await model.synced();
-      continue;
-    }
-    model.write(random.below(2), random.below(chunks), random.below(256 - count), count);
-    if (i % 8 === 7) await model.synced();
+    assert.equal(await room(rig, count * blockBytes), 'ok');
+    const arc = random.below(2);
+    rig.model.write(arc, rangeOn(rig, arc, random.below(chunks), random.below(257 - count), count), 'commits');
+    if (i % 8 === 7) await rig.model.synced();
   }
-  await model.synced();
-  return full;
+  await rig.model.synced();
+}
+
+function settleDoomed(rig: StoreRig): void {
+  for (const { arc, doomedFrom } of rig.model.replicas.values()) {
+    if (doomedFrom !== Number.POSITIVE_INFINITY) rig.model.truncateDoomed(arc);
+  }
 }
 
 test('many times the size of the device is written: space comes back, and every block is what was told', async () => {
-  const medium = await formatted(1, 24);
-  const random = new Prng(5);
-  let model = await Model.open(medium.attach(), clock, { arcs: 2, mapBytes: 200_000 });
-  for (let life = 0; life < 4; life++) {
-    await overwrite(model, random, 3000, 16);
-    medium.crash({ tear: true });
-    model = await Model.open(medium.attach(), clock, { arcs: 2, mapBytes: 200_000, seen: model.seen });
-    assert.deepEqual(model.lostBatches, []);
-    assert.ok((await model.verify()) > 1000);
-  }
-  const health = model.store.health();
-  assert.ok(health.segmentUsesMax > 2, 'segments were used again');
-  assert.equal(health.badReads, 0);
+  await onRig(shape, 1, async (rig) => {
+    const random = new Prng(5);
+    for (let life = 0; life < 4; life++) {
+      await overwrite(rig, random, 3000, 16);
+      const { badReads } = rig.model.store.health();
+      assert.equal(badReads, 0);
+      rig.crash(randomFates(sectorsOf(rig.device.underWay), random));
+      await rig.open();
+      settleDoomed(rig);
+      assert.ok((await verifyAll(rig)) > 1000);
+    }
+    assert.ok(rig.model.store.health().segmentUsesMax > 2, 'segments were used again');
+  });
 });
 
-test('a full device refuses new data, still trims, and takes new data again', async () => {
-  const medium = await formatted(2, 16);
-  const random = new Prng(6);
-  const model = await Model.open(medium.attach(), clock, { arcs: 2 });
-  const full = await overwrite(model, random, 4000, 40);
-  assert.ok(full > 0, 'it was full');
-  for (let chunk = 0; chunk < 20; chunk++) for (const arc of [0, 1]) model.trim(arc, chunk, 0, 256);
-  await model.synced();
-  assert.equal(await room(model, 4096), 'ok', 'what was trimmed is space again');
-  await model.verify();
+test('space comes back without a checkpoint, and a power loss at any time is no harm', async (t) => {
+  await onRig({ ...shape, segments: 10 }, 3, async (rig) => {
+    const random = new Prng(8);
+    let freedAlone = 0;
+    for (let round = 1; round <= 240; round++) {
+      const before = rig.model.store.health();
+      await overwrite(rig, random, 40, 6);
+      const after = rig.model.store.health();
+      if (after.checkpoint === before.checkpoint) freedAlone += after.freedSegments - before.freedSegments;
+      if (round % 20 !== 0) continue;
+      rig.crash(randomFates(sectorsOf(rig.device.underWay), random));
+      await rig.open();
+      settleDoomed(rig);
+      await verifyAll(rig);
+    }
+    t.diagnostic(
+      `${freedAlone} segments were freed with no checkpoint meanwhile; ${rig.segmentsReused} were used again, ` +
+        `${rig.reusedBetweenCheckpoints} of them before the next checkpoint`,
+    );
+    assert.ok(freedAlone > 10, 'nobody waited for a checkpoint');
+    assert.ok(rig.segmentsReused > 10, 'what was freed was used again');
+  });
+});
+
+test('a full device refuses new data; overwrites, trims and deletes go on, and bring space back', async () => {
+  await onRig({ ...shape, segments: 16 }, 2, async (rig) => {
+    const { store } = rig.model;
+    let held = 0;
+    while ((await room(rig, blocksPerChunk * blockBytes)) === 'ok') {
+      rig.model.write(held % 2, rangeOn(rig, held % 2, held >> 1, 0, blocksPerChunk), 'commits');
+      held++;
+    }
+    assert.ok(held > 10, `${held} MiB fit`);
+    await rig.model.synced();
+    for (let i = 0; i < 4 * held; i++) {
+      const chunk = i % held;
+      assert.equal(await room(rig, 64 * blockBytes, 'replacing'), 'ok', 'what replaces goes on');
+      rig.model.write(chunk % 2, rangeOn(rig, chunk % 2, chunk >> 1, (i * 64) % blocksPerChunk, 64), 'commits');
+    }
+    await rig.model.synced();
+    assert.equal(store.roomFor(blocksPerChunk * blockBytes), 'full', 'full as before');
+    await verifyAll(rig);
+    for (let chunk = 0; chunk < 4; chunk++) rig.model.trim(0, rangeOn(rig, 0, chunk, 0, blocksPerChunk), 'commits');
+    rig.model.drop(1, rangeOn(rig, 1, 0, 0, 1).volume, 'commits');
+    await rig.model.synced();
+    for (let waits = 0; (await room(rig, blocksPerChunk * blockBytes)) !== 'ok'; waits++) {
+      assert.ok(waits < waitsMax, `what was trimmed and deleted is space again: ${JSON.stringify(store.health())}`);
+      await rig.pause(1);
+    }
+    await verifyAll(rig);
+  });
 });
