@@ -24,8 +24,10 @@ export const mapBytesDefault = 64 * 1024 * 1024;
 const flushesAtOnceMax = 64;
 /** Chunks looked at for eviction in one go. */
 const looksMax = 256;
-/** The map may grow so far beyond its limit before new data has to wait. */
-const overloadFactor = 1.5;
+/** Pages are let go of from this share of the limit on, so that there is room for what comes while others are written. */
+const evictShare = 0.8;
+/** What is being looked up may go beyond the limit by so much before new data has to wait. */
+const slackBytes = 512 * 1024;
 /** Dropped pages read in one go, to count what they held. */
 const reapsAtOnceMax = 16;
 
@@ -35,6 +37,7 @@ const reapsAtOnceMax = 16;
  */
 export class MapSpace {
   readonly bytesMax: number;
+  readonly #evictAtBytes: number;
   /** Where what the maps point at is counted; set when the store opens. */
   segments: Segments | undefined;
   readonly #maps = new Map<ArcId, ArcMap>();
@@ -52,6 +55,7 @@ export class MapSpace {
 
   constructor(bytesMax: number = mapBytesDefault) {
     this.bytesMax = bytesMax;
+    this.#evictAtBytes = bytesMax * evictShare;
   }
 
   /** From now on pages can be read and written. */
@@ -96,7 +100,7 @@ export class MapSpace {
     return bytes;
   }
   get overloaded(): boolean {
-    return this.#bytes > this.bytesMax * overloadFactor;
+    return this.#bytes > this.bytesMax + slackBytes;
   }
 
   // ---- called by maps -------------------------------------------------------------------------------------------------
@@ -148,6 +152,7 @@ export class MapSpace {
   /** Writes a chunk's page to the log, if it differs from the one there. Not durable yet when this resolves. */
   async flush(chunk: Chunk): Promise<void> {
     if (!chunk.dirty || chunk.dropped) return;
+    const hadPage = chunk.page !== undefined;
     await chunk.map.complete(chunk);
     const page = chunk.page;
     if (!chunk.dirty || chunk.dropped || page === undefined || this.#pages === undefined) return;
@@ -163,6 +168,8 @@ export class MapSpace {
     this.segments?.add(position);
     group.set(entry, position, mapped, page.newest);
     chunk.dirty = false;
+    // Nobody looked at it: with its page in memory it would only take the place of others.
+    if (!hadPage && chunk.waiting === 0) chunk.map.forget(chunk);
   }
 
   /** Blocks were copied elsewhere, as they were at those versions. */
@@ -201,7 +208,7 @@ export class MapSpace {
   // ---- eviction -------------------------------------------------------------------------------------------------------
 
   #evictIfFull(): void {
-    if (this.#bytes > this.bytesMax && !this.#evicting && this.#pages !== undefined) void this.#evict();
+    if (this.#bytes > this.#evictAtBytes && !this.#evicting && this.#pages !== undefined) void this.#evict();
   }
 
   async #evict(): Promise<void> {
@@ -209,9 +216,9 @@ export class MapSpace {
     // Not in the midst of a change: whoever made the map grow has the chunk still in hand.
     await Promise.resolve();
     let fruitless = 0;
-    while (this.#bytes > this.bytesMax && fruitless < 2 && this.#pages !== undefined) {
+    while (this.#bytes > this.#evictAtBytes && fruitless < 2 && this.#pages !== undefined) {
       const dirty = this.#sweep();
-      if (this.#bytes <= this.bytesMax) break;
+      if (this.#bytes <= this.#evictAtBytes) break;
       fruitless = dirty.length === 0 ? fruitless + 1 : 0;
       await Promise.all(dirty.map((chunk) => this.flush(chunk)));
       for (const chunk of dirty) if (!chunk.dirty && !chunk.dropped && chunk.waiting === 0) chunk.map.forget(chunk);
@@ -225,7 +232,7 @@ export class MapSpace {
     const dirty: Chunk[] = [];
     let looks = 0;
     for (const chunk of this.#chunks) {
-      if (looks++ >= looksMax || dirty.length >= flushesAtOnceMax || this.#bytes <= this.bytesMax) break;
+      if (looks++ >= looksMax || dirty.length >= flushesAtOnceMax || this.#bytes <= this.#evictAtBytes) break;
       this.#chunks.delete(chunk);
       this.#chunks.add(chunk);
       if (chunk.loading !== undefined || chunk.waiting > 0) continue;
