@@ -34,7 +34,8 @@ const windowBytesMin = 16 * 1024;
 const windowBytesMax = 512 * 1024;
 /** Batches smaller than this are read with their data in one go: skipping would cost more reads than it saves bytes. */
 const skipBytesMin = 64 * 1024;
-const searchBytes = 1024 * 1024;
+/** A piece that stays in the processor's cache while its pages are looked at: 1 MiB made a restart 15 % slower. */
+const searchBytes = 256 * 1024;
 
 /** Reads ahead as far as batches are small: a restart costs a few large reads, not one per batch. */
 class Window {
