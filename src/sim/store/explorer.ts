@@ -24,8 +24,8 @@ export interface Thoroughness {
 export const usualThoroughness: Thoroughness = {
   subsetsPerPoint: 9,
   nestedShare: 0.08,
-  fullShare: 0.02,
-  resumedShare: 0.004,
+  fullShare: 0.01,
+  resumedShare: 0.003,
 };
 
 /** One crash: the `point`-th change of what the device would keep, and one of the subsets there. */
@@ -86,7 +86,7 @@ export class CrashExplorer {
     for (const [subset, kept] of subsets.entries()) {
       if (only !== undefined && subset !== only) continue;
       try {
-        await this.#crash(moment, kept, new Prng(this.#seed, `point ${point} subset ${subset}`));
+        await this.#crash(moment, kept, new Prng(this.#seed, `point ${point} subset ${subset}`), only !== undefined);
       } catch (error) {
         const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
         return { point, subset, message };
@@ -96,7 +96,7 @@ export class CrashExplorer {
     return undefined;
   }
 
-  async #crash(moment: Moment, kept: Uint8Array, random: Prng): Promise<void> {
+  async #crash(moment: Moment, kept: Uint8Array, random: Prng, alone: boolean): Promise<void> {
     const { nestedShare, fullShare, resumedShare } = this.#thoroughness;
     const { witness } = moment;
     const medium = moment.medium.clone();
@@ -106,7 +106,7 @@ export class CrashExplorer {
     const flash = new QuickFlash(medium);
     const found = await this.#restart(flash, witness);
     this.#count(moment);
-    this.blocksRead += await verify(found, witness, random.chance(fullShare) ? 'all' : 'recent');
+    this.blocksRead += await verify(found, witness, random.chance(fullShare) || alone ? 'all' : 'recent');
     if (before !== undefined) await this.#crashAgain(moment, before, flash.writes, random);
     if (random.chance(resumedShare)) await this.#resume(medium, witness.at(found.serial), random);
   }
