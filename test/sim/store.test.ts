@@ -11,7 +11,7 @@ import { StoreWorkload } from '../../src/sim/store/workload.ts';
 // Whoever loses one of these loses acknowledged data at a power cut. Fixed seeds, so that a red run is a change of the
 // code; `npm run sim -- --store --minutes 60` looks for new ones, and tries more at each moment.
 
-const operations = 560;
+const operations = 600;
 const crashesWanted = 20_000;
 /** A little less at each moment than `npm run sim -- --store` tries. */
 const thoroughness = { ...usualThoroughness, subsetsPerPoint: 8, fullShare: 0.006, resumedShare: 0.002 };
