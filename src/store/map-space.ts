@@ -216,7 +216,9 @@ export class MapSpace {
     // Not in the midst of a change: whoever made the map grow has the chunk still in hand.
     await Promise.resolve();
     let fruitless = 0;
-    while (this.#bytes > this.#evictAtBytes && fruitless < 2 && this.#pages !== undefined) {
+    // Every chunk is looked at twice before it is given up: the first look may only find that it was used.
+    const fruitlessMax = (): number => 2 * Math.ceil(this.#chunks.size / looksMax) + 1;
+    while (this.#bytes > this.#evictAtBytes && fruitless < fruitlessMax() && this.#pages !== undefined) {
       const dirty = this.#sweep();
       if (this.#bytes <= this.#evictAtBytes) break;
       fruitless = dirty.length === 0 ? fruitless + 1 : 0;
