@@ -11,6 +11,7 @@ import {
   pagesFor,
   segmentBytesMin,
   segmentCountMin,
+  segmentsPosition,
   superblockBytesMax,
   superblockPositions,
 } from './layout.ts';
@@ -117,6 +118,9 @@ async function readCopy(flash: Flash, position: number): Promise<CopyState> {
 
 /** Says what a device is, from either copy of its superblock. Changes nothing. @throws FlashError unless it is `EIO`. */
 export async function readSuperblock(flash: Flash): Promise<SuperblockResult> {
+  if (flash.sizeBytes < segmentsPosition) {
+    return { ok: false, code: 'FOREIGN', message: `no Corelet's device: it has only ${flash.sizeBytes} bytes` };
+  }
   const states: CopyState[] = [];
   let superblock: Superblock | undefined;
   for (const position of superblockPositions) {

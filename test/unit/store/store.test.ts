@@ -85,6 +85,12 @@ test('an interrupted format leaves no device that could be taken for formatted',
   }
 });
 
+test('a file too small to be a device at all is told as such', async () => {
+  const medium = new SimFlash(clock, new Prng(1), { sizeBytes: 0 });
+  const read = await readSuperblock(medium.attach());
+  assert.equal(read.ok ? '' : read.code, 'FOREIGN');
+});
+
 test('what is too small is refused', async () => {
   const flash = blankMedium(8 * mebibyte).attach();
   await assert.rejects(Store.format(flash, { cluster, corelet, founding }, new Prng(1)), RangeError);
