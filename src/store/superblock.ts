@@ -119,7 +119,7 @@ async function readCopy(flash: Flash, position: number): Promise<CopyState> {
 /** Says what a device is, from either copy of its superblock. Changes nothing. @throws FlashError unless it is `EIO`. */
 export async function readSuperblock(flash: Flash): Promise<SuperblockResult> {
   if (flash.sizeBytes < segmentsPosition) {
-    return { ok: false, code: 'FOREIGN', message: `no Corelet's device: it has only ${flash.sizeBytes} bytes` };
+    return { ok: false, code: 'FOREIGN', message: "no Corelet's device: it is smaller than 1 MiB" };
   }
   const states: CopyState[] = [];
   let superblock: Superblock | undefined;
