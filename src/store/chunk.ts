@@ -6,7 +6,7 @@ import type { Segments } from './segments.ts';
 import type { ChunkKey, ChunkMap, DevicePosition } from './types.ts';
 
 /** What a whole page, or a chunk without one, takes of memory, about. */
-const pageMemoryBytes = 20 * blocksPerChunk + 500;
+export const pageMemoryBytes = 20 * blocksPerChunk + 500;
 const chunkMemoryBytes = 400;
 /** A change in a page that isn't loaded: block and CRC in one number, position, version. */
 const deltaNumbers = 3;

@@ -1,5 +1,5 @@
 import { type ArcId, blockBytes } from '../base/ids.ts';
-import type { Chunk } from './chunk.ts';
+import { type Chunk, pageMemoryBytes } from './chunk.ts';
 import type { ChunkGroup } from './chunk-group.ts';
 import { FlashError } from '../ports/flash.ts';
 import { pageBytes } from './layout.ts';
@@ -43,6 +43,8 @@ export class MapSpace {
   readonly #maps = new Map<ArcId, ArcMap>();
   /** Oldest first; one that was used goes to the end once. */
   readonly #chunks = new Set<Chunk>();
+  /** Those of them that have a whole page, in the same order: most of the memory is theirs. */
+  readonly #paged = new Set<Chunk>();
   /** Groups that were dropped: what their pages held is still to be counted. */
   readonly #dropped: { readonly arc: ArcId; readonly group: ChunkGroup; next: number }[] = [];
   #pages: MapPages | undefined;
@@ -110,12 +112,17 @@ export class MapSpace {
     this.#bytes += chunk.memoryBytes;
     this.#evictIfFull();
   }
+  /** It has its whole page now. */
+  paged(chunk: Chunk): void {
+    this.#paged.add(chunk);
+  }
   grown(bytes: number): void {
     this.#bytes += bytes;
     if (bytes > 0) this.#evictIfFull();
   }
   removed(chunk: Chunk): void {
     if (!this.#chunks.delete(chunk)) return;
+    this.#paged.delete(chunk);
     chunk.dropped = true;
     this.#bytes -= chunk.memoryBytes;
   }
@@ -233,10 +240,12 @@ export class MapSpace {
   #sweep(): Chunk[] {
     const dirty: Chunk[] = [];
     let looks = 0;
-    for (const chunk of this.#chunks) {
+    // A page gives back ten times what a few changes do, and costs the same write, or none.
+    const chunks = this.#paged.size * pageMemoryBytes > this.#evictAtBytes / 2 ? this.#paged : this.#chunks;
+    for (const chunk of chunks) {
       if (looks++ >= looksMax || dirty.length >= flushesAtOnceMax || this.#bytes <= this.#evictAtBytes) break;
-      this.#chunks.delete(chunk);
-      this.#chunks.add(chunk);
+      chunks.delete(chunk);
+      chunks.add(chunk);
       if (chunk.loading !== undefined || chunk.waiting > 0) continue;
       if (chunk.referenced) chunk.referenced = false;
       else if (chunk.dirty) dirty.push(chunk);

@@ -99,6 +99,7 @@ export class ArcMap {
   #lay(chunk: Chunk, base: ChunkMap | undefined, baseMapped: number): void {
     const before = chunk.memoryBytes;
     this.#blockCount += chunk.complete(base, baseMapped, this.#space.segments);
+    this.#space.paged(chunk);
     this.#space.grown(chunk.memoryBytes - before);
   }
 
