@@ -35,6 +35,29 @@ export function hexText(bytes: Uint8Array): string {
 const two32 = 0x1_0000_0000;
 const safeHighMax = 0x1f_ffff; // 2^53 - 1 has 21 high bits
 
+/** The pieces one after the other, copied. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+export function setU64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / two32), true);
+}
+
+/** Larger than any safe integer where the field is no safe integer. */
+export function getU64(view: DataView, at: number): number {
+  return view.getUint32(at + 4, true) * two32 + view.getUint32(at, true);
+}
+
 /** Appends little-endian fields to a buffer that grows; `reset` keeps the buffer for the next message. */
 export class Writer {
   bytes: Uint8Array;
@@ -87,9 +110,8 @@ export class Writer {
   }
   u64(value: number): void {
     assert(Number.isSafeInteger(value) && value >= 0, `not a safe unsigned integer: ${value}`);
-    const at = this.reserve(8);
-    this.#view.setUint32(at, value >>> 0, true);
-    this.#view.setUint32(at + 4, Math.floor(value / two32), true);
+    const at = this.reserve(8); // first: it may replace the view
+    setU64(this.#view, at, value);
   }
   f64(value: number): void {
     const at = this.reserve(8); // first: it may replace the view

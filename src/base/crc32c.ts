@@ -23,3 +23,10 @@ const native: ((bytes: Uint8Array, seed: number) => number) | undefined = await 
 export function crc32c(bytes: Uint8Array, seed = 0): number {
   return bytes.length < shortBytes || native === undefined ? tableCrc32c(bytes, seed) : native(bytes, seed);
 }
+
+/** CRC32C of a payload in pieces. */
+export function crcOf(pieces: readonly Uint8Array[]): number {
+  let crc = 0;
+  for (const piece of pieces) crc = crc32c(piece, crc);
+  return crc;
+}

@@ -1,3 +1,4 @@
+import { joined } from '../base/bytes.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import { FrameDecoder } from '../wire/peer/frame-decoder.ts';
 import { FrameEncoder } from '../wire/peer/frame-encoder.ts';
@@ -70,19 +71,11 @@ export class SimLane {
   /** The turn's frames, copied: what the sender does with its buffers from here on changes nothing. */
   take(): SimFrame | undefined {
     if (this.#encoder.empty) return undefined;
-    const parts = this.#encoder.take();
-    let length = 0;
-    for (const part of parts) length += part.length;
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
+    const bytes = joined(this.#encoder.take());
     this.#encoder.written(true);
     const repeatedOnly = this.#repeatedOnly;
     this.#repeatedOnly = true;
-    this.flightBytes += length;
+    this.flightBytes += bytes.length;
     return { lane: this, bytes, repeatedOnly };
   }
 

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { crc32c } from '../base/crc32c.ts';
+import { crcOf } from '../base/crc32c.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
@@ -227,12 +227,6 @@ export class SimFlash {
       if (what !== 'lost') this.#medium.write(write.offset + from, all.subarray(from, from + count));
     }
   }
-}
-
-function crcOf(parts: readonly Uint8Array[]): number {
-  let crc = 0;
-  for (const part of parts) crc = crc32c(part, crc);
-  return crc;
 }
 
 /** One process's way to the device. */

@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import { joined } from '../base/bytes.ts';
 import { blockBytes, blocksPerChunk } from '../base/ids.ts';
 import type { Prng } from '../base/prng.ts';
 import type { BlockDevice, IoResult, ReadResult } from '../volume/block-device.ts';
@@ -275,8 +276,8 @@ export class Workload {
       return;
     }
     this.history.end(operation, 'ok', this.#engine.nowMs);
-    const bytes = joined(result.parts, operation.lengthBytes);
-    if (bytes === undefined) {
+    const bytes = joined(result.parts);
+    if (bytes.length !== operation.lengthBytes) {
       this.#report('INV-4', `op ${operation.number} got another length than it asked for`, operation, undefined);
       return;
     }
@@ -335,15 +336,4 @@ function eachRegister(
       at += blockBytes;
     }
   }
-}
-
-function joined(parts: readonly Uint8Array[], lengthBytes: number): Uint8Array | undefined {
-  const bytes = new Uint8Array(lengthBytes);
-  let at = 0;
-  for (const part of parts) {
-    if (at + part.length > lengthBytes) return undefined;
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return at === lengthBytes ? bytes : undefined;
 }

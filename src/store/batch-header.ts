@@ -1,3 +1,4 @@
+import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { formatVersion, pageBytes } from './layout.ts';
 
@@ -20,7 +21,6 @@ export const noSegment = 0xffff_ffff;
 /** No batch's meta is longer: one record of the largest kind, or many small ones. */
 export const metaBytesMax = 16 * 1024 * 1024;
 const dataPagesMax = 16 * 1024;
-const two32 = 0x1_0000_0000;
 
 /** Names a batch to its successor. */
 export interface BatchLink {
@@ -53,16 +53,6 @@ export interface BatchHeader extends BatchLink {
  */
 export function batchBytes(metaBytes: number, dataPages: number): number {
   return (dataPages + Math.max(1, Math.ceil(metaBytes / pageBytes))) * pageBytes;
-}
-
-function setU64(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / two32), true);
-}
-
-/** Larger than any safe integer where the field is no safe integer. */
-function getU64(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * two32 + view.getUint32(at, true);
 }
 
 /** Writes the header into the first 128 bytes of `meta` (records behind it, up to `metaBytes`). Returns the meta CRC. */

@@ -1,3 +1,4 @@
+import { getU64, setU64 } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { type ArcId, blocksPerChunk, type VolumeId } from '../base/ids.ts';
 import { pageBytes } from './layout.ts';
@@ -100,13 +101,4 @@ export function damagedChunk(key: ChunkKey, newest: number): ChunkMap {
   page.positions.fill(damagedPosition);
   page.newest = newest;
   return page;
-}
-
-function setU64(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / two32), true);
-}
-
-function getU64(view: DataView, at: number): number {
-  return view.getUint32(at + 4, true) * two32 + view.getUint32(at, true);
 }

@@ -1,10 +1,11 @@
-import { crc32c } from '../base/crc32c.ts';
+import { joined } from '../base/bytes.ts';
+import { crc32c, crcOf } from '../base/crc32c.ts';
 import { blockBytes, chunkBytes, type VolumeId } from '../base/ids.ts';
 import { arcOf } from '../ring/keys.ts';
 import type { BlockRangeFields, OpBody, ReadReply } from '../wire/peer/types.ts';
 import type { BlockDevice, Extent, ExtentsResult, IoErrorCode, IoResult, ReadResult } from './block-device.ts';
 import type { Gateway, OpOutcome } from './gateway.ts';
-import { blockCrcs, crcOf, PieceCursor, pushZeros } from './pieces.ts';
+import { blockCrcs, PieceCursor, pushZeros } from './pieces.ts';
 import type { VolumeRecord } from './records.ts';
 
 /** Reads whose checksums don't hold are asked again; then the host hears of it. */
@@ -295,14 +296,4 @@ function verifiedParts(
   }
   pushRun();
   return parts;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

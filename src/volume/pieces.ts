@@ -51,12 +51,6 @@ export function blockCrcs(pieces: readonly Uint8Array[], blockCount: number): Ui
   return crcs;
 }
 
-export function crcOf(pieces: readonly Uint8Array[]): number {
-  let crc = 0;
-  for (const piece of pieces) crc = crc32c(piece, crc);
-  return crc;
-}
-
 const zeros = new Uint8Array(256 * 1024);
 
 /** Appends `lengthBytes` of zeros to `parts`: views of one shared buffer that nobody writes to. */

@@ -1,4 +1,3 @@
-import { crc32c } from '../../base/crc32c.ts';
 import { blockBytes } from '../../base/ids.ts';
 
 const sectorBytes = 512;
@@ -42,12 +41,6 @@ export function isFilled(bytes: Uint8Array, at: number, author: Author, chunk: n
     if (!same) return false;
   }
   return true;
-}
-
-export function crcsOf(data: Uint8Array): Uint32Array {
-  const crcs = new Uint32Array(data.length / blockBytes);
-  for (let i = 0; i < crcs.length; i++) crcs[i] = crc32c(data.subarray(i * blockBytes, (i + 1) * blockBytes));
-  return crcs;
 }
 
 /** The data of one entry's, or one copy's, blocks. `author(i)`: of the i-th. */

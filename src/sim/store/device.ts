@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts';
-import { crc32c } from '../../base/crc32c.ts';
+import { joined } from '../../base/bytes.ts';
+import { crcOf } from '../../base/crc32c.ts';
 import type { Prng } from '../../base/prng.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Flash } from '../../ports/flash.ts';
@@ -39,30 +40,12 @@ export function leave(medium: SparseMedium, writes: Iterable<UnderWay>, kept: Ui
   }
 }
 
-function flattened(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
-
 let zeros = new Uint8Array(0);
 
 /** Not to be changed. */
 function zerosOf(lengthBytes: number): Uint8Array {
   if (zeros.length < lengthBytes) zeros = new Uint8Array(lengthBytes);
   return zeros.subarray(0, lengthBytes);
-}
-
-function crcOf(parts: readonly Uint8Array[]): number {
-  let crc = 0;
-  for (const part of parts) crc = crc32c(part, crc);
-  return crc;
 }
 
 /** How long operations take, in milliseconds of virtual time: enough spread that several are under way at once. */
@@ -163,7 +146,7 @@ class Handle implements Flash {
 
   writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
     const crc = crcOf(parts);
-    return this.#write(offset, flattened(parts), () => crcOf(parts) === crc);
+    return this.#write(offset, joined(parts), () => crcOf(parts) === crc);
   }
 
   prepare(offset: number, lengthBytes: number): Promise<void> {
@@ -193,7 +176,7 @@ export class QuickFlash implements Flash {
   }
 
   async writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
-    const bytes = flattened(parts);
+    const bytes = joined(parts);
     this.writes.push({ offset, bytes });
     this.#medium.write(offset, bytes);
   }

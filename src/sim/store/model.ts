@@ -6,7 +6,8 @@ import type { Flash } from '../../ports/flash.ts';
 import { MapSpace } from '../../store/map-space.ts';
 import { Store } from '../../store/store.ts';
 import type { ArcCheckpoint, BlockRange, ChunkKey, StoredEntry, StoreOwner } from '../../store/types.ts';
-import { crcsOf, dataOf } from './content.ts';
+import { blockCrcs } from '../../volume/pieces.ts';
+import { dataOf } from './content.ts';
 import {
   applyNext,
   encodeState,
@@ -157,7 +158,7 @@ export class StoreModel implements StoreOwner {
       head: headOf(serial, volume),
       range,
     };
-    const crcs = crcsOf(data);
+    const crcs = blockCrcs([data], data.length / blockBytes);
     const position = this.store.appendEntry({ ...stored, crcs, data: [data] });
     replica.tail.push({ ...stored, crcs, position });
     if (prospect === 'doomed') replica.doomedFrom = Math.min(replica.doomedFrom, index);
@@ -250,7 +251,7 @@ export class StoreModel implements StoreOwner {
       key,
       blocks: Uint16Array.from(blocks),
       versions: new Float64Array(blocks.length).fill(version),
-      crcs: crcsOf(data),
+      crcs: blockCrcs([data], data.length / blockBytes),
       emptyBlocks: Uint16Array.from(emptyBlocks),
       emptyVersions: new Float64Array(emptyBlocks.length).fill(version),
     };
