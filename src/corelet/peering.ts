@@ -4,7 +4,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
 import type { MembershipCore } from '../membership/core.ts';
-import { PairLiveness } from '../membership/liveness.ts';
+import { defaultLivenessLimits, PairLiveness } from '../membership/liveness.ts';
 import type { Store } from '../store/store.ts';
 import type { Liveness, PeerMessage } from '../wire/peer/types.ts';
 import type { AddressBook } from './address-book.ts';
@@ -31,6 +31,8 @@ export interface PeeringOptions {
   onDown(id: CoreletId): void;
   onUp(id: CoreletId): void;
   onLedDigest(from: CoreletId, digest: number): void;
+  /** A peer told its time: a ticket for operations that it leads (design §10.10). Never called for this Corelet itself. */
+  onTicket?(from: CoreletId, incarnation: number, issuedMs: number): void;
   /** Runs `step`; what it throws stops the Corelet. */
   readonly guard: (step: () => void) => void;
 }
@@ -40,6 +42,10 @@ export class Peering {
   readonly fills = new Map<CoreletId, DeviceFill>();
   readonly #options: PeeringOptions;
   readonly #liveness = new PairLiveness();
+  readonly #incarnations = new Map<CoreletId, number>();
+  /** Newest sequence heard from each peer. */
+  readonly #heard = new Map<CoreletId, number>();
+  #wantsTickets = false;
   #sequence = 0;
   #peers: ReadonlyMap<CoreletId, string> = new Map();
   #stopped = false;
@@ -90,6 +96,11 @@ export class Peering {
     this.#liveness.setPeers(wanted.keys(), clock.nowMs());
   }
 
+  /** On while this Corelet has operations open as a gateway: then the peers tell their time often. */
+  wantTickets(on: boolean): void {
+    this.#wantsTickets = on;
+  }
+
   #message(from: CoreletId, message: PeerMessage): void {
     const now = this.#options.clock.nowMs();
     this.#liveness.heard(from, now);
@@ -112,6 +123,9 @@ export class Peering {
   #livenessFrom(from: CoreletId, message: Liveness, now: number): void {
     const { membership } = this.#options;
     membership.heard(from, now);
+    this.#heard.set(from, message.sequence);
+    const incarnation = this.#incarnations.get(from);
+    if (incarnation !== undefined) this.#options.onTicket?.(from, incarnation, message.ticketMs);
     this.fills.set(from, { usedBytes: message.usedBytes, sizeBytes: message.sizeBytes });
     if (message.viewNumber !== membership.viewNumber) membership.behind(from, message.viewNumber, now);
     this.#carryOut();
@@ -119,6 +133,8 @@ export class Peering {
   }
 
   #up(peer: Hello): void {
+    this.#incarnations.set(peer.id, peer.incarnation);
+    this.#heard.delete(peer.id);
     this.#options.onUp(peer.id);
   }
 
@@ -149,20 +165,25 @@ export class Peering {
   }
 
   #sendLiveness(due: readonly CoreletId[]): void {
-    const { store, membership, fabric, self } = this.#options;
+    const { store, membership, fabric, self, clock } = this.#options;
     const { usedBytes, sizeBytes, syncs } = store.fill();
     this.fills.set(self, { usedBytes, sizeBytes });
     this.#sequence = (this.#sequence + 1) >>> 0;
-    const message: Liveness = {
+    const message = {
       type: 'liveness',
       sequence: this.#sequence,
+      nextMs: defaultLivenessLimits.intervalMs,
+      answer: false,
+      wantsTickets: this.#wantsTickets,
+      ticketMs: clock.nowMs(),
+      flashWaitMs: 0,
       viewNumber: membership.viewNumber,
       ledDigest: this.#options.ledDigest(),
       syncedBatches: syncs,
       usedBytes,
       sizeBytes,
-    };
-    for (const id of due) fabric.send(id, message);
+    } as const;
+    for (const id of due) fabric.send(id, { ...message, echo: this.#heard.get(id) ?? 0 });
   }
 
   #membershipTick(): void {

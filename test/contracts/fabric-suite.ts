@@ -36,7 +36,21 @@ export function helloOf(n: number, incarnation = 1, cluster = home): Hello {
 }
 
 export function liveness(sequence: number): Liveness {
-  return { type: 'liveness', sequence, viewNumber: 1, ledDigest: 2, syncedBatches: 3, usedBytes: 4, sizeBytes: 5 };
+  return {
+    type: 'liveness',
+    sequence,
+    echo: 0,
+    nextMs: 100,
+    answer: false,
+    wantsTickets: false,
+    ticketMs: 0,
+    flashWaitMs: 0,
+    viewNumber: 1,
+    ledDigest: 2,
+    syncedBatches: 3,
+    usedBytes: 4,
+    sizeBytes: 5,
+  };
 }
 export function probe(context: number): ReadProbe {
   return { type: 'readProbe', arc: 1 as ArcId, fromGeneration: 1, toGeneration: 2, term: 3, context };

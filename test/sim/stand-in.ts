@@ -170,6 +170,12 @@ function chatter(ports: CoreletPorts, options: CoreletOptions): void {
   const message: PeerMessage = {
     type: 'liveness',
     sequence: ports.random.u32(),
+    echo: 0,
+    nextMs: 100,
+    answer: false,
+    wantsTickets: false,
+    ticketMs: 0,
+    flashWaitMs: 0,
     viewNumber: 1,
     ledDigest: 0,
     syncedBatches: 0,

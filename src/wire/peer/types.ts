@@ -32,7 +32,19 @@ export type PeerMessage =
 
 export interface Liveness {
   readonly type: 'liveness';
-  readonly sequence: number; // u32, per sender and incarnation
+  readonly sequence: number; // u32, per sender and incarnation, from 1
+  /** The newest `sequence` that the sender heard from the receiver, 0 when none. */
+  readonly echo: number; // u32
+  /** The sender may be silent for so long from here on; longer is a reason to ask. */
+  readonly nextMs: number; // u32
+  /** Please answer at once: the sender doubts that the receiver is there, or needs something of it. */
+  readonly answer: boolean;
+  /** The sender is a gateway with operations open: it wants to be sent `ticketMs` often. */
+  readonly wantsTickets: boolean;
+  /** The sender's monotonic clock at this moment: a ticket of this incarnation (design §10.10). */
+  readonly ticketMs: number; // f64, finite, not negative
+  /** The sender's flash has owed an answer for so long; 0 when it owes none. */
+  readonly flashWaitMs: number; // u32
   readonly viewNumber: number;
   /** Digest over the (arc, term) that the sender leads: differs from the receiver's picture → it asks for routes. */
   readonly ledDigest: number; // u32

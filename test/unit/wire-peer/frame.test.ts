@@ -29,6 +29,12 @@ function receiver(): { decoder: FrameDecoder; messages: PeerMessage[] } {
 const liveness = (sequence: number): Liveness => ({
   type: 'liveness',
   sequence,
+  echo: 0,
+  nextMs: 100,
+  answer: false,
+  wantsTickets: false,
+  ticketMs: 1.5,
+  flashWaitMs: 0,
   viewNumber: 1,
   ledDigest: 2,
   syncedBatches: 3,

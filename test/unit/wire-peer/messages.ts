@@ -149,6 +149,12 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
   {
     liveness: typed('liveness', {
       sequence: u32,
+      echo: u32,
+      nextMs: u32,
+      answer: fc.boolean(),
+      wantsTickets: fc.boolean(),
+      ticketMs: fc.double({ min: 0, max: 1e15, noNaN: true }).map((ms) => ms + 0),
+      flashWaitMs: u32,
       viewNumber: u64,
       ledDigest: u32,
       syncedBatches: u64,
