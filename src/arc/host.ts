@@ -1,21 +1,11 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
-import type { MemberId } from '../consensus/types.ts';
 import type { StoreOwner } from '../store/types.ts';
-import type {
-  Complaint,
-  CopyChunk,
-  CopyFinish,
-  CopyOffer,
-  CopyReply,
-  PeerMessage,
-  Retire,
-  Route,
-} from '../wire/peer/types.ts';
+import type { Complaint, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
-import { CopyReceiver, copyReply } from './copy-receiver.ts';
-import { type CopyResult, CopySender } from './copy-sender.ts';
+import { Copies } from './copies.ts';
+import { copyReply } from './copy-receiver.ts';
 import { EndedLives } from './ended-lives.ts';
-import { holdsMember, memberId } from './members.ts';
+import { holdsMember } from './members.ts';
 import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
 import { keyRefusal, readRefusal } from './reads.ts';
@@ -46,11 +36,9 @@ export class ArcHost {
   readonly #dead = new Set<CoreletId>();
   readonly #armed = new Set<Replica>();
   readonly #changed = new Set<Replica>();
-  readonly #receivers = new Map<ArcId, CopyReceiver>();
-  readonly #senders = new Map<ArcId, CopySender>();
-  readonly #copiesWanted = new Map<ArcId, Set<MemberId>>();
   readonly #announced = new Map<ArcId, string>();
   readonly #ended: EndedLives;
+  readonly copies: Copies;
   #wheelRuns = false;
   #stopped = false;
 
@@ -72,6 +60,10 @@ export class ArcHost {
       changed: (replica) => this.#noteChange(replica),
       retired: (replica) => this.#retire(replica, 'a committed configuration goes without it'),
     };
+    this.copies = new Copies(this.#context, this.#ended, {
+      add: (arc, origin) => this.#add(arc, origin),
+      retire: (replica, why) => this.#retire(replica, why),
+    });
   }
 
   // ---- life -------------------------------------------------------------------------------------------------------
@@ -125,7 +117,7 @@ export class ArcHost {
 
   #add(arc: ArcId, origin: ReplicaOrigin): Replica {
     const replica = new Replica(this.#context, arc, origin);
-    replica.onCopyNeeded = (member) => this.#wantCopy(replica, member);
+    replica.onCopyNeeded = (member) => this.copies.want(replica, member);
     this.#replicas.set(arc, replica);
     for (const id of this.#dead) replica.setAlive(id, false);
     return replica;
@@ -156,14 +148,14 @@ export class ArcHost {
         this.#retireOrder(replica, message);
         return;
       case 'copyOffer':
-        this.#copyOffer(from, replica, message);
+        this.copies.offered(from, replica, message);
         return;
       case 'copyChunk':
       case 'copyFinish':
-        this.#copyPart(from, replica, message);
+        this.copies.part(from, replica, message);
         return;
       case 'copyReply':
-        this.#copyReply(from, replica, message);
+        this.copies.reply(from, replica, message);
         return;
       default:
         this.#consensus(from, replica, message);
@@ -211,7 +203,7 @@ export class ArcHost {
     replica.stop();
     replica.map.dropAll();
     this.#replicas.delete(replica.arc);
-    this.#receivers.delete(replica.arc);
+    this.copies.forget(replica.arc);
     this.#ended.add(replica.arc, replica.generation);
     this.#options.store.appendArcState(replica.arc, encodeSnapshot(emptySnapshot('retired', replica.generation)));
     this.#options.events.record({
@@ -220,143 +212,6 @@ export class ArcHost {
       corelet: this.#options.self,
       text: `Dropped the copy of arc ${replica.arc}: ${why}.`,
     });
-  }
-
-  // ---- copies -----------------------------------------------------------------------------------------------------
-
-  #copyOffer(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
-    let replica = present;
-    if (this.#ended.has(message.arc, message.toGeneration)) {
-      this.#options.send(from, copyReply(message, 'refused', 0));
-      return;
-    }
-    if (replica !== undefined && replica.generation !== message.toGeneration) {
-      // INV-10: a leader that was replaced while it slept may still mean a life of this replica that is over. What a true
-      // leader offers under a new generation lies behind everything that the present one knows to be committed.
-      if (message.index < replica.core.commitIndex) {
-        this.#options.send(from, copyReply(message, 'refused', 0));
-        return;
-      }
-      this.#retire(replica, 'it comes back under a new generation');
-      replica = undefined;
-    }
-    if (replica === undefined) {
-      const snapshot = emptySnapshot('copying', message.toGeneration);
-      this.#options.store.appendArcState(message.arc, encodeSnapshot(snapshot));
-      replica = this.#add(message.arc, {
-        generation: message.toGeneration,
-        installed: false,
-        completeIndex: 0,
-        hardState: { term: 0, vote: undefined },
-        configuration: snapshot.configuration,
-        compactedIndex: 0,
-        compactedTerm: 0,
-        entries: [],
-        commitIndex: 0,
-        appliedIndex: 0,
-        state: snapshot.state,
-      });
-    }
-    if (message.term < replica.core.term) {
-      // The leader must get beyond this replica's term before it can lead it.
-      const { arc, toGeneration: fromGeneration, fromGeneration: toGeneration } = message;
-      const reply = { matched: false, index: 0, hintTerm: 0, term: replica.core.term };
-      this.#options.send(from, { type: 'appendReply', arc, fromGeneration, toGeneration, ...reply });
-      return;
-    }
-    this.#receivers.set(message.arc, new CopyReceiver(replica, this.#context, from, message));
-  }
-
-  #copyPart(from: CoreletId, replica: Replica | undefined, message: CopyChunk | CopyFinish): void {
-    const receiver = this.#receivers.get(message.arc);
-    const valid = replica?.generation === message.toGeneration && receiver?.matches(from, message.copy);
-    if (receiver === undefined || !valid) this.#options.send(from, copyReply(message, 'refused', 0));
-    else if (message.type === 'copyChunk') receiver.chunk(message);
-    else {
-      this.#receivers.delete(message.arc);
-      receiver.finish(message);
-    }
-  }
-
-  #copyReply(from: CoreletId, replica: Replica | undefined, message: CopyReply): void {
-    if (replica === undefined || replica.generation !== message.toGeneration || !replica.isLeader) return;
-    const member = memberId(from, message.fromGeneration);
-    const sender = this.#senders.get(message.arc);
-    if (message.copy === 0) replica.core.requireCopy(member);
-    else if (sender?.member === member) sender.receive(message);
-    replica.flush();
-  }
-
-  /** Asks that a new learner of an arc led here be copied to: it has no log that could be continued. */
-  copyTo(replica: Replica, member: MemberId): void {
-    replica.core.requireCopy(member);
-    replica.flush();
-  }
-
-  #wantCopy(replica: Replica, member: MemberId): void {
-    const wanted = this.#copiesWanted.get(replica.arc) ?? new Set();
-    wanted.add(member);
-    this.#copiesWanted.set(replica.arc, wanted);
-  }
-
-  /** Starts copies that wait, as many as may run. Called by healing, in the order of danger. */
-  startCopies(order: readonly Replica[]): void {
-    const now = this.#context.clock.nowMs();
-    for (const sender of this.#senders.values()) sender.tick(now);
-    for (const replica of order) {
-      if (this.#senders.size >= this.#options.limits.copiesSentMax) return;
-      const { core } = replica;
-      const wanted = this.#copiesWanted.get(replica.arc);
-      if (wanted === undefined || this.#senders.has(replica.arc)) continue;
-      if (!replica.isLeader) {
-        this.#copiesWanted.delete(replica.arc);
-        continue;
-      }
-      // The state that is sent must name a configuration that is committed and applied.
-      if (!core.ownTermCommitted || core.configurationIndex > core.appliedIndex) continue;
-      for (const member of wanted) {
-        const copying = core.progress().get(member)?.state === 'copying';
-        if (!copying || !holdsMember(core.configuration, member)) wanted.delete(member);
-        else if (this.isAlive(member.slice(0, 32) as CoreletId)) {
-          this.#startCopy(replica, member);
-          break;
-        }
-      }
-      if (wanted.size === 0) this.#copiesWanted.delete(replica.arc);
-    }
-  }
-
-  #startCopy(replica: Replica, member: MemberId): void {
-    const sender = new CopySender(replica, this.#context, member, (result) => this.#copyEnded(replica, sender, result));
-    replica.pinnedIndex = sender.index;
-    this.#senders.set(replica.arc, sender);
-  }
-
-  #copyEnded(replica: Replica, sender: CopySender, result: CopyResult): void {
-    this.#senders.delete(replica.arc);
-    replica.pinnedIndex = Number.MAX_SAFE_INTEGER;
-    const to = result.member.slice(0, 32);
-    if (result.ok) {
-      this.#copiesWanted.get(replica.arc)?.delete(result.member);
-      replica.core.copied(result.member, sender.index, replica.now);
-      replica.flush();
-    }
-    this.#options.events.record({
-      kind: result.ok ? 'arc.copied' : 'arc.copy-failed',
-      arc: replica.arc,
-      corelet: to,
-      text: result.ok
-        ? `Copied arc ${replica.arc} to this Corelet: ${result.blocks} blocks, checksums verified, in ${Math.round(result.durationMs)} ms.`
-        : `A copy of arc ${replica.arc} to this Corelet stopped: ${result.reason}. It will be tried again.`,
-      data: { blocks: result.blocks, durationMs: Math.round(result.durationMs), from: this.#options.self },
-    });
-  }
-
-  /** Bytes that a running or waiting copy of this arc still has to move. */
-  copyBytesLeft(replica: Replica): number {
-    const sender = this.#senders.get(replica.arc);
-    const waiting = (this.#copiesWanted.get(replica.arc)?.size ?? 0) - (sender === undefined ? 0 : 1);
-    return (sender?.bytesLeft ?? 0) + Math.max(0, waiting) * replica.dataBytes;
   }
 
   // ---- time and news ------------------------------------------------------------------------------------------------

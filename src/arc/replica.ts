@@ -388,8 +388,8 @@ export class Replica {
       index,
       completeIndex: index,
       term: this.core.termAt(index) ?? 0,
-      configuration: this.core.configuration,
-      configurationIndex: this.core.configurationIndex,
+      configuration: this.core.appliedConfiguration,
+      configurationIndex: Math.min(this.core.configurationIndex, index),
       state: this.state,
     });
   }

@@ -60,12 +60,14 @@ export class Healer {
     const table = this.#options.placement();
     const led: { replica: Replica; margin: number }[] = [];
     for (const replica of host.replicas()) {
-      if (replica.isLeader && replica.core.ownTermCommitted) led.push({ replica, margin: this.#margin(replica) });
+      if (replica.isLeader) led.push({ replica, margin: this.#margin(replica) });
     }
     led.sort((a, b) => a.margin - b.margin);
     const order = led.map(({ replica }) => replica);
-    host.startCopies(order);
-    if (table !== undefined) this.#advance(led, table);
+    // Also where nothing of this term is committed yet: that may wait for the very follower that needs a copy.
+    host.copies.start(order);
+    const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
+    if (table !== undefined) this.#advance(settled, table);
     for (const replica of order) host.announce(replica, this.#bytesLeft(replica));
     host.abdicateWhereStuck();
   }
@@ -140,7 +142,8 @@ export class Healer {
     const learner = memberId(id, this.#options.random.u32() || 1); // a new generation: it votes as nobody it was before (INV-10)
     const next: Configuration = { ...core.configuration, learners: [...core.configuration.learners, learner] };
     if (!core.proposeConfiguration(next, replica.now).ok) return;
-    this.#options.host.copyTo(replica, learner);
+    core.requireCopy(learner); // it has no log that could be continued
+    replica.flush();
     this.#record(
       replica.arc,
       id,
@@ -194,7 +197,7 @@ export class Healer {
   /** Bytes that this arc's copies still have to move, as far as decided. */
   #bytesLeft(replica: Replica): number {
     const { configuration } = replica.core;
-    const copying = this.#options.host.copyBytesLeft(replica);
+    const copying = this.#options.host.copies.bytesLeft(replica);
     if (copying > 0 || configuration.learners.length > 0) return copying;
     const table = this.#options.placement();
     if (table === undefined) return 0;

@@ -1,0 +1,176 @@
+import type { ArcId, CoreletId } from '../base/ids.ts';
+import type { MemberId } from '../consensus/types.ts';
+import type { CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
+import type { ReplicaContext } from './context.ts';
+import { CopyReceiver, copyReply } from './copy-receiver.ts';
+import { type CopyResult, CopySender } from './copy-sender.ts';
+import type { EndedLives } from './ended-lives.ts';
+import { holdsMember, memberId, replicaOf } from './members.ts';
+import type { Replica, ReplicaOrigin } from './replica.ts';
+import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
+
+/** What copies ask of whoever keeps the replicas. */
+export interface ReplicaKeeper {
+  add(arc: ArcId, origin: ReplicaOrigin): Replica;
+  retire(replica: Replica, why: string): void;
+}
+
+/** Copies of whole arcs that go out from this Corelet, or come in. */
+export class Copies {
+  readonly #context: ReplicaContext;
+  readonly #ended: EndedLives;
+  readonly #keeper: ReplicaKeeper;
+  readonly #receivers = new Map<ArcId, CopyReceiver>();
+  readonly #senders = new Map<ArcId, CopySender>();
+  readonly #wanted = new Map<ArcId, Set<MemberId>>();
+
+  constructor(context: ReplicaContext, ended: EndedLives, keeper: ReplicaKeeper) {
+    this.#context = context;
+    this.#ended = ended;
+    this.#keeper = keeper;
+  }
+
+  // ---- coming in --------------------------------------------------------------------------------------------------
+
+  offered(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
+    let replica = present;
+    if (this.#ended.has(message.arc, message.toGeneration)) {
+      this.#context.send(from, copyReply(message, 'refused', 0));
+      return;
+    }
+    if (replica !== undefined && replica.generation !== message.toGeneration) {
+      // INV-10: a leader that was replaced while it slept may still mean a life of this replica that is over. What a true
+      // leader offers under a new generation lies behind everything that the present one knows to be committed.
+      if (message.index < replica.core.commitIndex) {
+        this.#context.send(from, copyReply(message, 'refused', 0));
+        return;
+      }
+      this.#keeper.retire(replica, 'it comes back under a new generation');
+      replica = undefined;
+    }
+    replica ??= this.#begin(message);
+    if (message.term < replica.core.term) {
+      // The leader must get beyond this replica's term before it can lead it.
+      const { arc, toGeneration: fromGeneration, fromGeneration: toGeneration } = message;
+      const reply = { matched: false, index: 0, hintTerm: 0, term: replica.core.term };
+      this.#context.send(from, { type: 'appendReply', arc, fromGeneration, toGeneration, ...reply });
+      return;
+    }
+    this.#receivers.set(message.arc, new CopyReceiver(replica, this.#context, from, message));
+  }
+
+  /** A replica without anything: durable before the offer is answered. */
+  #begin({ arc, toGeneration }: CopyOffer): Replica {
+    const snapshot = emptySnapshot('copying', toGeneration);
+    this.#context.store.appendArcState(arc, encodeSnapshot(snapshot));
+    return this.#keeper.add(arc, {
+      generation: toGeneration,
+      installed: false,
+      completeIndex: 0,
+      hardState: { term: 0, vote: undefined },
+      configuration: snapshot.configuration,
+      compactedIndex: 0,
+      compactedTerm: 0,
+      entries: [],
+      commitIndex: 0,
+      appliedIndex: 0,
+      state: snapshot.state,
+    });
+  }
+
+  part(from: CoreletId, replica: Replica | undefined, message: CopyChunk | CopyFinish): void {
+    const receiver = this.#receivers.get(message.arc);
+    const valid = replica?.generation === message.toGeneration && receiver?.matches(from, message.copy);
+    if (receiver === undefined || !valid) this.#context.send(from, copyReply(message, 'refused', 0));
+    else if (message.type === 'copyChunk') receiver.chunk(message);
+    else {
+      this.#receivers.delete(message.arc);
+      receiver.finish(message);
+    }
+  }
+
+  /** The replica here is no more. */
+  forget(arc: ArcId): void {
+    this.#receivers.delete(arc);
+  }
+
+  // ---- going out --------------------------------------------------------------------------------------------------
+
+  reply(from: CoreletId, replica: Replica | undefined, message: CopyReply): void {
+    if (replica === undefined || replica.generation !== message.toGeneration || !replica.isLeader) return;
+    const member = memberId(from, message.fromGeneration);
+    const sender = this.#senders.get(message.arc);
+    if (message.copy === 0) replica.core.requireCopy(member);
+    else if (sender?.member === member) sender.receive(message);
+    replica.flush();
+  }
+
+  /** A follower has no log that could be continued. */
+  want(replica: Replica, member: MemberId): void {
+    const wanted = this.#wanted.get(replica.arc) ?? new Set();
+    wanted.add(member);
+    this.#wanted.set(replica.arc, wanted);
+  }
+
+  /** Starts copies that wait, as many as may run. Called by healing, in the order of danger. */
+  start(order: readonly Replica[]): void {
+    const now = this.#context.clock.nowMs();
+    for (const sender of this.#senders.values()) sender.tick(now);
+    for (const replica of order) {
+      if (this.#senders.size >= this.#context.limits.copiesSentMax) return;
+      if (this.#senders.has(replica.arc)) continue;
+      const member = this.#next(replica);
+      if (member !== undefined) this.#begun(replica, member);
+    }
+  }
+
+  /** Whom to copy to now, of those that wait. */
+  #next(replica: Replica): MemberId | undefined {
+    const wanted = this.#wanted.get(replica.arc);
+    if (wanted === undefined) return undefined;
+    const { core } = replica;
+    let next: MemberId | undefined;
+    for (const member of replica.isLeader ? wanted : []) {
+      const copying = core.progress().get(member)?.state === 'copying';
+      if (!copying || !holdsMember(core.configuration, member)) wanted.delete(member);
+      else if (this.#context.isAlive(replicaOf(member).id)) {
+        next = member;
+        break;
+      }
+    }
+    if (!replica.isLeader || wanted.size === 0) this.#wanted.delete(replica.arc);
+    return next;
+  }
+
+  #begun(replica: Replica, member: MemberId): void {
+    const sender = new CopySender(replica, this.#context, member, (result) => this.#copyEnded(replica, sender, result));
+    replica.pinnedIndex = sender.index;
+    this.#senders.set(replica.arc, sender);
+  }
+
+  #copyEnded(replica: Replica, sender: CopySender, result: CopyResult): void {
+    this.#senders.delete(replica.arc);
+    replica.pinnedIndex = Number.MAX_SAFE_INTEGER;
+    if (result.ok) {
+      this.#wanted.get(replica.arc)?.delete(result.member);
+      replica.core.copied(result.member, sender.index, replica.now);
+      replica.flush();
+    }
+    this.#context.events.record({
+      kind: result.ok ? 'arc.copied' : 'arc.copy-failed',
+      arc: replica.arc,
+      corelet: replicaOf(result.member).id,
+      text: result.ok
+        ? `Copied arc ${replica.arc} to this Corelet: ${result.blocks} blocks, checksums verified, in ${Math.round(result.durationMs)} ms.`
+        : `A copy of arc ${replica.arc} to this Corelet stopped: ${result.reason}. It will be tried again.`,
+      data: { blocks: result.blocks, durationMs: Math.round(result.durationMs), from: this.#context.self },
+    });
+  }
+
+  /** Bytes that a running or waiting copy of this arc still has to move. */
+  bytesLeft(replica: Replica): number {
+    const sender = this.#senders.get(replica.arc);
+    const waiting = (this.#wanted.get(replica.arc)?.size ?? 0) - (sender === undefined ? 0 : 1);
+    return (sender?.bytesLeft ?? 0) + Math.max(0, waiting) * replica.dataBytes;
+  }
+}
