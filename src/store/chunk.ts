@@ -1,6 +1,6 @@
 import { blocksPerChunk, type Version } from '../base/ids.ts';
 import type { ChunkGroup } from './chunk-group.ts';
-import { emptyChunk, mappedBlocks } from './map-page.ts';
+import { damagedPosition, emptyChunk, mappedBlocks } from './map-page.ts';
 import type { ArcMap } from './map.ts';
 import type { Segments } from './segments.ts';
 import type { ChunkKey, ChunkMap, DevicePosition } from './types.ts';
@@ -71,13 +71,40 @@ export class Chunk {
     return (position === 0 ? 0 : 1) - (before === 0 ? 0 : 1);
   }
 
+  /**
+   * As `put`, for a block that was copied from a peer: at the version that is here already it takes the place of what may
+   * have gone bad, if it is the same block.
+   */
+  putCopy(
+    block: number,
+    position: DevicePosition,
+    version: Version,
+    crc: number,
+    segments: Segments | undefined,
+  ): number {
+    const page = this.page;
+    if (page === undefined || page.versions[block] !== version)
+      return this.put(block, position, version, crc, segments);
+    const before = page.positions[block] as number;
+    if (!isSameBlock(before, page.crcs[block] as number, position, crc)) return 0;
+    segments?.remove(before);
+    segments?.add(position);
+    page.positions[block] = position;
+    page.crcs[block] = crc;
+    this.dirty = true;
+    return (position === 0 ? 0 : 1) - (before === 0 ? 0 : 1);
+  }
+
   #putDelta(block: number, position: number, version: number, crc: number, segments: Segments | undefined): number {
     let deltas = this.#deltas ?? new Float64Array(deltasFirst * deltaNumbers);
     let at = this.#deltaAt(block);
     let before = 0;
     if (at < this.#deltaCount * deltaNumbers) {
-      if ((deltas[at + 2] as number) >= version) return 0;
+      const known = deltas[at + 2] as number;
       before = deltas[at + 1] as number;
+      // The same block at another place: a copy of one that went bad.
+      const again = known === version && isSameBlock(before, (deltas[at] as number) % two32, position, crc);
+      if (known >= version && !again) return 0;
       segments?.remove(before);
     } else {
       at = this.#deltaCount++ * deltaNumbers;
@@ -122,14 +149,17 @@ export class Chunk {
       const version = deltas[i * deltaNumbers + 2] as number;
       const block = Math.floor(head / two32);
       if (position !== 0) deltaMapped++;
-      if (version < (page.versions[block] as number)) {
+      const crc = head - block * two32;
+      const known = page.versions[block] as number;
+      const there = page.positions[block] as number;
+      if (version < known || (version === known && !isSameBlock(there, page.crcs[block] as number, position, crc))) {
         segments?.remove(position);
         continue;
       }
-      segments?.remove(page.positions[block] as number);
+      segments?.remove(there);
       page.positions[block] = position;
       page.versions[block] = version;
-      page.crcs[block] = head - block * two32;
+      page.crcs[block] = crc;
     }
     if (this.newest > page.newest) page.newest = this.newest;
     this.newest = page.newest;
@@ -187,4 +217,10 @@ export class Chunk {
     }
     return mapped;
   }
+}
+
+/** Whether what is at `there` may be replaced by what is at `position`, of one version: the same block, or nothing is known. */
+function isSameBlock(there: DevicePosition, crcThere: number, position: DevicePosition, crc: number): boolean {
+  if (there === damagedPosition) return true;
+  return there !== 0 && position !== 0 && crcThere === crc;
 }

@@ -209,7 +209,7 @@ export class ArcMap {
     this.#changed(chunk, before);
   }
 
-  /** Blocks copied from a peer: each takes its place if it is newer than what is there. */
+  /** Blocks copied from a peer: each takes its place if it is newer than what is there, or the same: that may be bad. */
   applyCopy(copy: StoredChunkCopy): void {
     const chunk = this.#chunk(copy.key);
     const before = chunk.memoryBytes;
@@ -218,12 +218,12 @@ export class ArcMap {
       const block = copy.blocks[i] as number;
       assert(block < blocksPerChunk && copy.position !== undefined, 'a copied block lies in its chunk');
       const position = copy.position + i * blockBytes;
-      this.#blockCount += chunk.put(block, position, copy.versions[i] as number, copy.crcs[i] as number, segments);
+      this.#blockCount += chunk.putCopy(block, position, copy.versions[i] as number, copy.crcs[i] as number, segments);
     }
     for (let i = 0; i < copy.emptyBlocks.length; i++) {
       const block = copy.emptyBlocks[i] as number;
       assert(block < blocksPerChunk, 'an emptied block lies in its chunk');
-      this.#blockCount += chunk.put(block, 0, copy.emptyVersions[i] as number, 0, segments);
+      this.#blockCount += chunk.putCopy(block, 0, copy.emptyVersions[i] as number, 0, segments);
     }
     this.#changed(chunk, before);
   }
