@@ -34,9 +34,18 @@ export type Command =
       readonly key: string;
       readonly expectedVersion: number;
       readonly value: Uint8Array;
+    } & OpId)
+  | ({ readonly kind: 'cancel' } & OpId)
+  /** What a compare-and-write came to whose bytes differ: an entry, so that a retry gets the same answer. */
+  | ({
+      readonly kind: 'miscompare';
+      readonly volume: VolumeId;
+      readonly epoch: number;
+      /** Of the first difference, from the start of what was compared. */
+      readonly byteOffset: number;
     } & OpId);
 
-const codes = { openSession: 1, write: 2, zero: 3, epoch: 4, key: 5 } as const;
+const codes = { openSession: 1, write: 2, zero: 3, epoch: 4, key: 5, cancel: 6, miscompare: 7 } as const;
 const actions = ['raise', 'drop'] as const;
 
 export const keyTextMax = 512;
@@ -76,6 +85,15 @@ export function encodeHead(command: Command): Uint8Array {
       scratch.text(command.key);
       scratch.u64(command.expectedVersion);
       scratch.blob(command.value);
+      break;
+    case 'cancel':
+      encodeOp(codes.cancel, command);
+      break;
+    case 'miscompare':
+      encodeOp(codes.miscompare, command);
+      scratch.u64(command.volume);
+      scratch.u64(command.epoch);
+      scratch.u32(command.byteOffset);
       break;
     default:
       unreachable(command);
@@ -123,6 +141,13 @@ export function decodeHead(kind: EntryKind, head: Uint8Array): Command {
         expectedVersion: reader.u64(),
         value: reader.blob(keyValueBytesMax).slice(), // kept for long: must not hold a whole received frame
       };
+    case codes.cancel:
+      return { kind: 'cancel', session, number, lowestOpen };
+    case codes.miscompare: {
+      const volume = reader.u64() as VolumeId;
+      const epoch = reader.u64();
+      return { kind: 'miscompare', session, number, lowestOpen, volume, epoch, byteOffset: reader.u32() };
+    }
     default:
       throw new RemoteProtocolError(`unknown command ${code}`);
   }

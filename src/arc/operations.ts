@@ -1,12 +1,22 @@
-import { assert, AssertionFailed, unreachable } from '../base/assert.ts';
+import { assert } from '../base/assert.ts';
 import type { CoreletId, LogIndex, Term } from '../base/ids.ts';
-import type { BlockRange } from '../store/types.ts';
-import type { OpBody, OpReply, OpRequest, PatchBytes, ReplyCode } from '../wire/peer/types.ts';
-import type { Command, OpId } from './command.ts';
+import type { OpReply, OpRequest, ReplyCode } from '../wire/peer/types.ts';
+import type { OpId } from './command.ts';
 import type { ReplicaContext } from './context.ts';
 import { bodyOf, type EntryBody, entryBytes } from './entry.ts';
 import { replicaOf } from './members.ts';
-import { blocksOfPatch, ChunkGates, mergePatch } from './patches.ts';
+import {
+  bytesOf,
+  chunkOf,
+  entryOf,
+  type EvaluatedBody,
+  givesSpaceBack,
+  isEvaluated,
+  mayReplace,
+  opId,
+  rangeOf,
+} from './op-bodies.ts';
+import { ChunkGates, mergeCompared, mergePatch, type MergeResult } from './patches.ts';
 import type { Replica } from './replica.ts';
 import type { Outcome } from './state.ts';
 
@@ -14,6 +24,8 @@ import type { Outcome } from './state.ts';
 interface Pending {
   readonly key: string;
   readonly arrivedMs: number;
+  /** A gateway asks that the operation never happen, if it hasn't yet. */
+  readonly isCancel: boolean;
   /** Whom to answer: the newest try. */
   from: CoreletId;
   request: number;
@@ -62,20 +74,32 @@ export class Operations {
     }
     const key = keyOf(message);
     const pending = this.#byKey.get(key);
-    if (pending !== undefined) {
+    const isCancel = message.body.kind === 'cancel';
+    if (pending === undefined) this.#begin(from, message, key);
+    else if (isCancel && !pending.isCancel && pending.index === 0) {
+      // Not in this leader's log, and now it never will be; what an earlier leader's log holds, the entry finds out.
+      this.#byKey.delete(key);
+      this.#begin(from, message, key);
+    } else if (isCancel || !pending.isCancel) {
       // A retry of what is already in this leader's log or waits at a gate: one copy is enough.
       pending.from = from;
       pending.request = message.request;
-      return;
-    }
-    this.#begin(from, message, key);
+    } // else a late copy of what its gateway has given up
   }
 
   #begin(from: CoreletId, message: OpRequest, key: string): void {
     const bytes = bytesOf(message.body);
     const room = this.#roomFor(bytes);
-    const pending: Pending = { key, arrivedMs: this.#replica.now, from, request: message.request, index: 0, term: 0 };
-    if (room === 'busy' || (room === 'full' && !mayGoOnWhenFull(message.body))) {
+    const pending: Pending = {
+      key,
+      arrivedMs: this.#replica.now,
+      isCancel: message.body.kind === 'cancel',
+      from,
+      request: message.request,
+      index: 0,
+      term: 0,
+    };
+    if (room === 'busy' || (room === 'full' && !givesSpaceBack(message.body) && !mayReplace(message.body))) {
       this.#answer(from, message.request, { code: room, version: 0 });
     } else if (room === 'full' && !givesSpaceBack(message.body)) {
       this.#byKey.set(key, pending);
@@ -98,9 +122,8 @@ export class Operations {
 
   /** On a full device data may still be replaced: where all of it lies over blocks that hold something. */
   async #beginIfReplacing(pending: Pending, message: OpRequest, bytes: number): Promise<void> {
-    const chunk = chunkOf(message.body);
-    assert(chunk !== undefined, 'only blocks replace blocks');
-    const range = 'blockCount' in chunk ? chunk : blocksOfPatch(chunk);
+    const range = rangeOf(message.body);
+    assert(range !== undefined, 'only blocks replace blocks');
     const loaded = this.#replica.map.load(range);
     const page = loaded instanceof Promise ? await loaded : loaded;
     if (this.#byKey.get(pending.key) !== pending) return; // answered meanwhile: leadership lost
@@ -112,23 +135,24 @@ export class Operations {
   }
 
   #enter(pending: Pending, message: OpRequest): void {
-    const chunk = chunkOf(message.body);
-    if (message.body.kind === 'patch') {
-      const patch = message.body;
-      if (!this.#gates.close(patch, () => void this.#patch(pending, message, patch))) {
+    const { body } = message;
+    const chunk = chunkOf(body);
+    if (isEvaluated(body)) {
+      if (!this.#gates.close(body, () => void this.#evaluate(pending, message, body))) {
         this.#finish(pending, { code: 'busy', version: 0 });
       }
     } else if (chunk !== undefined && this.#gates.isClosed(chunk)) {
-      if (!this.#gates.wait(chunk, () => this.#propose(pending, message, message.body))) {
+      if (!this.#gates.wait(chunk, () => this.#propose(pending, message))) {
         this.#finish(pending, { code: 'busy', version: 0 });
       }
-    } else this.#propose(pending, message, message.body);
+    } else this.#propose(pending, message);
   }
 
-  #propose(pending: Pending, op: OpId, body: OpBody): void {
-    if (this.#byKey.get(pending.key) !== pending) return; // answered meanwhile: leadership lost
-    const entry = entryOf(op, body);
-    this.#proposeEntry(pending, entry);
+  #propose(pending: Pending, op: OpRequest): void {
+    if (this.#byKey.get(pending.key) !== pending) return; // answered meanwhile: leadership lost, or given up
+    const entry = entryOf(op);
+    if (entry === undefined) this.#finish(pending, { code: 'corrupt', version: 0 });
+    else this.#proposeEntry(pending, entry);
   }
 
   #proposeEntry(pending: Pending, entry: EntryBody): void {
@@ -147,29 +171,50 @@ export class Operations {
   }
 
   /**
-   * Read, merge, propose whole blocks. The gate keeps later operations on the chunk waiting; the barrier waits until all
-   * earlier ones are applied. So what is read is exactly what the log holds before this entry, and the merge is atomic.
+   * Read, work out, propose whole blocks. The gate keeps later operations on the chunk waiting; the barrier waits until all
+   * earlier ones are applied. So what is read is exactly what the log holds before this entry, and the change is atomic.
    */
-  async #patch(pending: Pending, message: OpRequest, patch: PatchBytes): Promise<void> {
+  async #evaluate(pending: Pending, message: OpRequest, body: EvaluatedBody): Promise<void> {
     const core = this.#replica.core;
     const term = core.term;
     await new Promise<void>((resolve) => this.#atBarrier(core.lastIndex, resolve));
-    let merged: Awaited<ReturnType<typeof mergePatch>> | undefined;
+    let merged: MergeResult | undefined;
     if (this.#byKey.get(pending.key) === pending && core.term === term) {
-      const answered = this.#replica.state.answerOf(message.session, message.number);
+      const { map, state } = this.#replica;
+      const { store } = this.#context;
+      const answered = state.answerOf(message.session, message.number);
       if (answered !== undefined) this.#finish(pending, answered);
-      else merged = await mergePatch(this.#replica.map, this.#context.store, patch);
+      else merged = await (body.kind === 'patch' ? mergePatch(map, store, body) : mergeCompared(map, store, body));
     }
     // Leadership lost and won again would mean entries that this read didn't see: the term tells.
     if (merged !== undefined && this.#byKey.get(pending.key) === pending) {
       if (core.term !== term) this.#finish(pending, { code: 'notLeader', version: 0 });
-      else if (!merged.ok) this.#finish(pending, { code: 'corrupt', version: 0 });
-      else {
-        const command: Command = { kind: 'write', ...opId(message), epoch: patch.epoch };
-        this.#proposeEntry(pending, bodyOf(command, blocksOfPatch(patch), merged.crcs, [merged.data]));
-      }
+      else this.#proposeEvaluated(pending, message, body, merged);
     }
-    this.#gates.open(patch);
+    this.#gates.open(body);
+  }
+
+  #proposeEvaluated(pending: Pending, message: OpRequest, body: EvaluatedBody, merged: MergeResult): void {
+    const { volume, epoch } = body;
+    switch (merged.code) {
+      case 'corrupt':
+        this.#finish(pending, { code: 'corrupt', version: 0 });
+        return;
+      case 'ok': {
+        const range = rangeOf(body);
+        this.#proposeEntry(
+          pending,
+          bodyOf({ kind: 'write', ...opId(message), epoch }, range, merged.crcs, [merged.data]),
+        );
+        return;
+      }
+      // As an entry, too: only a leader can commit it, and a retry gets the first answer (design §3).
+      case 'miscompare':
+        this.#proposeEntry(
+          pending,
+          bodyOf({ kind: 'miscompare', ...opId(message), volume, epoch, byteOffset: merged.byteOffset }),
+        );
+    }
   }
 
   #atBarrier(index: LogIndex, run: () => void): void {
@@ -220,55 +265,4 @@ export class Operations {
 
 export function opReply(request: number, code: ReplyCode, leader: CoreletId | undefined, version: number): OpReply {
   return { type: 'opReply', request, code, leader, version };
-}
-
-function opId(op: OpId): OpId {
-  return { session: op.session, number: op.number, lowestOpen: op.lowestOpen };
-}
-
-function bytesOf(body: OpBody): number {
-  switch (body.kind) {
-    case 'write':
-      return entryBytes(body.range, 64, true);
-    case 'patch':
-      return entryBytes(blocksOfPatch(body), 64, true);
-    case 'key':
-      return entryBytes(undefined, 64 + body.value.length, false);
-    default:
-      return entryBytes(undefined, 64, false);
-  }
-}
-
-function mayGoOnWhenFull(body: OpBody): boolean {
-  return givesSpaceBack(body) || body.kind === 'write' || body.kind === 'patch';
-}
-
-/** On a full device these still go through: they end in more room, or the cluster needs them to go on. */
-function givesSpaceBack(body: OpBody): boolean {
-  return body.kind === 'zero' || body.kind === 'epoch' || body.kind === 'openSession';
-}
-
-function chunkOf(body: OpBody): BlockRange | PatchBytes | undefined {
-  if (body.kind === 'write' || body.kind === 'zero') return body.range;
-  return body.kind === 'patch' ? body : undefined;
-}
-
-function entryOf(op: OpId, body: OpBody): EntryBody {
-  const id = opId(op);
-  switch (body.kind) {
-    case 'openSession':
-      return bodyOf({ kind: 'openSession', ...id });
-    case 'write':
-      return bodyOf({ kind: 'write', ...id, epoch: body.epoch }, body.range, body.crcs, body.data);
-    case 'zero':
-      return bodyOf({ kind: 'zero', ...id, epoch: body.epoch }, body.range);
-    case 'epoch':
-      return bodyOf({ kind: 'epoch', ...id, volume: body.volume, epoch: body.epoch, action: body.action });
-    case 'key':
-      return bodyOf({ kind: 'key', ...id, key: body.key, expectedVersion: body.expectedVersion, value: body.value });
-    case 'patch':
-      throw new AssertionFailed('a patch is merged before it is proposed');
-    default:
-      return unreachable(body);
-  }
 }

@@ -1,9 +1,10 @@
-import { crc32c } from '../base/crc32c.ts';
+import { joined } from '../base/bytes.ts';
+import { crc32c, crcOf } from '../base/crc32c.ts';
 import { blockBytes } from '../base/ids.ts';
 import type { ArcMap } from '../store/map.ts';
 import type { Store } from '../store/store.ts';
 import type { BlockRange, ChunkKey } from '../store/types.ts';
-import type { PatchBytes } from '../wire/peer/types.ts';
+import type { CompareWriteBytes, PatchBytes } from '../wire/peer/types.ts';
 
 function nameOf(key: ChunkKey): string {
   return `${key.volume}:${key.layer}:${key.chunk}`;
@@ -15,7 +16,7 @@ interface Gate {
   readonly waiting: { readonly closesAgain: boolean; readonly run: () => void }[];
 }
 
-/** While a chunk is patched, later operations on it wait, in order. Nothing is kept for chunks without a patch. */
+/** While a chunk is read to be changed (a patch, a compare-and-write), later operations on it wait, in order. Nothing is kept for chunks without a patch. */
 export class ChunkGates {
   readonly #gates = new Map<string, Gate>();
   readonly #waitingMax: number;
@@ -74,43 +75,89 @@ export class ChunkGates {
   }
 }
 
+/** Bytes within one chunk, as operations name them. */
+export interface ByteRange extends ChunkKey {
+  readonly byteOffset: number;
+}
+
+/** The whole blocks that bytes touch. */
+export function blocksAround(at: ByteRange, lengthBytes: number): BlockRange {
+  const firstBlock = Math.floor(at.byteOffset / blockBytes);
+  const blockCount = Math.ceil((at.byteOffset + lengthBytes) / blockBytes) - firstBlock;
+  return { volume: at.volume, layer: at.layer, chunk: at.chunk, firstBlock, blockCount };
+}
+
 /** The whole blocks that a patch touches. */
 export function blocksOfPatch(patch: PatchBytes): BlockRange {
-  const length = patch.data.reduce((sum, part) => sum + part.length, 0);
-  const firstBlock = Math.floor(patch.byteOffset / blockBytes);
-  const blockCount = Math.ceil((patch.byteOffset + length) / blockBytes) - firstBlock;
-  return { volume: patch.volume, layer: patch.layer, chunk: patch.chunk, firstBlock, blockCount };
+  return blocksAround(patch, lengthOf(patch.data));
+}
+
+/** … and a compare-and-write, whose data holds as many expected bytes as new ones. */
+export function blocksOfCompare(body: CompareWriteBytes): BlockRange {
+  return blocksAround(body, lengthOf(body.data) / 2);
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  return bytes;
 }
 
 export type MergeResult =
-  | { readonly ok: true; readonly data: Uint8Array; readonly crcs: Uint32Array }
-  | { readonly ok: false };
+  | { readonly code: 'ok'; readonly data: Uint8Array; readonly crcs: Uint32Array }
+  /** The bytes were damaged on the way, or a block can't be read. */
+  | { readonly code: 'corrupt' }
+  | { readonly code: 'miscompare'; readonly byteOffset: number };
 
-/** The blocks as they are, with the patch's bytes over them. Not ok: the bytes were damaged on the way, or a block can't be read. */
+/** The blocks as they are, with the patch's bytes over them. */
 export async function mergePatch(map: ArcMap, store: Store, patch: PatchBytes): Promise<MergeResult> {
-  let crc = 0;
-  for (const part of patch.data) crc = crc32c(part, crc);
-  if (crc !== patch.crc) return { ok: false };
+  if (crcOf(patch.data) !== patch.crc) return { code: 'corrupt' };
   const range = blocksOfPatch(patch);
-  const data = new Uint8Array(range.blockCount * blockBytes);
-  const loaded = map.load(range);
-  const page = loaded instanceof Promise ? await loaded : loaded;
-  // Only the edges need their old bytes: what lies between is overwritten whole.
-  const edges = range.blockCount === 1 ? [0] : [0, range.blockCount - 1];
-  const positions = edges.map((edge) => page?.positions[range.firstBlock + edge] ?? 0);
-  const old = edges.map((edge) => page?.crcs[range.firstBlock + edge] ?? 0);
-  const into = new Uint8Array(edges.length * blockBytes);
-  const read = await store.readBlocks(positions, old, into);
-  if (!read.ok) return { ok: false };
-  for (const [i, edge] of edges.entries()) {
-    data.set(into.subarray(i * blockBytes, (i + 1) * blockBytes), edge * blockBytes);
-  }
+  const data = await edgeBlocks(map, store, range);
+  if (data === undefined) return { code: 'corrupt' };
   let at = patch.byteOffset - range.firstBlock * blockBytes;
   for (const part of patch.data) {
     data.set(part, at);
     at += part.length;
   }
-  const crcs = new Uint32Array(range.blockCount);
-  for (let i = 0; i < range.blockCount; i++) crcs[i] = crc32c(data.subarray(i * blockBytes, (i + 1) * blockBytes));
-  return { ok: true, data, crcs };
+  return { code: 'ok', data, crcs: blockCrcs(data) };
+}
+
+/** The same for a compare-and-write; at most two blocks, so all of them are read. */
+export async function mergeCompared(map: ArcMap, store: Store, body: CompareWriteBytes): Promise<MergeResult> {
+  if (crcOf(body.data) !== body.crc) return { code: 'corrupt' };
+  const range = blocksOfCompare(body);
+  const data = await edgeBlocks(map, store, range);
+  if (data === undefined) return { code: 'corrupt' };
+  const both = joined(body.data);
+  const length = both.length / 2;
+  const start = body.byteOffset - range.firstBlock * blockBytes;
+  for (let i = 0; i < length; i++) {
+    if (data[start + i] !== both[i]) return { code: 'miscompare', byteOffset: i };
+  }
+  data.set(both.subarray(length), start);
+  return { code: 'ok', data, crcs: blockCrcs(data) };
+}
+
+/** Room for the range, with its first and last block as they are now: what lies between is overwritten whole. Undefined: can't be read. */
+async function edgeBlocks(map: ArcMap, store: Store, range: BlockRange): Promise<Uint8Array | undefined> {
+  const data = new Uint8Array(range.blockCount * blockBytes);
+  const loaded = map.load(range);
+  const page = loaded instanceof Promise ? await loaded : loaded;
+  const edges = range.blockCount === 1 ? [0] : [0, range.blockCount - 1];
+  const positions = edges.map((edge) => page?.positions[range.firstBlock + edge] ?? 0);
+  const old = edges.map((edge) => page?.crcs[range.firstBlock + edge] ?? 0);
+  const into = new Uint8Array(edges.length * blockBytes);
+  const read = await store.readBlocks(positions, old, into);
+  if (!read.ok) return undefined;
+  for (const [i, edge] of edges.entries()) {
+    data.set(into.subarray(i * blockBytes, (i + 1) * blockBytes), edge * blockBytes);
+  }
+  return data;
+}
+
+function blockCrcs(data: Uint8Array): Uint32Array {
+  const crcs = new Uint32Array(data.length / blockBytes);
+  for (let i = 0; i < crcs.length; i++) crcs[i] = crc32c(data.subarray(i * blockBytes, (i + 1) * blockBytes));
+  return crcs;
 }

@@ -27,11 +27,17 @@ export interface KeyValue {
 export const stateLimits = {
   /** Sessions an arc remembers; the one used longest ago (by log index, so on every replica the same) makes room. */
   sessionsMax: 1024,
-  /** Operations open in one session; one more is refused, deterministically. */
+  /** Operations of a session are numbered within this of its lowest open one; one beyond is refused, deterministically. */
   windowMax: 1024,
+  /** Answers remembered for all sessions together; for more, the session used longest ago makes room. */
+  answersMax: 65_536,
   volumesMax: 65_536,
   keysMax: 65_536,
+  /** Keys and values together, as encoded: with the rest, a whole state stays below what a copy may carry. */
+  keysBytesMax: 4 * 1024 * 1024,
 } as const;
+
+const keyOverheadBytes = 14;
 
 const applied = { code: 'ok', version: 0 } as const satisfies Outcome;
 
@@ -44,6 +50,8 @@ export class ArcState {
   /** Highest epoch seen per volume; a volume not listed is unknown here and refused. */
   readonly epochs = new Map<VolumeId, number>();
   readonly keys = new Map<string, KeyValue>();
+  #answerCount = 0;
+  #keysBytes = 0;
 
   /** The answer that this operation got when it was applied, if it was. */
   answerOf(session: number, number: number): Outcome | undefined {
@@ -60,7 +68,7 @@ export class ArcState {
     if (before !== undefined) return { outcome: before, blocks: false };
     const outcome = this.#decide(command, range, index);
     // A fenced operation had no effect and can have none later: epochs only rise. It needs no memory.
-    if (outcome.code !== 'fenced') session.answers.set(command.number, outcome);
+    if (outcome.code !== 'fenced') this.#remember(session, command.number, outcome);
     return { outcome, blocks: outcome.code === 'ok' && (command.kind === 'write' || command.kind === 'zero') };
   }
 
@@ -70,19 +78,30 @@ export class ArcState {
       known.lastUsed = index;
       return applied;
     }
-    if (this.sessions.size >= stateLimits.sessionsMax) {
-      let oldest = -1;
-      let oldestUsed = Number.MAX_SAFE_INTEGER;
-      for (const [id, session] of this.sessions) {
-        if (session.lastUsed < oldestUsed) {
-          oldest = id;
-          oldestUsed = session.lastUsed;
-        }
-      }
-      this.sessions.delete(oldest);
-    }
+    if (this.sessions.size >= stateLimits.sessionsMax) this.#forgetOldest(undefined);
     this.sessions.set(op.session, { lowestOpen: 1, lastUsed: index, answers: new Map() });
     return applied;
+  }
+
+  /** The session used longest ago, by log index: the same on every replica. */
+  #forgetOldest(spared: Session | undefined): void {
+    let oldest: number | undefined;
+    let oldestUsed = Number.MAX_SAFE_INTEGER;
+    for (const [id, session] of this.sessions) {
+      if (session !== spared && session.lastUsed < oldestUsed) {
+        oldest = id;
+        oldestUsed = session.lastUsed;
+      }
+    }
+    if (oldest === undefined) return;
+    this.#answerCount -= this.sessions.get(oldest)?.answers.size ?? 0;
+    this.sessions.delete(oldest);
+  }
+
+  #remember(session: Session, number: number, outcome: Outcome): void {
+    session.answers.set(number, outcome);
+    this.#answerCount += 1;
+    if (this.#answerCount > stateLimits.answersMax) this.#forgetOldest(session);
   }
 
   #answeredBefore(session: Session, op: OpId, index: LogIndex): Outcome | undefined {
@@ -92,13 +111,15 @@ export class ArcState {
       for (const number of session.answers.keys()) {
         if (number >= op.lowestOpen) break; // in order of application, so nearly sorted; stragglers go with the next call
         session.answers.delete(number);
+        this.#answerCount -= 1;
       }
     }
     const answer = session.answers.get(op.number);
     if (answer !== undefined) return answer;
     // INV-5: a copy of an operation whose answer was taken and forgotten arrives late. It must do nothing.
     if (op.number < session.lowestOpen) return applied;
-    if (session.answers.size >= stateLimits.windowMax) return { code: 'windowFull', version: 0 };
+    // By number, not by count: the lowest open operation always has room, so that the window can move on.
+    if (op.number >= session.lowestOpen + stateLimits.windowMax) return { code: 'windowFull', version: 0 };
     return undefined;
   }
 
@@ -110,8 +131,7 @@ export class ArcState {
     switch (command.kind) {
       case 'write':
       case 'zero': {
-        const known = range && this.epochs.get(range.volume);
-        if (known === undefined || command.epoch < known) return { code: 'fenced', version: 0 };
+        if (range === undefined || !this.#admit(range.volume, command.epoch)) return { code: 'fenced', version: 0 };
         return { code: 'ok', version: index };
       }
       case 'epoch': {
@@ -124,17 +144,42 @@ export class ArcState {
         if (known === undefined || command.epoch > known) this.epochs.set(command.volume, command.epoch);
         return { code: 'ok', version: index };
       }
-      case 'key': {
-        const now = this.keys.get(command.key)?.version ?? 0;
-        if (now !== command.expectedVersion) return { code: 'mismatch', version: now };
-        if (command.value.length === 0) this.keys.delete(command.key);
-        else if (now === 0 && this.keys.size >= stateLimits.keysMax) return { code: 'full', version: 0 };
-        else this.keys.set(command.key, { version: index, value: command.value });
-        return { code: 'ok', version: index };
-      }
+      case 'key':
+        return this.#setKey(command.key, command.expectedVersion, command.value, index);
+      case 'cancel':
+        return { code: 'cancelled', version: index };
+      case 'miscompare':
+        if (!this.#admit(command.volume, command.epoch)) return { code: 'fenced', version: 0 };
+        return { code: 'miscompare', version: command.byteOffset };
       default:
         return unreachable(command);
     }
+  }
+
+  /** Whether data of that epoch may still come; where it does, no older may follow (design §10.14). */
+  #admit(volume: VolumeId, epoch: number): boolean {
+    const known = this.epochs.get(volume);
+    if (known === undefined || epoch < known) return false;
+    if (epoch > known) this.epochs.set(volume, epoch);
+    return true;
+  }
+
+  #setKey(key: string, expectedVersion: number, value: Uint8Array, index: LogIndex): Outcome {
+    const known = this.keys.get(key);
+    const version = known?.version ?? 0;
+    if (version !== expectedVersion) return { code: 'mismatch', version };
+    const removed = known === undefined ? 0 : keyBytes(key, known.value);
+    if (value.length === 0) {
+      this.keys.delete(key);
+      this.#keysBytes -= removed;
+      return { code: 'ok', version: index };
+    }
+    const bytes = this.#keysBytes - removed + keyBytes(key, value);
+    const tooMany = known === undefined && this.keys.size >= stateLimits.keysMax;
+    if (tooMany || bytes > stateLimits.keysBytesMax) return { code: 'full', version: 0 };
+    this.#keysBytes = bytes;
+    this.keys.set(key, { version: index, value });
+    return { code: 'ok', version: index };
   }
 
   // sessions: count u32, each id u64 · lowestOpen u64 · lastUsed u64 · answers u32 × (number u64 · code u8 · version u64)
@@ -171,11 +216,12 @@ export class ArcState {
     for (let left = reader.count(stateLimits.sessionsMax, 28); left > 0; left--) {
       const id = reader.u64();
       const session: Session = { lowestOpen: reader.u64(), lastUsed: reader.u64(), answers: new Map() };
-      for (let answers = reader.count(stateLimits.windowMax, 17); answers > 0; answers--) {
+      for (let answers = reader.count(2 * stateLimits.windowMax, 17); answers > 0; answers--) {
         const number = reader.u64();
         const code = replyCodes[reader.u8()] ?? 'ok';
         session.answers.set(number, { code, version: reader.u64() });
       }
+      state.#answerCount += session.answers.size;
       state.sessions.set(id, session);
     }
     for (let left = reader.count(stateLimits.volumesMax, 16); left > 0; left--) {
@@ -185,7 +231,9 @@ export class ArcState {
     for (let left = reader.count(stateLimits.keysMax, 14); left > 0; left--) {
       const key = reader.text(keyTextMax);
       const version = reader.u64();
-      state.keys.set(key, { version, value: reader.blob(keyValueBytesMax).slice() });
+      const value = reader.blob(keyValueBytesMax).slice();
+      state.keys.set(key, { version, value });
+      state.#keysBytes += keyBytes(key, value);
     }
     return state;
   }
@@ -201,4 +249,8 @@ export class ArcState {
     for (const [key, entry] of this.keys) lines.push(`k${key} ${entry.version} ${crc32c(entry.value)}`);
     return crc32c(utf8Bytes(lines.sort().join('\n')), seed);
   }
+}
+
+function keyBytes(key: string, value: Uint8Array): number {
+  return keyOverheadBytes + utf8Bytes(key).length + value.length;
 }

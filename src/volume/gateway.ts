@@ -98,7 +98,16 @@ export class Gateway {
       const number = session.begin();
       const end = await this.exchange<OpReply>(
         arc,
-        (request) => ({ type: 'op', request, arc, session: session.id, number, lowestOpen: session.lowestOpen, body }),
+        (request) => ({
+          type: 'op',
+          request,
+          arc,
+          session: session.id,
+          number,
+          lowestOpen: session.lowestOpen,
+          ticket: undefined,
+          body,
+        }),
         timeoutMs,
       );
       session.end(number);

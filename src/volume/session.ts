@@ -51,6 +51,7 @@ export class ArcSession {
         session: this.id,
         number: 0,
         lowestOpen: 0,
+        ticket: undefined,
         body: { kind: 'openSession' },
       }),
       timeoutMs,

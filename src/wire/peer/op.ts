@@ -18,9 +18,30 @@ import {
 } from './fields.ts';
 import { peerLimits } from './limits.ts';
 import type { PayloadSink, PayloadSource } from './payload.ts';
-import type { OpBody, OpReply, OpRequest, PatchBytes, RaiseEpoch, SetKey, WriteBlocks } from './types.ts';
+import type {
+  CompareWriteBytes,
+  OpBody,
+  OpReply,
+  OpRequest,
+  PatchBytes,
+  RaiseEpoch,
+  SetKey,
+  Ticket,
+  WriteBlocks,
+  WriteSameBlocks,
+} from './types.ts';
 
-const bodyKinds = { openSession: 0, write: 1, patch: 2, zero: 3, epoch: 4, key: 5 } as const;
+const bodyKinds = {
+  openSession: 0,
+  write: 1,
+  patch: 2,
+  zero: 3,
+  epoch: 4,
+  key: 5,
+  cancel: 6,
+  compareWrite: 7,
+  writeSame: 8,
+} as const;
 
 // epoch u64 · range · crcs u32 × blockCount · payload blockCount × 4,096
 function writeWrite(out: Writer, body: WriteBlocks, payload: PayloadSink): void {
@@ -37,11 +58,19 @@ function readWrite(from: Reader, payload: PayloadSource): WriteBlocks {
   return { kind: 'write', epoch, range, crcs, data: payload.pieces(range.blockCount * blockBytes) };
 }
 
+interface BytesInChunk {
+  readonly epoch: number;
+  readonly volume: PatchBytes['volume'];
+  readonly layer: number;
+  readonly chunk: number;
+  readonly byteOffset: number;
+  readonly crc: number;
+  readonly data: readonly Uint8Array[];
+}
+
 // epoch u64 · volume u64 · layer u32 · chunk u64 · byteOffset u32 · crc u32 · payload: the rest of the message's
-function writePatch(out: Writer, body: PatchBytes, payload: PayloadSink): void {
-  let bytes = 0;
-  for (const piece of body.data) bytes += piece.length;
-  assert(bytes > 0 && body.byteOffset + bytes <= chunkBytes, 'a patch stays within its chunk');
+function writeBytes(out: Writer, body: BytesInChunk, payload: PayloadSink): number {
+  const bytes = lengthOf(body.data);
   out.u64(body.epoch);
   out.u64(body.volume);
   out.u32(body.layer);
@@ -49,8 +78,9 @@ function writePatch(out: Writer, body: PatchBytes, payload: PayloadSink): void {
   out.u32(body.byteOffset);
   out.u32(body.crc);
   payload.add(body.data, bytes);
+  return bytes;
 }
-function readPatch(from: Reader, payload: PayloadSource): PatchBytes {
+function readBytes(from: Reader, payload: PayloadSource): BytesInChunk & { readonly bytes: number } {
   const epoch = from.u64();
   const volume = readVolume(from);
   const layer = from.u32();
@@ -58,10 +88,69 @@ function readPatch(from: Reader, payload: PayloadSource): PatchBytes {
   const byteOffset = from.u32();
   const crc = from.u32();
   const bytes = payload.left;
-  if (bytes === 0 || byteOffset + bytes > chunkBytes) {
-    throw new RemoteProtocolError(`patch of ${bytes} bytes at ${byteOffset} of a chunk`);
+  return { epoch, volume, layer, chunk, byteOffset, crc, bytes, data: payload.pieces(bytes) };
+}
+
+function writePatch(out: Writer, body: PatchBytes, payload: PayloadSink): void {
+  const bytes = writeBytes(out, body, payload);
+  assert(bytes > 0 && body.byteOffset + bytes <= chunkBytes, 'a patch stays within its chunk');
+}
+function readPatch(from: Reader, payload: PayloadSource): PatchBytes {
+  const { bytes, ...fields } = readBytes(from, payload);
+  if (bytes === 0 || fields.byteOffset + bytes > chunkBytes) {
+    throw new RemoteProtocolError(`patch of ${bytes} bytes at ${fields.byteOffset} of a chunk`);
   }
-  return { kind: 'patch', epoch, volume, layer, chunk, byteOffset, crc, data: payload.pieces(bytes) };
+  return { kind: 'patch', ...fields };
+}
+
+function isCompareLength(bytes: number, byteOffset: number): boolean {
+  return bytes > 0 && bytes % 2 === 0 && bytes <= 2 * blockBytes && byteOffset + bytes / 2 <= chunkBytes;
+}
+
+function writeCompareWrite(out: Writer, body: CompareWriteBytes, payload: PayloadSink): void {
+  const bytes = writeBytes(out, body, payload);
+  assert(isCompareLength(bytes, body.byteOffset), 'at most a block is compared, within its chunk');
+}
+function readCompareWrite(from: Reader, payload: PayloadSource): CompareWriteBytes {
+  const { bytes, ...fields } = readBytes(from, payload);
+  if (!isCompareLength(bytes, fields.byteOffset)) {
+    throw new RemoteProtocolError(`compare-and-write of ${bytes} bytes at ${fields.byteOffset} of a chunk`);
+  }
+  return { kind: 'compareWrite', ...fields };
+}
+
+// epoch u64 · range · crc u32 · payload 4,096
+function writeWriteSame(out: Writer, body: WriteSameBlocks, payload: PayloadSink): void {
+  out.u64(body.epoch);
+  writeRange(out, body.range);
+  out.u32(body.crc);
+  payload.add(body.data, blockBytes);
+}
+function readWriteSame(from: Reader, payload: PayloadSource): WriteSameBlocks {
+  const epoch = from.u64();
+  const range = readRange(from);
+  return { kind: 'writeSame', epoch, range, crc: from.u32(), data: payload.pieces(blockBytes) };
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  return bytes;
+}
+
+// present boolean · incarnation u64 · issuedMs f64 if present
+function writeTicket(out: Writer, ticket: Ticket | undefined): void {
+  out.boolean(ticket !== undefined);
+  if (ticket === undefined) return;
+  out.u64(ticket.incarnation);
+  out.f64(ticket.issuedMs);
+}
+function readTicket(from: Reader): Ticket | undefined {
+  if (!from.boolean()) return undefined;
+  const incarnation = from.u64();
+  const issuedMs = from.f64();
+  if (!(issuedMs >= 0 && issuedMs < Number.POSITIVE_INFINITY)) throw new RemoteProtocolError(`ticket of ${issuedMs}`);
+  return { incarnation, issuedMs };
 }
 
 // volume u64 · epoch u64 · action u8 (0 raise, 1 drop)
@@ -93,7 +182,12 @@ function writeBody(out: Writer, body: OpBody, payload: PayloadSink): void {
   out.u8(bodyKinds[body.kind]);
   switch (body.kind) {
     case 'openSession':
+    case 'cancel':
       return;
+    case 'compareWrite':
+      return writeCompareWrite(out, body, payload);
+    case 'writeSame':
+      return writeWriteSame(out, body, payload);
     case 'write':
       return writeWrite(out, body, payload);
     case 'patch':
@@ -117,6 +211,12 @@ function readBody(from: Reader, payload: PayloadSource): OpBody {
   switch (kind) {
     case bodyKinds.openSession:
       return { kind: 'openSession' };
+    case bodyKinds.cancel:
+      return { kind: 'cancel' };
+    case bodyKinds.compareWrite:
+      return readCompareWrite(from, payload);
+    case bodyKinds.writeSame:
+      return readWriteSame(from, payload);
     case bodyKinds.write:
       return readWrite(from, payload);
     case bodyKinds.patch:
@@ -132,7 +232,7 @@ function readBody(from: Reader, payload: PayloadSource): OpBody {
   }
 }
 
-// request u32 · arc u32 · session u64 · number u64 · lowestOpen u64 · kind u8 · that kind's fields
+// request u32 · arc u32 · session u64 · number u64 · lowestOpen u64 · ticket (1 or 17 bytes) · kind u8 · that kind's fields
 export const opCodec: Codec<OpRequest> = {
   encode(out, message, payload) {
     out.u32(message.request);
@@ -140,6 +240,7 @@ export const opCodec: Codec<OpRequest> = {
     out.u64(message.session);
     out.u64(message.number);
     out.u64(message.lowestOpen);
+    writeTicket(out, message.ticket);
     writeBody(out, message.body, payload);
   },
   decode(from, payload) {
@@ -150,6 +251,7 @@ export const opCodec: Codec<OpRequest> = {
       session: from.u64(),
       number: from.u64(),
       lowestOpen: from.u64(),
+      ticket: readTicket(from),
       body: readBody(from, payload),
     };
   },

@@ -130,10 +130,28 @@ export interface OpRequest {
   readonly number: number;
   /** Answers to operations below this are not needed any more. */
   readonly lowestOpen: number;
+  /** Of the leader that is asked. Host commands carry one; control operations need none (design §10.10). */
+  readonly ticket: Ticket | undefined;
   readonly body: OpBody;
 }
 
-export type OpBody = OpenSession | WriteBlocks | PatchBytes | ZeroBlocks | RaiseEpoch | SetKey;
+/** Given out by a Corelet on the liveness lane; only its issuer, in that incarnation, accepts it, and not for long. */
+export interface Ticket {
+  readonly incarnation: number;
+  /** By the issuer's clock. */
+  readonly issuedMs: number; // f64, finite, not negative
+}
+
+export type OpBody =
+  | OpenSession
+  | WriteBlocks
+  | PatchBytes
+  | CompareWriteBytes
+  | WriteSameBlocks
+  | ZeroBlocks
+  | RaiseEpoch
+  | SetKey
+  | CancelOp;
 
 export interface OpenSession {
   readonly kind: 'openSession';
@@ -157,6 +175,26 @@ export interface PatchBytes {
   readonly crc: number;
   readonly data: readonly Uint8Array[];
 }
+/** Writes the second half of `data` if the bytes there equal the first half: at most a block, within one chunk (design §10.15). */
+export interface CompareWriteBytes {
+  readonly kind: 'compareWrite';
+  readonly epoch: number;
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  readonly byteOffset: number;
+  /** Over all of `data`: expected bytes, then as many new ones. */
+  readonly crc: number;
+  readonly data: readonly Uint8Array[];
+}
+/** One block's data for every block of the range. */
+export interface WriteSameBlocks {
+  readonly kind: 'writeSame';
+  readonly epoch: number;
+  readonly range: BlockRangeFields;
+  readonly crc: number;
+  readonly data: readonly Uint8Array[];
+}
 export interface ZeroBlocks {
   readonly kind: 'zero';
   readonly epoch: number;
@@ -177,11 +215,17 @@ export interface SetKey {
   readonly value: Uint8Array;
 }
 
+/** Of the operation with the same session and number: its first answer if it was applied; otherwise it never will be. */
+export interface CancelOp {
+  readonly kind: 'cancel';
+}
+
 /**
  * `ok` applied · `notLeader` not proposed by this try, `leader` may hint · `busy`, `full` not proposed by this try ·
  * `fenced` epoch too low or volume unknown here · `noSession` session unknown · `mismatch` the key's version differs, told in `version` ·
  * `corrupt` the data didn't match its CRC, or no copy could be read · `windowFull` too many operations of the session open ·
- * `overtaken` proposed here, and this replica leads no more: what becomes of it is open.
+ * `overtaken` proposed here, and this replica leads no more: what becomes of it is open · `cancelled` it never happened and never will ·
+ * `miscompare` the bytes differ, at byte `version` of what was expected · `stale` not proposed by this try: its ticket was missing, too old or another's.
  */
 export const replyCodes = [
   'ok',
@@ -194,6 +238,9 @@ export const replyCodes = [
   'corrupt',
   'windowFull',
   'overtaken',
+  'cancelled',
+  'miscompare',
+  'stale',
 ] as const;
 export type ReplyCode = (typeof replyCodes)[number];
 

@@ -77,10 +77,33 @@ const patchBody: fc.Arbitrary<OpBody> = fc
     seed: dataSeed,
   })
   .map(({ length, seed: [seed, two], ...fields }) => ({ kind: 'patch', ...fields, data: dataOf(length, seed, two) }));
+const compareWriteBody: fc.Arbitrary<OpBody> = fc
+  .record({
+    epoch: u64,
+    volume,
+    layer: u32,
+    chunk: u64,
+    byteOffset: fc.nat(chunkBytes - 4096),
+    crc: u32,
+    length: fc.integer({ min: 1, max: 600 }),
+    seed: dataSeed,
+  })
+  .map(({ length, seed: [seed, two], ...fields }) => ({
+    kind: 'compareWrite',
+    ...fields,
+    data: dataOf(2 * length, seed, two),
+  }));
+const writeSameBody: fc.Arbitrary<OpBody> = fc
+  .record({ epoch: u64, range, crc: u32, seed: dataSeed })
+  .map(({ seed: [seed, two], ...fields }) => ({ kind: 'writeSame', ...fields, data: dataOf(blockBytes, seed, two) }));
+const ticket = fc.option(fc.record({ incarnation: u64, issuedMs: u64 }), { nil: undefined });
 const body: fc.Arbitrary<OpBody> = fc.oneof(
   fc.constant<OpBody>({ kind: 'openSession' }),
+  fc.constant<OpBody>({ kind: 'cancel' }),
   writeBody,
   patchBody,
+  compareWriteBody,
+  writeSameBody,
   fc.record({ kind: fc.constant('zero' as const), epoch: u64, range }),
   fc.record({
     kind: fc.constant('epoch' as const),
@@ -169,7 +192,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     readProbe: typed('readProbe', { ...between, context: u32 }),
     readProbeReply: typed('readProbeReply', { ...between, context: u32 }),
     timeoutNow: typed('timeoutNow', between),
-    op: typed('op', { request: u32, arc, session: u64, number: u64, lowestOpen: u64, body }),
+    op: typed('op', { request: u32, arc, session: u64, number: u64, lowestOpen: u64, ticket, body }),
     opReply: typed('opReply', { request: u32, code: replyCode, leader: optionalId, version: u64 }),
     read: typed('read', { request: u32, arc, epoch: u64, range, mapOnly: fc.boolean() }),
     readReply,
