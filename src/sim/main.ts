@@ -5,6 +5,7 @@ import { parseOptions, replayCommand, usage } from './options.ts';
 import type { SimOptions } from './options.ts';
 import { runOnce } from './run.ts';
 import type { RunReport } from './run.ts';
+import { storyMain } from './scenario/program.ts';
 import { runOptionsOf } from './seeded.ts';
 import { parseStoreOptions, storeReplayCommand, storeRunOptions, storeUsage } from './store/options.ts';
 import { runStore } from './store/run.ts';
@@ -54,6 +55,7 @@ async function storeMain(args: readonly string[]): Promise<number> {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--story')) return storyMain(args.filter((arg) => arg !== '--story'));
   if (args.includes('--store')) return storeMain(args.filter((arg) => arg !== '--store'));
   const options = parseOptions(args);
   if (typeof options === 'string') {

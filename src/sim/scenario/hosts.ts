@@ -1,0 +1,199 @@
+import { assert } from '../../base/assert.ts';
+import { joined } from '../../base/bytes.ts';
+import { blockBytes } from '../../base/ids.ts';
+import type { BlockDevice, IoResult, ReadResult } from '../../volume/block-device.ts';
+import type { Violation } from '../checkers/violation.ts';
+import { tellOperation } from '../checkers/violation.ts';
+import type { SimCluster } from '../cluster.ts';
+import { readValue, tornValue, writeValue } from '../contents.ts';
+import type { SimEngine } from '../engine.ts';
+import { History, zeroValue } from '../history.ts';
+import type { Operation, OperationKind } from '../history.ts';
+import { blocksBySector, type Range, Registers } from './range.ts';
+
+const openRetryMs = 20;
+
+/** Answers after which nothing may have happened (for a command within one chunk). */
+const definite: ReadonlySet<string> = new Set(['RETRYABLE', 'OUT_OF_RANGE', 'NO_SPACE', 'READ_ONLY', 'GONE']);
+
+/** One command of a host, from when its gateway has it until the host knows. */
+export interface Task {
+  readonly operation: Operation;
+  readonly command: Command;
+  readonly slot: number;
+  /** `''` while open; then `ok` or the code. */
+  answer: string;
+  /** Of a read: value of each register, in order. */
+  values: readonly number[];
+}
+
+export interface Command {
+  readonly kind: OperationKind;
+  readonly host: number;
+  readonly slot: number;
+  readonly range: Range;
+}
+
+/** Hosts that do what a story tells them, through any gateway, and write down what they see. */
+export class Hosts {
+  readonly history = new History();
+  readonly violations: Violation[] = [];
+  readonly registers: Registers;
+  readonly open = new Set<Task>();
+  /** Everything that was ever asked, in order. */
+  readonly asked: Task[] = [];
+  readonly #engine: SimEngine;
+  readonly #cluster: SimCluster;
+  readonly #seed: number;
+  readonly #devices = new Map<string, { readonly start: number; readonly device: BlockDevice }>();
+
+  constructor(engine: SimEngine, cluster: SimCluster, seed: number, texts: readonly string[]) {
+    this.#engine = engine;
+    this.#cluster = cluster;
+    this.#seed = seed;
+    this.registers = new Registers(blocksBySector(texts));
+    cluster.downListeners.push((slot) => this.#gatewayDied(slot));
+  }
+
+  /** Opens the volume there, now. Hosts then keep that device as long as the process lives, whatever becomes of the volume. */
+  async device(slot: number, volume: string): Promise<BlockDevice | 'NOT_FOUND' | undefined> {
+    const { starts } = this.#cluster.slot(slot);
+    const known = this.#devices.get(`${slot}/${volume}`);
+    if (known?.start === starts) return known.device;
+    const opened = await this.#cluster.handle(slot)?.catalog.open(volume);
+    if (opened === undefined || opened === 'RETRYABLE') return undefined;
+    if (opened !== 'NOT_FOUND') this.#devices.set(`${slot}/${volume}`, { start: starts, device: opened });
+    return opened;
+  }
+
+  /** The host sends its command; undefined: the volume can't be opened there within `limitMs`. */
+  async begin(command: Command, limitMs: number): Promise<Task | 'NOT_FOUND' | undefined> {
+    const device = await this.#openWithin(command, limitMs);
+    return device === undefined || device === 'NOT_FOUND' ? device : this.send(command, device);
+  }
+
+  /** The host sends its command to a gateway where the volume is open. */
+  send(command: Command, device: BlockDevice): Task {
+    const { kind, host, slot, range } = command;
+    const { offset, lengthBytes, volume } = range;
+    const operation = this.history.begin({ host, slot, kind, offset, lengthBytes, invokedMs: this.#engine.nowMs });
+    if (kind !== 'read') {
+      const value = kind === 'write' ? operation.number : zeroValue;
+      this.registers.each(volume, offset, lengthBytes, (key) => this.history.touch(key, operation, 'write', value));
+    }
+    const task: Task = { operation, command, slot, answer: '', values: [] };
+    this.open.add(task);
+    this.asked.push(task);
+    const { process } = this.#cluster.slot(slot);
+    assert(process !== undefined, 'a host talks to a process');
+    this.#engine.enter(process, () => this.#perform(task, device));
+    return task;
+  }
+
+  async #openWithin(command: Command, limitMs: number): Promise<BlockDevice | 'NOT_FOUND' | undefined> {
+    const { slot } = command;
+    const { volume } = command.range;
+    const untilMs = this.#engine.nowMs + limitMs;
+    const state = this.#cluster.state(slot);
+    if (state === 'paused') {
+      // A sleeping gateway still accepts what a host sends on a connection that is open.
+      const known = this.#devices.get(`${slot}/${volume}`);
+      return known?.start === this.#cluster.slot(slot).starts ? known.device : undefined;
+    }
+    while (this.#engine.nowMs < untilMs) {
+      const opened = await this.#engine.settle(this.device(slot, volume), untilMs - this.#engine.nowMs);
+      if (opened?.value !== undefined) return opened.value;
+      await this.#engine.run(this.#engine.nowMs + openRetryMs);
+    }
+    return undefined;
+  }
+
+  #perform(task: Task, device: BlockDevice): void {
+    const { operation } = task;
+    const { kind, offset, lengthBytes } = operation;
+    if (kind === 'read') {
+      device.read(offset, lengthBytes).then(
+        (result) => this.#answer(task, () => this.#answerRead(task, result)),
+        (error: unknown) => this.#answer(task, () => this.#threw(task, error)),
+      );
+      return;
+    }
+    this.#change(device, task).then(
+      (result) => this.#answer(task, () => this.#end(task, result.ok ? 'ok' : result.code)),
+      (error: unknown) => this.#answer(task, () => this.#threw(task, error)),
+    );
+  }
+
+  #change(device: BlockDevice, { operation, command }: Task): Promise<IoResult> {
+    const { kind, number, offset, lengthBytes } = operation;
+    if (kind === 'zero') return device.zero(offset, lengthBytes, { mayPunch: true });
+    if (kind === 'trim') return device.trim(offset, lengthBytes);
+    return device.write(offset, [this.bytesOf(command.range, number)]);
+  }
+
+  /** What a write of `value` to that place holds. */
+  bytesOf({ volume, offset, lengthBytes }: Range, value: number): Uint8Array {
+    const bytes = new Uint8Array(lengthBytes);
+    if (value === zeroValue) return bytes;
+    this.registers.each(volume, offset, lengthBytes, (key, at, length) => {
+      writeValue(bytes.subarray(at, at + length), this.#seed, value, key);
+    });
+    return bytes;
+  }
+
+  #answer(task: Task, settle: () => void): void {
+    if (this.open.delete(task)) settle();
+  }
+
+  #answerRead(task: Task, result: ReadResult): void {
+    const { operation } = task;
+    if (!result.ok) {
+      this.#end(task, result.code);
+      return;
+    }
+    const bytes = joined(result.parts);
+    if (bytes.length !== operation.lengthBytes) {
+      this.#report('INV-4', 'got another length than it asked for', operation, undefined);
+      return;
+    }
+    this.#end(task, 'ok');
+    const values: number[] = [];
+    this.registers.each(task.command.range.volume, operation.offset, operation.lengthBytes, (key, at, length) => {
+      const value = readValue(bytes.subarray(at, at + length), this.#seed, key);
+      values.push(value);
+      this.history.touch(key, operation, 'read', value);
+      if (value !== tornValue) return;
+      this.#report('INV-2', `read a torn or foreign block at ${this.registers.name(key)}`, operation, value);
+    });
+    task.values = values;
+  }
+
+  #end(task: Task, answer: string): void {
+    task.answer = answer;
+    const { operation } = task;
+    const oneChunk = operation.offset % (256 * blockBytes) <= 256 * blockBytes - operation.lengthBytes;
+    if (answer === 'ok') this.history.end(operation, 'ok', this.#engine.nowMs);
+    else if (operation.kind === 'read' || (oneChunk && definite.has(answer)))
+      this.history.end(operation, 'failed', this.#engine.nowMs, answer);
+    else this.history.end(operation, 'unknown', this.#engine.nowMs, answer);
+  }
+
+  #threw(task: Task, error: unknown): void {
+    this.#end(task, 'THREW');
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#report('ASSERT', `was thrown at its host: ${message}`, task.operation, undefined);
+  }
+
+  #gatewayDied(slot: number): void {
+    for (const task of this.open) {
+      if (task.slot !== slot) continue;
+      this.open.delete(task);
+      this.#end(task, 'GATEWAY_DIED');
+    }
+  }
+
+  #report(invariant: string, what: string, operation: Operation, value: number | undefined): void {
+    const summary = `op ${operation.number} ${what}`;
+    this.violations.push({ invariant, summary, story: [tellOperation(operation, value)] });
+  }
+}
