@@ -1,6 +1,6 @@
 import { blockBytes, type CoreletId, type VolumeId } from '../base/ids.ts';
 import type { ArcMap } from '../store/map.ts';
-import type { CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
+import type { BetweenReplicas, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import type { Replica } from './replica.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
@@ -79,7 +79,12 @@ export class CopyReceiver {
   }
 }
 
-export function copyReply(to: CopyOffer | CopyChunk | CopyFinish, code: CopyReply['code'], number: number): CopyReply {
+/** Of a message in a copy, or (copy 0) of one that can't be taken at all. */
+export function copyReply(
+  to: BetweenReplicas & { readonly copy: number },
+  code: CopyReply['code'],
+  number: number,
+): CopyReply {
   return {
     type: 'copyReply',
     arc: to.arc,

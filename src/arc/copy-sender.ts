@@ -1,9 +1,11 @@
 import { blockBytes, type LogIndex } from '../base/ids.ts';
+import { isVoter } from '../consensus/quorum.ts';
 import type { MemberId } from '../consensus/types.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
 import type { CopyReply, Replica as ReplicaName } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { holdsMember, replicaOf } from './members.ts';
+import { readTriesMax } from './mending.ts';
 import type { Replica } from './replica.ts';
 
 export interface CopyResult {
@@ -56,7 +58,7 @@ export class CopySender {
     this.#startedMs = context.clock.nowMs();
     this.#heardMs = this.#startedMs;
     this.#bytesLeft = replica.dataBytes;
-    this.#send({ type: 'copyOffer', index: this.index });
+    this.#send({ type: 'copyOffer', index: this.index, voter: isVoter(replica.core.configuration, member) });
   }
 
   get bytesLeft(): number {
@@ -103,7 +105,7 @@ export class CopySender {
 
   #send(
     message:
-      | { type: 'copyOffer'; index: LogIndex }
+      | { type: 'copyOffer'; index: LogIndex; voter: boolean }
       | { type: 'copyFinish'; index: LogIndex; indexTerm: number; state: Uint8Array },
   ): void {
     const envelope = {
@@ -128,13 +130,7 @@ export class CopySender {
         });
       }
       if (this.#ended) return;
-      const loaded = map.load(key);
-      // What a page says holds for this turn only: it is read from right away.
-      const page = loaded instanceof Promise ? await loaded : loaded;
-      if (this.#ended) return;
-      if (page === undefined) continue;
-      const sent = await this.#sendChunk(page, base);
-      if (!sent) {
+      if (!(await this.#sendChunk(key, base))) {
         this.#end(false, 'a block could not be read here');
         return;
       }
@@ -150,7 +146,22 @@ export class CopySender {
     else this.#send({ type: 'copyFinish', index: this.index, indexTerm, state: this.#state });
   }
 
-  async #sendChunk(page: ChunkMap, base: LogIndex): Promise<boolean> {
+  /** False: a block of it can be had nowhere now. Never sends what isn't verified. */
+  async #sendChunk(key: ChunkKey, base: LogIndex): Promise<boolean> {
+    for (let tries = 1; !this.#ended; tries++) {
+      const loaded = this.#replica.map.load(key);
+      // What a page says holds for this turn only: it is read from right away.
+      const page = loaded instanceof Promise ? await loaded : loaded;
+      if (this.#ended || page === undefined) return true;
+      const bad = await this.#trySendChunk(page, base);
+      if (bad === undefined) return true;
+      if ((await this.#replica.mending.mend(key, bad)) !== 'mended' || tries === readTriesMax) return false;
+    }
+    return true;
+  }
+
+  /** The blocks that were to be sent, where one of them can't be read; undefined when they were. */
+  async #trySendChunk(page: ChunkMap, base: LogIndex): Promise<readonly number[] | undefined> {
     const blocks: number[] = [];
     const positions: number[] = [];
     const empty: number[] = [];
@@ -168,8 +179,8 @@ export class CopySender {
     const emptyVersions = Float64Array.from(empty, (block) => page.versions[block] as number);
     const data = new Uint8Array(blocks.length * blockBytes);
     const read = await this.#context.store.readBlocks(positions, crcs, data);
-    if (!read.ok) return false;
-    if (this.#ended) return true;
+    if (!read.ok) return blocks;
+    if (this.#ended) return undefined;
     const bytes = data.length + 16 * (blocks.length + empty.length);
     this.#inflight.push(bytes);
     this.#inflightBytes += bytes;
@@ -192,6 +203,6 @@ export class CopySender {
       emptyVersions,
       data: blocks.length > 0 ? [data] : [],
     });
-    return true;
+    return undefined;
   }
 }

@@ -127,6 +127,7 @@ export class ArcHost {
 
   receive(from: CoreletId, message: ArcMessage): void {
     if (this.#stopped) return;
+    if (message.type === 'question' || message.type === 'answer') return;
     const replica = this.#replicas.get(message.arc);
     switch (message.type) {
       case 'op':
@@ -157,6 +158,12 @@ export class ArcHost {
       case 'copyReply':
         this.copies.reply(from, replica, message);
         return;
+      case 'copyCheck':
+        return;
+      case 'fetch':
+      case 'fetchReply':
+        if (replica?.generation === message.toGeneration) replica.mending.receive(from, message);
+        return;
       default:
         this.#consensus(from, replica, message);
     }
@@ -166,7 +173,7 @@ export class ArcHost {
     const known = replica?.generation === message.toGeneration;
     if (message.type === 'append' && !(known && replica.installed)) {
       // Not there, or without a state: entries would be taken for a log to continue. The leader is told to copy instead.
-      this.#options.send(from, copyReply({ ...message, type: 'copyOffer', copy: 0, index: 0 }, 'refused', 0));
+      this.#options.send(from, copyReply({ ...message, copy: 0 }, 'refused', 0));
       return;
     }
     if (replica === undefined || !known) return;

@@ -1,10 +1,15 @@
 import type { CoreletId } from '../base/ids.ts';
 import { blockBytes } from '../base/ids.ts';
-import type { KeyReply, KeyRequest, ReadReply, ReadRequest, ReplyCode } from '../wire/peer/types.ts';
+import type { BlockRangeFields, KeyReply, KeyRequest, ReadReply, ReadRequest, ReplyCode } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
+import { readTriesMax } from './mending.ts';
 import type { Replica } from './replica.ts';
 
 type Waiting = { readonly from: CoreletId; readonly request: ReadRequest | KeyRequest };
+
+interface Held extends Pick<ReadReply, 'present' | 'crcs' | 'data'> {
+  readonly bad: readonly number[] | undefined;
+}
 
 /** Keys and values of one answer; a longer list is refused rather than cut. */
 const keyReplyBytesMax = 4 * 1024 * 1024;
@@ -65,6 +70,33 @@ export class Reads {
       this.#refuse(from, request, 'fenced');
       return;
     }
+    for (let tries = 1; ; tries++) {
+      const held = await this.#held(range, request.mapOnly);
+      if (held.bad === undefined) {
+        const { present, crcs, data } = held;
+        const { request: number } = request;
+        this.#context.send(from, {
+          type: 'readReply',
+          request: number,
+          code: 'ok',
+          leader: undefined,
+          present,
+          crcs,
+          data,
+        });
+        return;
+      }
+      // INV-7: never answered as if nothing were there. What has come in its place is looked up anew.
+      const mended = await this.#replica.mending.mend(range, held.bad);
+      if (mended !== 'mended' || tries === readTriesMax) {
+        this.#refuse(from, request, mended === 'lost' ? 'corrupt' : 'busy');
+        return;
+      }
+    }
+  }
+
+  /** The range as the map has it now; `bad`: the blocks that were to be read, where one of them can't be. */
+  async #held(range: BlockRangeFields, mapOnly: boolean): Promise<Held> {
     const loaded = this.#replica.map.load(range);
     const page = loaded instanceof Promise ? await loaded : loaded;
     const present = new Uint8Array((range.blockCount + 7) >>> 3);
@@ -79,37 +111,16 @@ export class Reads {
         expected.push(page.crcs[range.firstBlock + i] as number);
       }
     }
-    let crcs = noCrcs;
-    let data: Uint8Array[] = [];
-    if (!request.mapOnly && positions.length > 0) {
-      const into = new Uint8Array(positions.length * blockBytes);
-      crcs = Uint32Array.from(expected);
-      const read = await this.#context.store.readBlocks(positions, crcs, into);
-      if (!read.ok) {
-        this.#reportBad(request, read.code);
-        this.#refuse(from, request, 'corrupt'); // INV-7: never answered as if nothing were there
-        return;
-      }
-      data = [into];
+    if (mapOnly || positions.length === 0) return { present, crcs: noCrcs, data: [], bad: undefined };
+    const into = new Uint8Array(positions.length * blockBytes);
+    const crcs = Uint32Array.from(expected);
+    const read = await this.#context.store.readBlocks(positions, crcs, into);
+    if (read.ok) return { present, crcs, data: [into], bad: undefined };
+    const bad: number[] = [];
+    for (let i = 0; i < range.blockCount; i++) {
+      if (((present[i >>> 3] as number) >>> (i & 7)) & 1) bad.push(range.firstBlock + i);
     }
-    this.#context.send(from, {
-      type: 'readReply',
-      request: request.request,
-      code: 'ok',
-      leader: undefined,
-      present,
-      crcs,
-      data,
-    });
-  }
-
-  #reportBad(request: ReadRequest, code: 'CORRUPT' | 'UNREADABLE'): void {
-    this.#context.events.record({
-      kind: 'flash.bad-block',
-      arc: this.#replica.arc,
-      corelet: this.#context.self,
-      text: `A block of chunk ${request.range.chunk} of arc ${this.#replica.arc} is ${code.toLowerCase()} on this flash.`,
-    });
+    return { present, crcs, data: [], bad };
   }
 
   #answerKeys(from: CoreletId, request: KeyRequest): void {

@@ -17,6 +17,7 @@ import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
 import { Intake } from './intake.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
+import { Mending } from './mending.ts';
 import { Operations } from './operations.ts';
 import { raftFromWire, type RaftWireMessage, raftToWire } from './raft-wire.ts';
 import { Reads } from './reads.ts';
@@ -52,6 +53,7 @@ export class Replica {
   readonly map: ArcMap;
   readonly operations: Operations;
   readonly reads: Reads;
+  readonly mending: Mending;
   readonly traffic = new Traffic();
   state: ArcState;
   /** False until a first copy has brought a state: applies nothing, takes no entries. */
@@ -102,6 +104,7 @@ export class Replica {
     this.core.eligible = this.complete;
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
+    this.mending = new Mending(this, context);
     this.#resender = new Resender(this, context);
     this.#intake = new Intake(context, (from, append) => this.#deliver(from, append));
   }
@@ -126,6 +129,7 @@ export class Replica {
   stop(): void {
     this.#stopped = true;
     this.#intake.stop();
+    this.mending.stop();
     this.operations.dropAll();
   }
 
@@ -337,6 +341,13 @@ export class Replica {
     this.copiesTaken++;
     this.#completeIndex = Math.max(this.#completeIndex, newestIn(copy));
     if (this.core.role !== 'leader') this.core.eligible = this.complete;
+  }
+
+  /** Entries up to `index`, not applied yet, can't be read here: until they are, others are better leaders. */
+  distrustUpTo(index: LogIndex): void {
+    this.#completeIndex = Math.max(this.#completeIndex, index);
+    this.core.eligible = this.complete;
+    this.core.abdicate(this.now);
   }
 
   /** Bytes that a complete copy of this arc holds. */

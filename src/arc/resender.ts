@@ -1,8 +1,9 @@
-import type { CoreletId } from '../base/ids.ts';
+import type { CoreletId, LogIndex } from '../base/ids.ts';
 import type { AppendRequest } from '../consensus/types.ts';
 import type { Replica as ReplicaName, WireEntry } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { type ArcEntry, bodyIn, type EntryBody, storedShape, wireEntry } from './entry.ts';
+import { memberId } from './members.ts';
 import type { Replica } from './replica.ts';
 
 interface Outbox {
@@ -55,15 +56,15 @@ export class Resender {
     const outbox: Outbox = { queue: [first] };
     this.#outboxes.set(to.id, outbox);
     for (let message = outbox.queue.shift(); message !== undefined; message = outbox.queue.shift()) {
-      const entries = await this.#read(message);
+      const entries = await this.#read(to, message);
       if (entries === undefined || !this.#replica.isLeader || this.#replica.core.term !== message.term) break;
       this.#transmit(to, message, entries);
     }
     this.#outboxes.delete(to.id);
   }
 
-  /** Undefined: an entry's data can't be read here now; the follower gets a copy of the blocks instead. */
-  async #read(message: AppendRequest<EntryBody>): Promise<WireEntry[] | undefined> {
+  /** Undefined: an entry's data can't be read here: never skipped, and never sent as it is (INV-7). */
+  async #read(to: ReplicaName, message: AppendRequest<EntryBody>): Promise<WireEntry[] | undefined> {
     const entries: WireEntry[] = [];
     for (const entry of message.entries) {
       const data = bodyIn(entry).data;
@@ -73,17 +74,29 @@ export class Resender {
       }
       const read = await this.#context.store.readEntryData(storedShape(this.#replica.arc, entry, message.commit));
       if (typeof read === 'string') {
-        this.#context.events.record({
-          kind: 'flash.bad-entry',
-          arc: this.#replica.arc,
-          corelet: this.#context.self,
-          text: `Entry ${entry.index} of arc ${this.#replica.arc} is ${read.toLowerCase()} on this flash; it was not sent.`,
-        });
+        this.#bad(to, entry.index, read);
         return undefined;
       }
       entries.push(wireEntry(entry, [read]));
     }
     return entries;
+  }
+
+  /**
+   * What is applied, a copy of the arc brings: its blocks are mended on the way, or were replaced since. What isn't may be
+   * on no majority yet: a voter that can read it must lead, and this one not before it has been applied.
+   */
+  #bad(to: ReplicaName, index: LogIndex, code: 'CORRUPT' | 'UNREADABLE'): void {
+    const replica = this.#replica;
+    this.#context.events.record({
+      kind: 'flash.bad-entry',
+      arc: replica.arc,
+      corelet: this.#context.self,
+      text: `Entry ${index} of arc ${replica.arc} is ${code.toLowerCase()} on this flash; it was not sent.`,
+    });
+    if (index <= replica.core.appliedIndex) replica.core.requireCopy(memberId(to.id, to.generation));
+    else replica.distrustUpTo(index);
+    replica.flush();
   }
 
   #transmit(to: ReplicaName, message: AppendRequest<EntryBody>, entries: readonly WireEntry[]): void {

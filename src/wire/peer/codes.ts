@@ -1,11 +1,13 @@
 import { appendCodec, appendReplyCodec } from './append.ts';
 import type { Codec, MessageOf, PeerMessageType } from './codec.ts';
 import { complaintCodec } from './complaint.ts';
-import { copyChunkCodec, copyFinishCodec, copyOfferCodec, copyReplyCodec } from './copy.ts';
+import { copyCheckCodec, copyChunkCodec, copyFinishCodec, copyOfferCodec, copyReplyCodec } from './copy.ts';
+import { fetchCodec, fetchReplyCodec } from './fetch.ts';
 import { keyReadCodec, keyReplyCodec } from './key.ts';
 import { livenessCodec } from './liveness.ts';
 import { membershipCodec } from './membership.ts';
 import { opCodec, opReplyCodec } from './op.ts';
+import { answerCodec, questionCodec } from './question.ts';
 import { readProbeCodec, readProbeReplyCodec } from './read-probe.ts';
 import { readCodec, readReplyCodec } from './read.ts';
 import { retireCodec, routesCodec } from './routes.ts';
@@ -42,12 +44,17 @@ export const codes: { readonly [Type in PeerMessageType]: CodeRow<MessageOf<Type
   keyRead: { code: 36, lane: host, codec: keyReadCodec },
   keyReply: { code: 37, lane: host, codec: keyReplyCodec },
   complaint: { code: 38, lane: host, codec: complaintCodec },
+  fetch: { code: 41, lane: host, codec: fetchCodec },
+  fetchReply: { code: 42, lane: host, codec: fetchReplyCodec },
   routes: { code: 48, lane: host, codec: routesCodec },
   retire: { code: 49, lane: host, codec: retireCodec },
+  question: { code: 50, lane: host, codec: questionCodec },
+  answer: { code: 51, lane: host, codec: answerCodec },
   copyOffer: { code: 64, lane: heal, codec: copyOfferCodec },
   copyChunk: { code: 65, lane: heal, codec: copyChunkCodec },
   copyFinish: { code: 66, lane: heal, codec: copyFinishCodec },
   copyReply: { code: 67, lane: heal, codec: copyReplyCodec },
+  copyCheck: { code: 68, lane: heal, codec: copyCheckCodec },
 };
 
 const rowOfCode: (CodeRow | undefined)[] = Array.from({ length: 256 });

@@ -1,18 +1,19 @@
 import { assert } from '../../base/assert.ts';
-import type { Reader, Writer } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
-import { blockBytes, blocksPerChunk } from '../../base/ids.ts';
+import { blockBytes } from '../../base/ids.ts';
+import { readBlocks, readVersions, writeBlocks } from './chunk-blocks.ts';
 import type { Codec } from './codec.ts';
-import { readArc, readCrcs, readVolume, writeBetweenReplicas, writeCrcs, writeU16 } from './fields.ts';
+import { readArc, readCrcs, readVolume, writeBetweenReplicas, writeCrcs } from './fields.ts';
 import { peerLimits } from './limits.ts';
-import type { CopyChunk, CopyFinish, CopyOffer, CopyReply } from './types.ts';
+import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from './types.ts';
 
-// between replicas (20 bytes) · copy u32 · index u64
+// between replicas (20 bytes) · copy u32 · index u64 · voter boolean
 export const copyOfferCodec: Codec<CopyOffer> = {
   encode(out, message) {
     writeBetweenReplicas(out, message);
     out.u32(message.copy);
     out.u64(message.index);
+    out.boolean(message.voter);
   },
   decode(from) {
     return {
@@ -23,37 +24,30 @@ export const copyOfferCodec: Codec<CopyOffer> = {
       term: from.u64(),
       copy: from.u32(),
       index: from.u64(),
+      voter: from.boolean(),
     };
   },
 };
 
-// count u16 · block u8 × count, ascending · version u64 × count
-function writeBlocks(out: Writer, blocks: Uint16Array, versions: Float64Array): void {
-  assert(blocks.length === versions.length && blocks.length <= blocksPerChunk, 'one version per block');
-  writeU16(out, blocks.length);
-  for (let i = 0; i < blocks.length; i++) out.u8(blocks[i] as number);
-  for (let i = 0; i < versions.length; i++) out.u64(versions[i] as number);
-}
-
-function readBlocks(from: Reader): Uint16Array {
-  const count = from.u16();
-  if (count > blocksPerChunk || count * 9 > from.left) throw new RemoteProtocolError(`${count} blocks of a chunk`);
-  const blocks = new Uint16Array(count);
-  let last = -1;
-  for (let i = 0; i < count; i++) {
-    const block = from.u8();
-    if (block <= last) throw new RemoteProtocolError('block numbers do not ascend');
-    blocks[i] = block;
-    last = block;
-  }
-  return blocks;
-}
-
-function readVersions(from: Reader, count: number): Float64Array {
-  const versions = new Float64Array(count);
-  for (let i = 0; i < count; i++) versions[i] = from.u64();
-  return versions;
-}
+// between replicas (20 bytes) · copy u32 · check u32 · volume u64 · layer u32 · chunk u64 · digest u32
+export const copyCheckCodec: Codec<CopyCheck> = {
+  encode(out, message) {
+    writeBetweenReplicas(out, message);
+    out.u32(message.copy);
+    out.u32(message.check);
+    out.u64(message.volume);
+    out.u32(message.layer);
+    out.u64(message.chunk);
+    out.u32(message.digest);
+  },
+  decode(from) {
+    const between = { arc: readArc(from), fromGeneration: from.u32(), toGeneration: from.u32(), term: from.u64() };
+    const copy = from.u32();
+    const check = from.u32();
+    const place = { volume: readVolume(from), layer: from.u32(), chunk: from.u64() };
+    return { type: 'copyCheck', ...between, copy, check, ...place, digest: from.u32() };
+  },
+};
 
 // between replicas (20 bytes) · copy u32 · sequence u64 · volume u64 · layer u32 · chunk u64 ·
 // blocks · crc u32 × blocks · empty blocks · payload 4,096 × blocks
@@ -113,7 +107,7 @@ export const copyFinishCodec: Codec<CopyFinish> = {
   },
 };
 
-const copyReplyCodes = ['ready', 'stored', 'done', 'refused'] as const;
+export const copyReplyCodes = ['ready', 'stored', 'done', 'refused', 'base', 'same', 'differs', 'ended'] as const;
 
 // between replicas (20 bytes) · copy u32 · code u8 · number u64
 export const copyReplyCodec: Codec<CopyReply> = {

@@ -1,4 +1,6 @@
 import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } from '../../base/ids.ts';
+import type { Fetch, FetchReply } from './fetch.ts';
+import type { Answer, Question } from './question.ts';
 
 /**
  * Every message between Corelets. One codec file each beside this one; `codes.ts` numbers them and names their lane.
@@ -26,6 +28,11 @@ export type PeerMessage =
   | CopyChunk
   | CopyFinish
   | CopyReply
+  | CopyCheck
+  | Fetch
+  | FetchReply
+  | Question
+  | Answer
   | Membership;
 
 // ---- liveness lane ----------------------------------------------------------------------------------------------
@@ -56,7 +63,7 @@ export interface Liveness {
 
 // ---- consensus (host lane); `toGeneration` names the replica meant, `fromGeneration` the replica that speaks ------
 
-interface BetweenReplicas {
+export interface BetweenReplicas {
   readonly arc: ArcId;
   readonly fromGeneration: Generation;
   readonly toGeneration: Generation;
@@ -344,6 +351,19 @@ export interface CopyOffer extends BetweenReplicas {
   readonly type: 'copyOffer';
   readonly copy: number; // u32
   readonly index: LogIndex;
+  /** The receiver's vote counts: a life that isn't known there has ended, and none begins. */
+  readonly voter: boolean;
+}
+/** Does the receiver hold the chunk as the sender does? Asked of one that has blocks of an earlier life or copy. */
+export interface CopyCheck extends BetweenReplicas {
+  readonly type: 'copyCheck';
+  readonly copy: number;
+  readonly check: number; // u32
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  /** Over number, version and CRC of every block. */
+  readonly digest: number; // u32
 }
 export interface CopyChunk extends BetweenReplicas {
   readonly type: 'copyChunk';
@@ -370,8 +390,12 @@ export interface CopyFinish extends BetweenReplicas {
 export interface CopyReply extends BetweenReplicas {
   readonly type: 'copyReply';
   readonly copy: number;
-  /** `ready`: `number` is the applied index it starts from. `stored`: chunks durable up to sequence `number`. `done`: the state is installed and durable. `refused`: start anew. */
-  readonly code: 'ready' | 'stored' | 'done' | 'refused';
+  /**
+   * `ready`: `number` is the applied index it starts from. `base`: it holds blocks of an earlier life or copy, of no known
+   * index: compare all. `same`, `differs`: the answer to check `number`. `stored`: chunks durable up to sequence `number`.
+   * `done`: the state is installed and durable. `refused`: start anew. `ended`: that life is over, never to come back.
+   */
+  readonly code: 'ready' | 'base' | 'same' | 'differs' | 'stored' | 'done' | 'refused' | 'ended';
   readonly number: number;
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { ArcId, CoreletId, VolumeId } from '../../../src/base/ids.ts';
 import { blockBytes, chunkBytes } from '../../../src/base/ids.ts';
 import type { PeerMessageType } from '../../../src/wire/peer/codec.ts';
+import { copyReplyCodes } from '../../../src/wire/peer/copy.ts';
 import { peerLimits } from '../../../src/wire/peer/limits.ts';
 import type { BlockRangeFields, OpBody, PeerMessage, Replica, WireEntry } from '../../../src/wire/peer/types.ts';
 import { replyCodes } from '../../../src/wire/peer/types.ts';
@@ -163,6 +164,29 @@ const copyChunk = fc
     })),
   );
 
+const blocksAsked = fc.record({ request: u32, volume, layer: u32, chunk: u64, floor: u64 });
+const fetch = fc
+  .tuple(blockList(5), blocksAsked, fc.record(between))
+  .map(([wanted, asked, fields]) => ({ type: 'fetch' as const, ...fields, ...asked, ...wanted }));
+const fetchReply = fc
+  .tuple(
+    blockList(3),
+    blockList(8),
+    dataSeed,
+    fc.record({ ...between, request: u32, code: fc.constantFrom('ok' as const, 'behind' as const, 'none' as const) }),
+  )
+  .chain(([held, empty, [seed, two], fields]) =>
+    crcsOf(held.blocks.length).map((crcs) => ({
+      type: 'fetchReply' as const,
+      ...fields,
+      ...held,
+      crcs,
+      emptyBlocks: empty.blocks,
+      emptyVersions: empty.versions,
+      data: dataOf(held.blocks.length * blockBytes, seed, two),
+    })),
+  );
+
 const typed = <Type extends PeerMessageType, Fields>(
   type: Type,
   fields: { [K in keyof Fields]: fc.Arbitrary<Fields[K]> },
@@ -206,13 +230,25 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     complaint: typed('complaint', { arc, leader: id }),
     routes: typed('routes', { ask: fc.boolean(), routes: fc.array(route, { maxLength: 4 }) }),
     retire: typed('retire', { arc, generation: u32, configurationIndex: u64 }),
-    copyOffer: typed('copyOffer', { ...between, copy: u32, index: u64 }),
+    copyOffer: typed('copyOffer', { ...between, copy: u32, index: u64, voter: fc.boolean() }),
+    copyCheck: typed('copyCheck', { ...between, copy: u32, check: u32, volume, layer: u32, chunk: u64, digest: u32 }),
+    fetch,
+    fetchReply,
+    question: typed('question', {
+      arcs: fc.array(fc.record({ arc, generation: u32, lost: fc.boolean() }), { maxLength: 4 }),
+    }),
+    answer: typed('answer', {
+      syncedSequence: u64,
+      arcs: fc.array(fc.record({ arc, generation: u32, term: u64, index: u64, voteTerm: u64, lost: fc.boolean() }), {
+        maxLength: 4,
+      }),
+    }),
     copyChunk,
     copyFinish: typed('copyFinish', { ...between, copy: u32, index: u64, indexTerm: u64, state: bytes(200) }),
     copyReply: typed('copyReply', {
       ...between,
       copy: u32,
-      code: fc.constantFrom('ready' as const, 'stored' as const, 'done' as const, 'refused' as const),
+      code: fc.constantFrom(...copyReplyCodes),
       number: u64,
     }),
   };
