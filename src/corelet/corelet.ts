@@ -4,6 +4,7 @@ import { replicaOf } from '../arc/members.ts';
 import type { CoreletId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
 import { MembershipCore } from '../membership/core.ts';
+import type { Timer } from '../ports/clock.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
 import { deviceHealth } from '../store/health.ts';
 import type { Store } from '../store/store.ts';
@@ -30,6 +31,11 @@ import type {
 import { CheckedVolumes } from './volume-control.ts';
 
 const rateSampleMs = 1000;
+/** Between two looks at the arcs led here while nothing happens; `healingLimits.tickMs` apart for a while after something did. */
+const restTickMs = 500;
+const wakefulMs = 5000;
+/** A flash that has owed an answer for so long serves nobody: whoever leads here gives it to others (design §10.13). */
+const flashStallMs = 1000;
 
 /** Opens the device, takes up where it ended and joins the others. @throws DeviceRefused, FlashError */
 export async function startCorelet(
@@ -66,6 +72,8 @@ class Corelet implements CoreletHandle {
   #fail: (error: Error) => void = () => undefined;
   #stopped = false;
   #sampledMs = Number.NEGATIVE_INFINITY;
+  #wakefulUntilMs = Number.POSITIVE_INFINITY;
+  #healingTimer: Timer | undefined;
 
   constructor(ports: CoreletPorts, options: CoreletOptions, restarted: Restarted, limits: ArcLimits) {
     const { clock, random, fabric } = ports;
@@ -110,7 +118,10 @@ class Corelet implements CoreletHandle {
       send,
       registers: restarted.registers,
       isFull: (id) => this.#isFull(id),
-      onRoute: (route) => this.#gossip.announce(route),
+      onRoute: (route) => {
+        this.#gossip.announce(route);
+        this.#wakeHealing();
+      },
     });
     this.#gateway = new Gateway({
       self: this.id,
@@ -155,7 +166,11 @@ class Corelet implements CoreletHandle {
       arcPeers: () => this.#arcPeers(),
       ledDigest: () => this.#routes.ledDigest(this.id),
       deliver: (from, message) => this.#deliver(from, message),
-      onAlive: (id, alive) => this.#host.setAlive(id, alive),
+      onAlive: (id, alive) => {
+        this.#host.setAlive(id, alive);
+        this.#wakeHealing();
+      },
+      onView: () => this.#wakeHealing(),
       onDown: (id) => {
         this.#host.peerReset(id);
         this.#gateway.peerDown(id);
@@ -172,6 +187,7 @@ class Corelet implements CoreletHandle {
     for (const contact of this.#book.all()) if (contact.id !== this.id) this.#host.setAlive(contact.id, false);
     await this.#peering.start(seeds);
     this.#host.start();
+    this.#wakefulUntilMs = this.#ports.clock.nowMs() + wakefulMs;
     this.#healingTick();
   }
 
@@ -223,6 +239,11 @@ class Corelet implements CoreletHandle {
       case 'liveness':
       case 'membership':
         return; // handled by peering; never sent to oneself
+      case 'complaint':
+        // Its Corelet may stand still as a whole: then all its arcs need another leader, not only the one complained about.
+        this.#peering.doubt(message.leader);
+        this.#host.receive(from, message);
+        return;
       default:
         this.#host.receive(from, message satisfies ArcMessage);
     }
@@ -236,13 +257,37 @@ class Corelet implements CoreletHandle {
     const now = clock.nowMs();
     this.#healer.tick();
     this.#peering.refreshPeers();
+    this.#leadNothingWithoutFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
       let bytesLeft = 0;
       for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
+      if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
       this.#rate.sample(bytesLeft, now);
     }
-    clock.after(healingLimits.tickMs, () => this.#guard(() => this.#healingTick()));
+    const delayMs = now < this.#wakefulUntilMs ? healingLimits.tickMs : restTickMs;
+    this.#healingTimer = clock.after(delayMs, () => this.#guard(() => this.#healingTick()));
+  }
+
+  /** Something changed that arcs led here may have to follow. */
+  #wakeHealing(): void {
+    const { clock } = this.#ports;
+    const now = clock.nowMs();
+    const slept = now >= this.#wakefulUntilMs;
+    this.#wakefulUntilMs = now + wakefulMs;
+    if (!slept || this.#healingTimer === undefined || this.#stopped) return;
+    this.#healingTimer.cancel();
+    this.#healingTimer = clock.after(healingLimits.tickMs, () => this.#guard(() => this.#healingTick()));
+  }
+
+  #leadNothingWithoutFlash(): void {
+    const waitMs = this.#peering.flashWaitMs();
+    if (waitMs < flashStallMs) return;
+    for (const replica of this.#host.replicas()) {
+      if (!replica.isLeader) continue;
+      replica.core.abdicate(replica.now);
+      replica.flush();
+    }
   }
 
   #guard(step: () => void): void {

@@ -1,10 +1,10 @@
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { CoreletId } from '../base/ids.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
 import type { MembershipCore } from '../membership/core.ts';
-import { defaultLivenessLimits, PairLiveness } from '../membership/liveness.ts';
+import { type LivenessDue, PairLiveness } from '../membership/liveness.ts';
 import type { Store } from '../store/store.ts';
 import type { Liveness, PeerMessage } from '../wire/peer/types.ts';
 import type { AddressBook } from './address-book.ts';
@@ -12,6 +12,9 @@ import type { DeviceFill } from './status.ts';
 
 export const membershipRegister = 'membership';
 export const addressesRegister = 'addresses';
+
+/** A gateway that has nothing open any more goes on to get tickets for so long: the next operation mostly follows soon. */
+const ticketsLingerMs = 3000;
 
 export interface PeeringOptions {
   readonly self: CoreletId;
@@ -27,6 +30,8 @@ export interface PeeringOptions {
   /** Anything that isn't liveness or membership. */
   deliver(from: CoreletId, message: PeerMessage): void;
   onAlive(id: CoreletId, alive: boolean): void;
+  /** A new view is agreed. */
+  onView(): void;
   /** The connection to it ended: what was asked there may never be answered. */
   onDown(id: CoreletId): void;
   onUp(id: CoreletId): void;
@@ -46,7 +51,15 @@ export class Peering {
   /** Newest sequence heard from each peer. */
   readonly #heard = new Map<CoreletId, number>();
   #wantsTickets = false;
+  #ticketsUntilMs = Number.NEGATIVE_INFINITY;
   #sequence = 0;
+  /** Liveness messages and membership messages sent since the start. */
+  #sent = 0;
+  /** Since when the flash owes an answer. */
+  #flashOwesMs: number | undefined;
+  #livenessTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  #membershipTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
+  #stepAsked = false;
   #peers: ReadonlyMap<CoreletId, string> = new Map();
   #stopped = false;
 
@@ -73,7 +86,7 @@ export class Peering {
     if (membership.view === undefined || membership.standing === 'outside') membership.join(seeds, clock.nowMs());
     this.#carryOut();
     this.refreshPeers();
-    this.#livenessTick();
+    this.#livenessStep();
     this.#membershipTick();
   }
 
@@ -94,16 +107,44 @@ export class Peering {
     this.#peers = wanted;
     fabric.setPeers(wanted);
     this.#liveness.setPeers(wanted.keys(), clock.nowMs());
+    this.#stepSoon();
   }
 
   /** On while this Corelet has operations open as a gateway: then the peers tell their time often. */
   wantTickets(on: boolean): void {
-    this.#wantsTickets = on;
+    const now = this.#options.clock.nowMs();
+    if (!on) {
+      if (this.#wantsTickets) this.#ticketsUntilMs = Math.min(this.#ticketsUntilMs, now + ticketsLingerMs);
+      return;
+    }
+    this.#ticketsUntilMs = Number.POSITIVE_INFINITY;
+    if (this.#wantsTickets) return;
+    this.#wantsTickets = true;
+    for (const id of this.#peers.keys()) this.#liveness.tell(id);
+    this.#stepSoon();
+  }
+
+  /** Somebody has a reason to think that it isn't there: it is asked at once, and lapses when it doesn't answer soon. */
+  doubt(id: CoreletId): void {
+    this.#liveness.ask(id);
+    this.#stepSoon();
+  }
+
+  /** How long the flash here has owed an answer; 0 when it owes none. */
+  flashWaitMs(): number {
+    return this.#flashOwesMs === undefined ? 0 : this.#options.clock.nowMs() - this.#flashOwesMs;
+  }
+
+  /** Messages sent for liveness and membership since the start. */
+  get sent(): number {
+    return this.#sent;
   }
 
   #message(from: CoreletId, message: PeerMessage): void {
     const now = this.#options.clock.nowMs();
+    const returns = !this.#liveness.isLive(from);
     this.#liveness.heard(from, now);
+    if (returns) this.#stepSoon();
     try {
       if (message.type === 'liveness') this.#livenessFrom(from, message, now);
       else if (message.type === 'membership') {
@@ -124,6 +165,8 @@ export class Peering {
     const { membership } = this.#options;
     membership.heard(from, now);
     this.#heard.set(from, message.sequence);
+    if (this.#liveness.told(from, message, now)) this.#stepSoon();
+    else this.#armLiveness();
     const incarnation = this.#incarnations.get(from);
     if (incarnation !== undefined) this.#options.onTicket?.(from, incarnation, message.ticketMs);
     this.fills.set(from, { usedBytes: message.usedBytes, sizeBytes: message.sizeBytes });
@@ -135,12 +178,15 @@ export class Peering {
   #up(peer: Hello): void {
     this.#incarnations.set(peer.id, peer.incarnation);
     this.#heard.delete(peer.id);
+    this.#liveness.tell(peer.id);
+    this.#stepSoon();
     this.#options.onUp(peer.id);
   }
 
   #down(id: CoreletId): void {
     const { membership, clock } = this.#options;
     this.#liveness.reset(id);
+    this.#stepSoon();
     membership.reset(id, clock.nowMs());
     this.#carryOut();
     // At once, not at the next tick: its arcs elect, and its gateways' operations go elsewhere, in milliseconds.
@@ -150,61 +196,107 @@ export class Peering {
 
   // ---- time -------------------------------------------------------------------------------------------------------
 
-  #livenessTick(): void {
-    if (this.#stopped) return;
-    const { clock, guard } = this.#options;
-    const now = clock.nowMs();
-    const step = this.#liveness.tick(now);
-    for (const id of step.lapsed) {
-      this.#options.membership.silent(id, now);
-      this.#options.onAlive(id, false);
-    }
-    for (const id of step.returned) this.#options.onAlive(id, true);
-    if (step.due.length > 0) this.#sendLiveness(step.due);
-    clock.after(Math.max(1, this.#liveness.deadlineMs() - now), () => guard(() => this.#livenessTick()));
+  /** What one turn brought is settled together at its end. */
+  #stepSoon(): void {
+    if (this.#stepAsked || this.#stopped) return;
+    this.#stepAsked = true;
+    this.#options.clock.soon(() => this.#options.guard(() => this.#livenessStep()));
   }
 
-  #sendLiveness(due: readonly CoreletId[]): void {
-    const { store, membership, fabric, self, clock } = this.#options;
+  #livenessStep(): void {
+    this.#stepAsked = false;
+    if (this.#stopped) return;
+    const { clock, membership, onAlive } = this.#options;
+    const now = clock.nowMs();
+    if (now >= this.#ticketsUntilMs) this.#wantsTickets = false;
+    const step = this.#liveness.tick(now);
+    for (const id of step.lapsed) {
+      membership.silent(id, now);
+      onAlive(id, false);
+    }
+    for (const id of step.returned) onAlive(id, true);
+    if (step.due.length > 0) this.#sendLiveness(step.due, now);
+    if (step.lapsed.length > 0) this.#armMembership();
+    this.#armLiveness();
+  }
+
+  #armLiveness(): void {
+    const { clock, guard } = this.#options;
+    const atMs = this.#liveness.deadlineMs();
+    if (this.#stopped || atMs >= (this.#livenessTimer?.atMs ?? Number.POSITIVE_INFINITY)) return;
+    this.#livenessTimer?.timer.cancel();
+    const timer = clock.after(Math.max(1, atMs - clock.nowMs()), () => {
+      this.#livenessTimer = undefined;
+      guard(() => this.#livenessStep());
+    });
+    this.#livenessTimer = { atMs, timer };
+  }
+
+  #sendLiveness(due: readonly LivenessDue[], nowMs: number): void {
+    const { store, membership, fabric, self } = this.#options;
     const { usedBytes, sizeBytes, syncs } = store.fill();
     this.fills.set(self, { usedBytes, sizeBytes });
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    const message = {
+    this.#watchFlash(nowMs);
+    const common = {
       type: 'liveness',
-      sequence: this.#sequence,
-      nextMs: defaultLivenessLimits.intervalMs,
-      answer: false,
       wantsTickets: this.#wantsTickets,
-      ticketMs: clock.nowMs(),
-      flashWaitMs: 0,
+      ticketMs: nowMs,
+      flashWaitMs: Math.floor(this.flashWaitMs()),
       viewNumber: membership.viewNumber,
       ledDigest: this.#options.ledDigest(),
       syncedBatches: syncs,
       usedBytes,
       sizeBytes,
     } as const;
-    for (const id of due) fabric.send(id, { ...message, echo: this.#heard.get(id) ?? 0 });
+    for (const { id, answer, nextMs } of due) {
+      this.#sequence = (this.#sequence + 1) >>> 0;
+      const message = { ...common, sequence: this.#sequence, echo: this.#heard.get(id) ?? 0, answer, nextMs };
+      this.#sent += 1;
+      fabric.send(id, message satisfies Liveness);
+    }
+  }
+
+  /** A mark behind everything that waits for the flash now. */
+  #watchFlash(nowMs: number): void {
+    if (this.#flashOwesMs !== undefined) return;
+    this.#flashOwesMs = nowMs;
+    this.#options.store.afterSync(() => {
+      this.#flashOwesMs = undefined;
+    });
   }
 
   #membershipTick(): void {
     if (this.#stopped) return;
-    const { clock, membership, guard } = this.#options;
-    const now = clock.nowMs();
-    membership.tick(now);
+    this.#options.membership.tick(this.#options.clock.nowMs());
     this.#carryOut();
-    clock.after(Math.max(1, membership.deadlineMs() - now), () => guard(() => this.#membershipTick()));
+    this.#armMembership();
+  }
+
+  /** Events bring the next tick forward. */
+  #armMembership(): void {
+    const { clock, membership, guard } = this.#options;
+    const atMs = membership.deadlineMs();
+    if (this.#stopped || atMs >= (this.#membershipTimer?.atMs ?? Number.POSITIVE_INFINITY)) return;
+    this.#membershipTimer?.timer.cancel();
+    const timer = clock.after(Math.max(1, atMs - clock.nowMs()), () => {
+      this.#membershipTimer = undefined;
+      guard(() => this.#membershipTick());
+    });
+    this.#membershipTimer = { atMs, timer };
   }
 
   // ---- membership's effects ------------------------------------------------------------------------------------------
 
   #carryOut(): void {
-    const { membership, store, fabric, events, book } = this.#options;
+    const { membership, store, fabric, events, book, clock } = this.#options;
     const effects = membership.takeEffects();
     if (effects.persist !== undefined) store.setRegister(membershipRegister, effects.persist);
     for (const change of effects.viewChanges) {
       if (book.learn(change.view.members)) store.setRegister(addressesRegister, book.encode());
     }
     for (const event of effects.events) events.record(event);
+    for (const id of effects.asks) this.doubt(id);
+    this.#sent += effects.messages.length;
     const later = effects.messages.filter((message) => message.afterSync);
     for (const message of effects.messages) {
       if (!message.afterSync) fabric.send(message.to, { type: 'membership', body: message.body });
@@ -215,7 +307,13 @@ export class Peering {
         for (const message of later) fabric.send(message.to, { type: 'membership', body: message.body });
       });
     }
-    if (effects.viewChanges.length > 0) this.refreshPeers();
+    if (effects.viewChanges.length > 0) {
+      this.refreshPeers();
+      this.#options.onView();
+      // Who lapsed before the view had it is watched only now.
+      for (const id of this.#peers.keys()) if (this.#liveness.isLapsed(id)) membership.silent(id, clock.nowMs());
+    }
+    this.#armMembership();
   }
 }
 

@@ -8,7 +8,7 @@ import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
 import { Agreement } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
 import { Campaign } from './campaign.ts';
-import { type Frozen, frozenBy } from './frozen.ts';
+import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { HoldDown, isCurrent, Joins } from './joins.ts';
 import { causeOf, narrateChange, narrateOne, narrateProposal } from './narrate.ts';
 import { News } from './news.ts';
@@ -22,12 +22,11 @@ import {
   type MembershipLimits,
   type MembershipOptions,
   type RandomSource,
+  restTickMs,
   type Standing,
   tickMaxMs,
 } from './types.ts';
 import { Watch } from './watch.ts';
-
-const frozenAskMs = 500;
 
 interface Newest {
   readonly ballot: Ballot;
@@ -55,6 +54,7 @@ export class MembershipCore {
   readonly #agreement: Agreement;
   readonly #restored: Register | undefined;
   readonly #founding: View | undefined;
+  readonly #frozen = new FrozenWatch();
   #holdDown: HoldDown;
   #newest: Newest | undefined;
   #standing: Standing = 'outside';
@@ -62,8 +62,6 @@ export class MembershipCore {
   #tickMs = 0;
   #alertSequence = 0;
   #nextAlertMs = 0;
-  #nextFrozenAskMs = 0;
-  #saidFrozen = false;
 
   /** @throws RemoteProtocolError when `restored` is of another format version. */
   constructor(options: MembershipOptions) {
@@ -124,9 +122,17 @@ export class MembershipCore {
     return contactsOf(this.#self.id, [seeds, this.view?.members ?? [], this.#joins.members()]);
   }
 
-  /** When to call `tick` next. */
+  /** When to call `tick` next, unless an event comes before that brings it forward. Nothing under way costs next to nothing. */
   deadlineMs(): number {
-    return this.#tickMs + tickMaxMs;
+    const atRest = this.#standing === 'member' && !this.#busy();
+    return Math.min(this.#tickMs + (atRest ? restTickMs : tickMaxMs), Math.max(this.#tickMs, this.#watch.deadlineMs()));
+  }
+
+  #busy(): boolean {
+    const view = this.#knownView();
+    const accuses = this.#watch.hears() < view.members.length;
+    const updates = !isCurrent(view, this.#self);
+    return accuses || updates || this.#agreement.proposing || this.#tally.busy() || this.#joins.pending;
   }
 
   takeEffects(): MembershipEffects {
@@ -169,6 +175,7 @@ export class MembershipCore {
       this.#sayFrozen();
     }
     this.#joinWhenDue();
+    this.#watch.expectScan(this.deadlineMs());
   }
 
   /** Any message of a peer proves that it lives. */
@@ -176,9 +183,9 @@ export class MembershipCore {
     this.#watch.heard(from, nowMs);
   }
 
-  /** A hint: this pair's liveness lapsed. */
-  silent(id: CoreletId, _nowMs: number): void {
-    this.#watch.lapsed(id);
+  /** It was asked and didn't answer. */
+  silent(id: CoreletId, nowMs: number): void {
+    this.#watch.lapsed(id, nowMs);
   }
 
   /** A hint: the connection to it ended. Unheard for a while after that, it is accused sooner. */
@@ -237,8 +244,11 @@ export class MembershipCore {
       return;
     }
     if (!hasMember(this.#knownView(), from)) return;
-    if (message.type === 'alert') this.#tally.hear(from, message, nowMs);
-    else if (message.type === 'leave') this.#tally.leaves(from);
+    if (message.type === 'alert') {
+      this.#tally.hear(from, message, nowMs);
+      // A silence that one has noticed is looked into by all: at rest each alone would notice it late.
+      for (const id of message.subjects) if (this.#watch.isLive(id)) this.#outbox.ask(id);
+    } else if (message.type === 'leave') this.#tally.leaves(from);
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
   }
 
@@ -348,22 +358,15 @@ export class MembershipCore {
   }
 
   #sayFrozen(): void {
-    const { frozen, reason } = this.frozen;
-    if (frozen && this.#watch.hears() < majority(this.#knownView().members.length)) this.#askAround();
-    if (frozen === this.#saidFrozen) return;
-    this.#saidFrozen = frozen;
-    const text = frozen ? `The view is frozen: ${reason}.` : 'The view can change again.';
-    this.#outbox.event({ kind: frozen ? 'view.frozen' : 'view.thawed', text, data: { viewNumber: this.viewNumber } });
-  }
-
-  // Cut off, or dropped without having heard of it: whoever hears us may know more.
-  #askAround(): void {
-    if (this.#nowMs < this.#nextFrozenAskMs) return;
-    this.#nextFrozenAskMs = this.#nowMs + frozenAskMs;
+    const { frozen } = this;
     const ids = this.#knownView().members.map((member) => member.id);
-    for (const id of someOf(ids, this.#self.id, this.#random)) {
-      this.#outbox.send(id, { type: 'ask', viewNumber: this.viewNumber });
+    const cutOff = frozen.frozen && this.#watch.hears() < majority(ids.length);
+    if (cutOff && this.#frozen.askDue(this.#nowMs)) {
+      const asked = someOf(ids, this.#self.id, this.#random);
+      for (const id of asked) this.#outbox.send(id, { type: 'ask', viewNumber: this.viewNumber });
     }
+    const event = this.#frozen.changed(frozen, this.viewNumber);
+    if (event !== undefined) this.#outbox.event(event);
   }
 
   #joinWhenDue(): void {

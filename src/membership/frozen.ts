@@ -1,5 +1,8 @@
 import { majority } from '../ring/view.ts';
-import { membersFloor, type Standing } from './types.ts';
+import { type MembershipEvent, membersFloor, type Standing } from './types.ts';
+
+/** Between two questions of a Corelet that is cut off. */
+const askRepeatMs = 500;
 
 /** `frozen`: this Corelet sees that its view can't lose members now, and why. */
 export interface Frozen {
@@ -20,4 +23,25 @@ export function frozenBy(standing: Standing, members: number, hears: number): Fr
     return { frozen: true, reason: `the view has ${members} members: the silent one stays until another joins` };
   }
   return { frozen: false, reason: '' };
+}
+
+/** What is said about being frozen, and when those who may know more are asked. */
+export class FrozenWatch {
+  #said = false;
+  #nextAskMs = 0;
+
+  /** The event to record when it changed. */
+  changed({ frozen, reason }: Frozen, viewNumber: number): MembershipEvent | undefined {
+    if (frozen === this.#said) return undefined;
+    this.#said = frozen;
+    const text = frozen ? `The view is frozen: ${reason}.` : 'The view can change again.';
+    return { kind: frozen ? 'view.frozen' : 'view.thawed', text, data: { viewNumber } };
+  }
+
+  /** Cut off, or dropped without having heard of it: whoever hears us may know more. True: ask some now. */
+  askDue(nowMs: number): boolean {
+    if (nowMs < this.#nextAskMs) return false;
+    this.#nextAskMs = nowMs + askRepeatMs;
+    return true;
+  }
 }

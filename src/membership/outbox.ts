@@ -3,6 +3,8 @@ import { encodeMembership } from '../wire/membership/codec.ts';
 import type { MembershipMessage } from '../wire/membership/types.ts';
 import type { MembershipEffects, MembershipEvent, OutgoingMessage, ViewChange } from './types.ts';
 
+const nobody: readonly CoreletId[] = [];
+
 /** Collects what a step causes until the owner takes it. The register is encoded once per batch, when it is taken. */
 export class Outbox {
   readonly #register: () => Uint8Array;
@@ -10,6 +12,7 @@ export class Outbox {
   #messages: OutgoingMessage[] = [];
   #viewChanges: ViewChange[] = [];
   #events: MembershipEvent[] = [];
+  #asks = new Set<CoreletId>();
   #encoded: { readonly message: MembershipMessage; readonly body: Uint8Array } | undefined;
 
   constructor(register: () => Uint8Array) {
@@ -34,17 +37,24 @@ export class Outbox {
     this.#events.push(event);
   }
 
-  get isEmpty(): boolean {
-    return !this.#persist && this.#messages.length + this.#viewChanges.length + this.#events.length === 0;
+  ask(id: CoreletId): void {
+    this.#asks.add(id);
   }
 
   take(): MembershipEffects {
     const persist = this.#persist ? this.#register() : undefined;
-    const effects = { persist, messages: this.#messages, viewChanges: this.#viewChanges, events: this.#events };
+    const effects = {
+      persist,
+      messages: this.#messages,
+      viewChanges: this.#viewChanges,
+      events: this.#events,
+      asks: this.#asks.size === 0 ? nobody : [...this.#asks],
+    };
     this.#persist = false;
     this.#messages = [];
     this.#viewChanges = [];
     this.#events = [];
+    this.#asks.clear();
     this.#encoded = undefined;
     return effects;
   }

@@ -22,8 +22,10 @@ export interface MembershipOptions {
 
 /** Durations in milliseconds of the caller's clock. */
 export interface MembershipLimits {
-  /** Unheard for so long: accused. */
+  /** Silent for so long after it was asked and didn't answer: accused. */
   readonly suspectAfterMs: number;
+  /** Unheard for so long, asked or not: accused. */
+  readonly silenceMaxMs: number;
   /** Unheard for so long after its connection was reset: accused. */
   readonly resetSuspectAfterMs: number;
   /** Nobody is accused for not being heard at all before so long after our start, or after it joined. */
@@ -50,7 +52,8 @@ export interface MembershipLimits {
 }
 
 export const defaultLimits: MembershipLimits = {
-  suspectAfterMs: 1000,
+  suspectAfterMs: 500,
+  silenceMaxMs: 8000,
   resetSuspectAfterMs: 500,
   startGraceMs: 3000,
   settleMs: 100,
@@ -73,8 +76,11 @@ export const membersFloor = 3;
 export const joinsMax = 64;
 /** Corelets whose removals are counted. */
 export const flapsMax = 256;
-/** The longest time between two calls of `tick`; much longer means that this process stood still. */
+/** The longest time between two calls of `tick` while something is under way … */
 export const tickMaxMs = 50;
+/** … and while nothing is. */
+export const restTickMs = 1000;
+/** A call that comes so late means that this process stood still. */
 export const stallMs = 200;
 
 export interface OutgoingMessage {
@@ -115,6 +121,8 @@ export interface MembershipEffects {
   readonly messages: readonly OutgoingMessage[];
   readonly viewChanges: readonly ViewChange[];
   readonly events: readonly MembershipEvent[];
+  /** Others accuse these, whom we hear: ask them at once whether they live, and tell `heard` or `silent`. */
+  readonly asks: readonly CoreletId[];
 }
 
 export type Standing = 'member' | 'outside' | 'leaving' | 'left';

@@ -3,13 +3,16 @@ import type { Member } from '../ring/view.ts';
 import { type MembershipLimits, stallMs } from './types.ts';
 
 interface Watched {
-  /** The deadline counts from here: the last message, or a start with its grace. */
+  /** When it was last heard, or since when it could have been. */
   heardMs: number;
+  /** Not accused before that, unless it was heard: it may only be starting. */
+  graceMs: number;
   /** When its connection ended, until it is heard again. */
   resetMs: number | undefined;
   everHeard: boolean;
   accused: boolean;
-  lapsed: boolean;
+  /** Since when it hasn't answered a question, until it is heard again. */
+  lapsedMs: number | undefined;
 }
 
 export interface WatchChange {
@@ -22,7 +25,8 @@ export class Watch {
   readonly #limits: MembershipLimits;
   readonly #peers = new Map<CoreletId, Watched>();
   #withdrawn: CoreletId[] = [];
-  #tickMs: number | undefined;
+  /** When the next scan was due, as `deadlineMs` said. */
+  #dueMs = Number.POSITIVE_INFINITY;
   #graceEndMs = 0;
 
   constructor(limits: MembershipLimits) {
@@ -38,11 +42,11 @@ export class Watch {
   watch(members: readonly Member[], self: CoreletId, nowMs: number): void {
     const wanted = new Set(members.map((member) => member.id));
     for (const id of this.#peers.keys()) if (!wanted.has(id)) this.#peers.delete(id);
-    const graceMs = this.#limits.startGraceMs - this.#limits.suspectAfterMs;
+    const { startGraceMs } = this.#limits;
     for (const id of wanted) {
       if (id === self || this.#peers.has(id)) continue;
-      const heardMs = nowMs + graceMs;
-      this.#peers.set(id, { heardMs, resetMs: undefined, everHeard: false, accused: false, lapsed: false });
+      const peer = { heardMs: nowMs, graceMs: nowMs + startGraceMs, resetMs: undefined, lapsedMs: undefined };
+      this.#peers.set(id, { ...peer, everHeard: false, accused: false });
     }
   }
 
@@ -52,7 +56,7 @@ export class Watch {
     peer.heardMs = nowMs;
     peer.everHeard = true;
     peer.resetMs = undefined;
-    peer.lapsed = false;
+    peer.lapsedMs = undefined;
     if (!peer.accused) return;
     peer.accused = false;
     this.#withdrawn.push(id);
@@ -63,9 +67,10 @@ export class Watch {
     if (peer !== undefined && peer.everHeard) peer.resetMs ??= nowMs;
   }
 
-  lapsed(id: CoreletId): void {
+  /** It was asked and didn't answer. */
+  lapsed(id: CoreletId, nowMs: number): void {
     const peer = this.#peers.get(id);
-    if (peer !== undefined) peer.lapsed = true;
+    if (peer !== undefined) peer.lapsedMs ??= nowMs;
   }
 
   /** Whom we accuse since the last scan, and whom no longer. One pass over all peers. */
@@ -73,11 +78,7 @@ export class Watch {
     this.#forgiveOwnStall(nowMs);
     const accused: CoreletId[] = [];
     for (const [id, peer] of this.#peers) {
-      if (nowMs < this.#graceEndMs) break;
-      if (peer.accused) continue;
-      const silent = nowMs - peer.heardMs >= this.#limits.suspectAfterMs;
-      const cutOff = peer.resetMs !== undefined && nowMs - peer.resetMs >= this.#limits.resetSuspectAfterMs;
-      if (!silent && !cutOff) continue;
+      if (peer.accused || nowMs < this.#accusedAtMs(peer)) continue;
       peer.accused = true;
       accused.push(id);
     }
@@ -86,15 +87,41 @@ export class Watch {
     return { accused, withdrawn };
   }
 
+  #accusedAtMs(peer: Watched): number {
+    const { suspectAfterMs, resetSuspectAfterMs, silenceMaxMs } = this.#limits;
+    const atMs = Math.min(
+      peer.heardMs + silenceMaxMs,
+      (peer.lapsedMs ?? Number.POSITIVE_INFINITY) + suspectAfterMs,
+      (peer.resetMs ?? Number.POSITIVE_INFINITY) + resetSuspectAfterMs,
+    );
+    return Math.max(atMs, this.#graceEndMs, peer.everHeard ? Number.NEGATIVE_INFINITY : peer.graceMs);
+  }
+
+  /** When the next scan is due: somebody is to be accused then, or an accusation is to be taken back now. */
+  deadlineMs(): number {
+    if (this.#withdrawn.length > 0) return Number.NEGATIVE_INFINITY;
+    let deadlineMs = Number.POSITIVE_INFINITY;
+    for (const peer of this.#peers.values()) {
+      if (!peer.accused) deadlineMs = Math.min(deadlineMs, this.#accusedAtMs(peer));
+    }
+    return deadlineMs;
+  }
+
   // While this process stood still it could hear nobody: that time counts against none of the others.
   #forgiveOwnStall(nowMs: number): void {
-    const gapMs = this.#tickMs === undefined ? 0 : nowMs - this.#tickMs;
-    this.#tickMs = nowMs;
-    if (gapMs < stallMs) return;
+    const lateMs = nowMs - this.#dueMs;
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    if (!(lateMs >= stallMs)) return;
     for (const peer of this.#peers.values()) {
-      peer.heardMs += Math.min(gapMs, Math.max(0, nowMs - peer.heardMs));
-      if (peer.resetMs !== undefined) peer.resetMs += Math.min(gapMs, Math.max(0, nowMs - peer.resetMs));
+      peer.heardMs += Math.min(lateMs, Math.max(0, nowMs - peer.heardMs));
+      if (peer.resetMs !== undefined) peer.resetMs += Math.min(lateMs, Math.max(0, nowMs - peer.resetMs));
+      if (peer.lapsedMs !== undefined) peer.lapsedMs += Math.min(lateMs, Math.max(0, nowMs - peer.lapsedMs));
     }
+  }
+
+  /** The owner will scan at that time at the latest. */
+  expectScan(atMs: number): void {
+    this.#dueMs = atMs;
   }
 
   accuses(id: CoreletId): boolean {
@@ -115,6 +142,6 @@ export class Watch {
   /** Heard since the watch began, not lapsed, not accused. */
   isLive(id: CoreletId): boolean {
     const peer = this.#peers.get(id);
-    return peer !== undefined && peer.everHeard && !peer.lapsed && !peer.accused;
+    return peer !== undefined && peer.everHeard && peer.lapsedMs === undefined && !peer.accused;
   }
 }

@@ -69,7 +69,15 @@ interface Module {
   syncsAsked: number;
   changes: ViewChange[];
   events: MembershipEvent[];
+  /** When each peer was last heard: what liveness between pairs would know. */
+  heardMs: Map<CoreletId, number>;
+  /** Of the earliest tick that is scheduled. */
+  tickAtMs: number;
 }
+
+/** Unheard for so long: it was asked and didn't answer. */
+const lapseMs = 400;
+const answerMs = 150;
 
 export interface Taken {
   readonly id: CoreletId;
@@ -178,6 +186,8 @@ export class Network {
       syncsAsked: 0,
       changes: [],
       events: [],
+      heardMs: new Map(),
+      tickAtMs: Number.POSITIVE_INFINITY,
     });
     return self.id;
   }
@@ -195,6 +205,8 @@ export class Network {
     module.waiting = [];
     module.syncsDone = 0;
     module.syncsAsked = 0;
+    module.heardMs.clear();
+    module.tickAtMs = Number.POSITIVE_INFINITY;
     const core = new MembershipCore({
       self: { ...module.self, ...change },
       incarnation: module.life,
@@ -213,7 +225,6 @@ export class Network {
       );
     this.#drain(module);
     const life = module.life;
-    this.at(this.random.fraction() * 50, () => this.#tick(module, life));
     this.at(this.random.fraction() * 100, () => this.#beat(module, life));
   }
 
@@ -274,10 +285,19 @@ export class Network {
 
   #tick(module: Module, life: number): void {
     const { core } = module;
-    if (core === undefined || module.life !== life) return;
+    if (core === undefined || module.life !== life || this.nowMs < module.tickAtMs) return;
+    module.tickAtMs = Number.POSITIVE_INFINITY;
     core.tick(this.nowMs);
     this.#drain(module);
-    if (module.life === life) this.at(Math.max(1, core.deadlineMs() - this.nowMs), () => this.#tick(module, life));
+  }
+
+  #arm(module: Module): void {
+    const { core, life } = module;
+    if (core === undefined) return;
+    const atMs = Math.max(this.nowMs + 1, core.deadlineMs());
+    if (atMs >= module.tickAtMs) return;
+    module.tickAtMs = atMs;
+    this.at(atMs - this.nowMs, () => this.#tick(module, life));
   }
 
   #beat(module: Module, life: number): void {
@@ -287,12 +307,29 @@ export class Network {
     for (const to of core.contacts().keys()) {
       if (!this.#arrives(from, to)) continue;
       const theirs = core.viewNumber;
+      this.modules.get(to)?.heardMs.set(from, this.nowMs);
       this.step(to, (peer) => {
         peer.heard(from, this.nowMs);
         if (peer.viewNumber !== theirs) peer.behind(from, theirs, this.nowMs);
       });
     }
-    this.at(100, () => this.#beat(module, life));
+    for (const peer of core.contacts().keys()) {
+      const heardMs = module.heardMs.get(peer);
+      if (heardMs === undefined) module.heardMs.set(peer, this.nowMs);
+      else if (this.nowMs - heardMs >= lapseMs) this.step(from, (self) => self.silent(peer, this.nowMs));
+    }
+    if (module.life === life) this.at(100, () => this.#beat(module, life));
+  }
+
+  /** A question, and the answer or its absence. */
+  #ask(from: CoreletId, to: CoreletId): void {
+    const answers = this.modules.get(to)?.core !== undefined && this.#arrives(from, to) && this.#arrives(to, from);
+    const { life } = this.module(from);
+    this.at(answers ? 2 : answerMs, () => {
+      if (this.modules.get(from)?.life !== life) return;
+      if (answers) this.step(from, (core) => core.heard(to, this.nowMs));
+      else this.step(from, (core) => core.silent(to, this.nowMs));
+    });
   }
 
   #arrives(from: CoreletId, to: CoreletId): boolean {
@@ -308,7 +345,8 @@ export class Network {
     const { core } = module;
     if (core === undefined) return;
     const from = module.self.id;
-    const { persist, messages, viewChanges, events } = core.takeEffects();
+    const { persist, messages, viewChanges, events, asks } = core.takeEffects();
+    for (const id of asks) this.#ask(from, id);
     for (const change of viewChanges) this.#check(module, change);
     module.events.push(...events);
     if (persist !== undefined || messages.length > 0) {
@@ -325,6 +363,7 @@ export class Network {
         module.waiting.push({ ...message, syncs: module.syncsAsked });
       } else this.#send(from, message.to, message.body);
     }
+    this.#arm(module);
   }
 
   #sync(module: Module, register: Uint8Array): void {
