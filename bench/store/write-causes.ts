@@ -1,3 +1,4 @@
+import { markOf } from '../../src/store/format.ts';
 import { type DeviceMark, readHeader } from '../../src/store/batch-header.ts';
 import { decodeBatch } from '../../src/store/decode-batch.ts';
 import type { Superblock } from '../../src/store/superblock.ts';
@@ -27,8 +28,7 @@ export class WriteCauses {
   readonly #movedMark: DeviceMark;
 
   constructor(superblock: Superblock) {
-    const { deviceTag, cluster } = superblock;
-    this.#mark = { deviceTag, clusterTag: Number.parseInt(cluster.slice(0, 8), 16) };
+    this.#mark = markOf(superblock);
     this.#movedMark = { ...this.#mark, moved: true };
   }
 

@@ -1,8 +1,9 @@
 import { assert } from '../base/assert.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { blockBytes } from '../base/ids.ts';
-import { type Flash, FlashError } from '../ports/flash.ts';
+import type { Flash } from '../ports/flash.ts';
 import { damagedPosition } from './map-page.ts';
+import { readPiece } from './medium.ts';
 import type { Log } from './log.ts';
 import type { BlockReadResult } from './types.ts';
 
@@ -68,7 +69,7 @@ export class BlockReads {
     const underWay = this.#underWay;
     underWay.begin();
     try {
-      return await this.#readPiece(position, into);
+      return await readPiece(this.#flash, position, into);
     } finally {
       underWay.end();
     }
@@ -93,7 +94,7 @@ export class BlockReads {
     if (position === damagedPosition) return this.#bad('CORRUPT', 0);
     const pending = this.#log.pendingAt(position);
     if (pending !== undefined) pending.copyBlock(position, into, 0);
-    else if (!(await this.#readPiece(position, into))) return this.#bad('UNREADABLE', 0);
+    else if (!(await readPiece(this.#flash, position, into))) return this.#bad('UNREADABLE', 0);
     return crc32c(into) === crc ? ok : this.#bad('CORRUPT', 0);
   }
 
@@ -144,22 +145,12 @@ export class BlockReads {
 
   /** The first block that can't be read, if any. `first`: number of the run's first block. */
   async #readRun(position: number, into: Uint8Array, first: number): Promise<number | undefined> {
-    if (await this.#readPiece(position, into)) return undefined;
+    if (await readPiece(this.#flash, position, into)) return undefined;
     for (let at = 0; at < into.length; at += blockBytes) {
-      const whole = await this.#readPiece(position + at, into.subarray(at, at + blockBytes));
+      const whole = await readPiece(this.#flash, position + at, into.subarray(at, at + blockBytes));
       if (!whole) return first + at / blockBytes;
     }
     return undefined;
-  }
-
-  async #readPiece(position: number, into: Uint8Array): Promise<boolean> {
-    try {
-      await this.#flash.read(position, into);
-      return true;
-    } catch (error) {
-      if (error instanceof FlashError && error.code === 'EIO') return false;
-      throw error;
-    }
   }
 }
 

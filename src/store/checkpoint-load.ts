@@ -1,7 +1,7 @@
 import { crc32c } from '../base/crc32c.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { ArcId } from '../base/ids.ts';
-import { type Flash, FlashError } from '../ports/flash.ts';
+import type { Flash } from '../ports/flash.ts';
 import type { DeviceMark } from './batch-header.ts';
 import {
   type Anchor,
@@ -14,6 +14,7 @@ import {
   type RootGroup,
 } from './checkpoint.ts';
 import { pageBytes, pagesFor } from './layout.ts';
+import { readPiece } from './medium.ts';
 import type { MapSpace } from './map-space.ts';
 import type { TableRef } from './records.ts';
 import type { ArcCheckpoint } from './types.ts';
@@ -44,46 +45,50 @@ export async function readTable(flash: Flash, ref: TableRef): Promise<Uint8Array
 async function readCopy(flash: Flash, position: number, ref: TableRef): Promise<Uint8Array | undefined> {
   const bytes = new Uint8Array(pagesFor(ref.bytes) * pageBytes);
   if (position + bytes.length > flash.sizeBytes) return undefined;
-  if (bytes.length > 0) {
-    try {
-      await flash.read(position, bytes);
-    } catch (error) {
-      if (!(error instanceof FlashError) || error.code !== 'EIO') throw error;
-      return undefined;
-    }
-  }
+  if (bytes.length > 0 && !(await readPiece(flash, position, bytes))) return undefined;
   const table = bytes.subarray(0, ref.bytes);
   return crc32c(table) === ref.crc ? table : undefined;
 }
 
-/** The anchors, the newest first; those that are no anchors of this device left out. */
-export async function readAnchors(flash: Flash, mark: DeviceMark): Promise<Anchor[]> {
-  const anchors: Anchor[] = [];
+/** What lies where an anchor may be. */
+export interface AnchorPage {
+  readonly position: number;
+  /** Undefined where the medium can't be read. */
+  readonly page: Uint8Array | undefined;
+  /** Undefined where there is no anchor of this device. */
+  readonly anchor: Anchor | undefined;
+}
+
+export async function readAnchorPages(flash: Flash, mark: DeviceMark): Promise<AnchorPage[]> {
+  const pages: AnchorPage[] = [];
   for (const position of anchorPositions.flat()) {
     const page = new Uint8Array(pageBytes);
-    try {
-      await flash.read(position, page);
-    } catch (error) {
-      if (error instanceof FlashError && error.code === 'EIO') continue;
-      throw error;
-    }
-    const anchor = decodeAnchor(mark, page);
-    if (anchor !== undefined && !anchors.some(({ number }) => number === anchor.number)) anchors.push(anchor);
+    if (await readPiece(flash, position, page)) pages.push({ position, page, anchor: decodeAnchor(mark, page) });
+    else pages.push({ position, page: undefined, anchor: undefined });
   }
-  return anchors.sort((a, b) => b.number - a.number);
+  return pages;
+}
+
+/** The anchors, each once, the newest first. */
+export function anchorsIn(pages: readonly AnchorPage[]): Anchor[] {
+  const byNumber = new Map<number, Anchor>();
+  for (const { anchor } of pages) {
+    if (anchor !== undefined && !byNumber.has(anchor.number)) byNumber.set(anchor.number, anchor);
+  }
+  return Array.from(byNumber.values()).sort((a, b) => b.number - a.number);
 }
 
 /**
  * The newest checkpoint that is whole, with its chunk tables loaded into `space`. An older one serves as well: more of the
  * log is then read, and what was given back since shows as lost batches. Undefined: there never was one, or none is whole
- * (then the log itself tells whether its beginning is still there).
+ * (then the log itself tells whether its beginning is still there). `anchors`: the newest first.
  */
 export async function loadCheckpoint(
   flash: Flash,
-  mark: DeviceMark,
+  anchors: readonly Anchor[],
   space: MapSpace,
 ): Promise<LoadedCheckpoint | undefined> {
-  for (const anchor of await readAnchors(flash, mark)) {
+  for (const anchor of anchors) {
     try {
       const checkpoint = decodeCheckpoint(await readTable(flash, anchor.table));
       space.segments?.decode(await readTable(flash, checkpoint.segments));

@@ -8,7 +8,7 @@ import { segmentEnd, segmentOf, segmentStart } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
 import { MovedLog, type Moving, type TakeSegment } from './moved-log.ts';
 import type { MovedRecord } from './records.ts';
-import { readWhatCan } from './scan.ts';
+import { readWhatCan } from './medium.ts';
 import { type Candidate, readSegment } from './segment-content.ts';
 import { segmentStates, type Segments } from './segments.ts';
 import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';

@@ -1,12 +1,13 @@
 import { Reader } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
-import { blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import { batchHeaderBytes } from './batch-header.ts';
 import { pageBytes } from './layout.ts';
+import { readWhatCan } from './medium.ts';
+import { dataOf } from './record-data.ts';
 import { type DecodedRecord, decodeRecord } from './records.ts';
-import { readWhatCan, type ScannedBatch } from './scan.ts';
+import type { ScannedBatch } from './scan.ts';
 
 /** The records of a batch, in order. @throws RemoteProtocolError where the bytes aren't records of this format. */
 export function* decodeBatch(batch: ScannedBatch): IterableIterator<DecodedRecord> {
@@ -23,19 +24,12 @@ export async function dataIsWhole(flash: Flash, batch: ScannedBatch): Promise<bo
   const unreadable = await readWhatCan(flash, dataPosition, data);
   try {
     for (const record of decodeBatch(batch)) {
-      const page = record.type === 'table' ? record.table : record.type === 'mapPage' ? record.page : undefined;
-      if (page !== undefined) {
-        const from = page.position - dataPosition;
-        const bytes = data.subarray(from, from + ('bytes' in page ? page.bytes : pageBytes));
-        if (unreadable.size === 0 && crc32c(bytes) !== page.crc) return false;
-        continue;
-      }
-      const stored = record.type === 'entry' ? record.entry : record.type === 'chunkCopy' ? record.copy : undefined;
-      if (stored?.position === undefined) continue;
-      for (let i = 0; i < stored.crcs.length; i++) {
-        const at = stored.position - dataPosition + i * blockBytes;
-        if (unreadable.has(dataPosition + at)) continue;
-        if (crc32c(data.subarray(at, at + blockBytes)) !== stored.crcs[i]) return false;
+      for (const { position, bytes, crc } of dataOf(record)) {
+        const at = position - dataPosition;
+        if (record.type === 'moved' && (at < 0 || at + bytes > data.length)) continue; // the log telling of another place
+        let isReadable = true;
+        for (let page = position; page < position + bytes; page += pageBytes) isReadable &&= !unreadable.has(page);
+        if (isReadable && crc32c(data.subarray(at, at + bytes)) !== crc) return false;
       }
     }
     return true;

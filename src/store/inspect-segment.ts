@@ -1,14 +1,16 @@
 import { crc32c } from '../base/crc32c.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
-import { type ArcId, blockBytes } from '../base/ids.ts';
+import { blockBytes } from '../base/ids.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import type { DeviceMark } from './batch-header.ts';
 import { decodeBatch } from './decode-batch.ts';
-import { type BadPlace, Findings } from './inspect-findings.ts';
+import { Findings } from './inspect-findings.ts';
 import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
+import { readWhatCan } from './medium.ts';
 import type { DecodedRecord } from './records.ts';
-import { readWhatCan, type ScannedBatch, scanRun, searchBatch } from './scan.ts';
-import type { ChunkKey, DevicePosition } from './types.ts';
+import { dataOf } from './record-data.ts';
+import { salvage, type ScannedBatch } from './scan.ts';
+import type { DevicePosition } from './types.ts';
 
 const readBytes = 1024 * 1024;
 
@@ -100,7 +102,11 @@ export async function checkSegment(
   segment: number,
 ): Promise<CheckedSegment | undefined> {
   const findings = new Findings();
-  const { batches, end } = await batchesOf(image, layout, mark, segment, findings);
+  const found = await salvage(image, mark, segmentStart(layout, segment), segmentEnd(layout, segment));
+  const { batches, end } = found;
+  for (const { position, isUnreadable } of found.gaps) {
+    findings.addBad({ position, segment, what: 'batch', reason: isUnreadable ? 'unreadable' : 'corrupt' });
+  }
   const first = batches[0];
   const last = batches.at(-1);
   if (first === undefined || last === undefined) return undefined;
@@ -136,44 +142,6 @@ export async function checkSegment(
   };
 }
 
-/** The batches of the segment's present use; what lies between them and is none is bad. `end`: behind the last one. */
-async function batchesOf(
-  image: SegmentImage,
-  layout: Layout,
-  mark: DeviceMark,
-  segment: number,
-  findings: Findings,
-): Promise<{ batches: ScannedBatch[]; end: DevicePosition }> {
-  const limit = segmentEnd(layout, segment);
-  const batches: ScannedBatch[] = [];
-  let from = segmentStart(layout, segment);
-  for (;;) {
-    const run = await scanRun(image, mark, from, limit);
-    for (const batch of run.batches) batches.push(batch);
-    const { end, stop } = run;
-    if (stop === 'segment-end') return { batches, end };
-    const last = batches.at(-1)?.header;
-    const search = {
-      from: end,
-      limit,
-      after: last?.sequence ?? 0,
-      before: Number.POSITIVE_INFINITY,
-      zeroBytesMax: limit,
-    };
-    const found = await searchBatch(
-      image,
-      mark,
-      last === undefined ? search : { ...search, use: last.segmentSequence },
-    );
-    const isUnreadable = stop === 'unreadable';
-    // What can't be read may have been a batch; what can is one only if a later one proves it.
-    if (found !== undefined || isUnreadable)
-      findings.addBad({ position: end, segment, what: 'batch', reason: isUnreadable ? 'unreadable' : 'corrupt' });
-    if (found === undefined) return { batches, end };
-    from = found;
-  }
-}
-
 function checkBatch(
   image: SegmentImage,
   segment: number,
@@ -188,7 +156,7 @@ function checkBatch(
     for (const record of decodeBatch(batch)) {
       findings.records[record.type]++;
       tell(record);
-      for (const { position, bytes, crc, what, ...name } of piecesOf(record)) {
+      for (const { position, bytes, crc, what, ...name } of dataOf(record)) {
         if (position < from || position + bytes > to) continue; // told of another place
         findings.blocks += Math.ceil(bytes / blockBytes);
         const view = image.view(position, bytes);
@@ -199,51 +167,5 @@ function checkBatch(
   } catch (error) {
     if (!(error instanceof RemoteProtocolError)) throw error;
     findings.addBad({ position: batch.header.position, segment, what: 'batch', reason: 'corrupt' });
-  }
-}
-
-interface Piece extends Pick<BadPlace, 'position' | 'what'> {
-  readonly bytes: number;
-  readonly crc: number;
-  readonly arc: ArcId;
-  readonly key?: ChunkKey;
-  readonly block?: number;
-}
-
-/** Everything in data pages that a record names, with the CRC that it has to have. */
-function* piecesOf(record: DecodedRecord): IterableIterator<Piece> {
-  if (record.type === 'table') {
-    const { arc, position, bytes, crc } = record.table;
-    yield { position, what: 'table', bytes, crc, arc };
-  } else if (record.type === 'mapPage') {
-    const { arc, key, position, crc } = record.page;
-    yield { position, what: 'map page', bytes: pageBytes, crc, arc, key };
-  } else if (record.type === 'entry') {
-    const { arc, position, crcs, range } = record.entry;
-    if (position === undefined) return;
-    for (let i = 0; i < crcs.length; i++) {
-      const piece = { position: position + i * blockBytes, bytes: blockBytes, crc: crcs[i] as number, arc };
-      if (range === undefined) yield { ...piece, what: 'block' };
-      else {
-        const key = { volume: range.volume, layer: range.layer, chunk: range.chunk };
-        yield { ...piece, what: 'block', key, block: range.firstBlock + i };
-      }
-    }
-  } else if (record.type === 'chunkCopy') {
-    const { arc, key, blocks, position, crcs } = record.copy;
-    if (position === undefined) return;
-    for (let i = 0; i < crcs.length; i++) {
-      const at = position + i * blockBytes;
-      const piece = { position: at, bytes: blockBytes, crc: crcs[i] as number, arc, key, block: blocks[i] as number };
-      yield { ...piece, what: 'block' };
-    }
-  } else if (record.type === 'moved') {
-    const { arc, volume, layer, chunks, blocks, position, crcs } = record.moved;
-    for (let i = 0; i < crcs.length; i++) {
-      const key = { volume, layer, chunk: chunks[i] as number };
-      const at = position + i * blockBytes;
-      const piece = { position: at, bytes: blockBytes, crc: crcs[i] as number, arc, key, block: blocks[i] as number };
-      yield { ...piece, what: 'block' };
-    }
   }
 }

@@ -1,13 +1,9 @@
 import { Reader } from '../base/bytes.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { BatchHeader, DeviceMark } from './batch-header.ts';
-import {
-  type AnchorReport,
-  anchorCopies,
-  type CopyReport,
-  newestCheckpoint,
-  superblockCopies,
-} from './inspect-checkpoint.ts';
+import { anchorsIn, loadCheckpoint, readAnchorPages } from './checkpoint-load.ts';
+import { markOf } from './format.ts';
+import { type AnchorReport, anchorReports, type CopyReport, superblockCopies, tablesOf } from './inspect-checkpoint.ts';
 import { type BadPlace, type CutShort, Findings, type RecordCounts } from './inspect-findings.ts';
 import { type CheckedSegment, checkSegment, SegmentImage } from './inspect-segment.ts';
 import {
@@ -19,8 +15,9 @@ import {
   segmentStart,
   superblockPositions,
 } from './layout.ts';
+import { MapSpace } from './map-space.ts';
 import { segmentHead } from './scan.ts';
-import { type Segments, segmentStates } from './segments.ts';
+import { Segments, segmentStates } from './segments.ts';
 import { readSuperblock, type SuperblockResult } from './superblock.ts';
 
 /** `bad`: given up by the Corelet. `log` and `moved` hold data, the first as hosts wrote it, the other copied by the cleaner. */
@@ -94,8 +91,7 @@ export async function inspectDevice(flash: Flash, options: InspectOptions = {}):
   }
   const { superblock } = found;
   const { cluster, corelet, deviceTag, deviceBytes, segmentBytes } = superblock;
-  const mark: DeviceMark = { deviceTag, clusterTag: Number.parseInt(cluster.slice(0, 8), 16) };
-  const inspection = new Inspection(flash, mark, layoutOf(deviceBytes, segmentBytes), options);
+  const inspection = new Inspection(flash, markOf(superblock), layoutOf(deviceBytes, segmentBytes), options);
   const superblocks = await superblockCopies(flash, superblock);
   for (const { position, state } of superblocks)
     if (state !== 'whole') inspection.addPlace('superblock', position, state);
@@ -172,13 +168,17 @@ class Inspection {
   }
 
   async #loadCheckpoint(): Promise<void> {
-    const { reports, anchors } = await anchorCopies(this.#flash, this.#mark);
-    const { found, damaged } = await newestCheckpoint(this.#flash, this.#layout, anchors);
-    this.#anchors = reports;
-    this.#damaged = damaged;
-    this.#table = found?.segments;
-    this.#start = found?.checkpoint.start.sequence ?? 0;
-    this.#checkpoint = found && { number: found.checkpoint.number, tables: found.tables, batchesSince: 0 };
+    const pages = await readAnchorPages(this.#flash, this.#mark);
+    const anchors = anchorsIn(pages);
+    const space = new MapSpace();
+    space.segments = new Segments(this.#layout);
+    const loaded = await loadCheckpoint(this.#flash, anchors, space);
+    const newest = loaded?.anchor.number ?? 0;
+    this.#anchors = anchorReports(pages);
+    this.#damaged = anchors.filter(({ number }) => number > newest).map(({ number }) => number);
+    this.#table = loaded && space.segments;
+    this.#start = loaded?.checkpoint.start.sequence ?? 0;
+    this.#checkpoint = loaded && { number: newest, tables: tablesOf(loaded), batchesSince: 0 };
   }
 
   async #look(segment: number): Promise<void> {
@@ -186,20 +186,31 @@ class Inspection {
     this.#missing.delete(segment);
     const moved: DeviceMark = { ...this.#mark, moved: true };
     const start = segmentStart(this.#layout, segment);
+    const told = this.#tableState(segment);
     const logHead = await segmentHead(this.#flash, this.#mark, start);
     const head = logHead ?? (await segmentHead(this.#flash, moved, start));
     if (!this.#isUsed(segment, head)) return;
-    const told = this.#tableState(segment);
-    const isMoved = head === undefined ? told === segmentStates.moved : logHead === undefined;
+    const isTold = head === undefined || head.sequence < this.#since(segment);
+    const isMoved = isTold ? told === segmentStates.moved : logHead === undefined;
     const checked = await this.#check(segment, isMoved ? moved : this.#mark);
     if (checked !== undefined) this.#checked.set(segment, checked);
     // Moved blocks count when the log says so: before, the segment was only taken for them.
     else if (told === segmentStates.log || (this.#table?.live(segment) ?? 0) > 0) this.#missing.add(segment);
   }
 
+  /** Undefined: there is nothing whole of its present use. */
   async #check(segment: number, mark: DeviceMark): Promise<CheckedSegment | undefined> {
     await this.#image.load(this.#flash, segmentStart(this.#layout, segment));
-    return checkSegment(this.#image, this.#layout, mark, segment);
+    const checked = await checkSegment(this.#image, this.#layout, mark, segment);
+    if (checked === undefined || checked.firstSequence >= this.#since(segment)) return checked;
+    // Of moved blocks a restart only knows when the log first told of them.
+    const isLeft = checked.moved ? checked.isHeadless && this.#table?.live(segment) === 0 : true;
+    return isLeft ? undefined : checked;
+  }
+
+  /** When its present use began, at the latest: what the log wrote there before that was left from another one. */
+  #since(segment: number): number {
+    return this.#tableState(segment) === segmentStates.free ? this.#start : (this.#table?.stamp(segment) ?? 0);
   }
 
   /**
@@ -302,8 +313,10 @@ class Inspection {
       }
       // A closed segment's end is in the segment table.
       const end = checked.firstSequence <= this.#start ? this.#table?.end(checked.segment) : undefined;
-      if (end !== undefined && checked.end < end) name(checked.end);
-      if (end !== undefined && checked.doubtful !== undefined && checked.end >= end) name(end - pageBytes);
+      if (end === undefined) continue;
+      if (checked.end < end) name(checked.end);
+      // Up to where the doubtful batch begins, it says nothing of that one.
+      else if (checked.doubtful !== undefined && end > checked.doubtful.position) name(checked.doubtful.position);
     }
     return named;
   }

@@ -3,9 +3,10 @@ import { blockBytes } from '../base/ids.ts';
 import type { Flash } from '../ports/flash.ts';
 import { Batch } from './batch.ts';
 import { type DeviceMark, noSegment } from './batch-header.ts';
+import { dataIsWhole } from './decode-batch.ts';
 import { type Layout, pageBytes, segmentEnd, segmentStart } from './layout.ts';
 import { encodeMoved, type MovedRecord, movedBytes } from './records.ts';
-import { scanRun, searchBatch } from './scan.ts';
+import { salvage } from './scan.ts';
 import { type Segments, segmentStates } from './segments.ts';
 
 /** A free segment, and the log's sequence now. */
@@ -64,7 +65,7 @@ export class MovedLog {
     this.#layout = segments.layout;
     this.#mark = { ...mark, moved: true };
     this.#take = take;
-    const generations = Math.min(generationsMax, 1 + Math.floor(this.#layout.segmentCount / segmentsPerGeneration));
+    const generations = MovedLog.openSegmentsMax(this.#layout.segmentCount);
     for (let generation = 1; generation <= generations; generation++) {
       this.#streams.push({
         generation,
@@ -144,15 +145,16 @@ export class MovedLog {
       const limit = segmentEnd(this.#layout, segment);
       const end = this.#segments.end(segment);
       if (end === undefined || blocksFor(limit - end) < blocksPerWriteMin) continue;
-      const run = await scanRun(this.#flash, this.#mark, segmentStart(this.#layout, segment), limit);
-      const last = run.batches.at(-1)?.header;
-      if (last === undefined || run.end < end || blocksFor(limit - run.end) < blocksPerWriteMin) continue;
-      // Behind what can't be read there may be more.
-      const search = { from: run.end, limit, after: last.sequence, before: Number.POSITIVE_INFINITY };
-      const more = { ...search, zeroBytesMax: limit, use: last.segmentSequence };
-      if (run.stop === 'unreadable' || (await searchBatch(this.#flash, this.#mark, more)) !== undefined) continue;
+      const found = await salvage(this.#flash, this.#mark, segmentStart(this.#layout, segment), limit);
+      const lastBatch = found.batches.at(-1);
+      // Where something can't be read there may be more.
+      if (lastBatch === undefined || found.gaps.length > 0 || found.end < end) continue;
+      if (blocksFor(limit - found.end) < blocksPerWriteMin) continue;
+      // A torn batch in the midst would look like rot to whoever checks the device.
+      if (!(await dataIsWhole(this.#flash, lastBatch))) continue;
+      const last = lastBatch.header;
       stream.segment = segment;
-      stream.position = run.end;
+      stream.position = found.end;
       stream.sequence = last.sequence + 1;
       stream.segmentSequence = last.segmentSequence;
       stream.previousPosition = last.position;

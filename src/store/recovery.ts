@@ -8,22 +8,14 @@ import {
   noSegment,
 } from './batch-header.ts';
 import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
-import { type LoadedCheckpoint, readAnchors } from './checkpoint-load.ts';
+import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
 import type { MapSpace } from './map-space.ts';
+import { readPiece } from './medium.ts';
 import { dataIsWhole } from './decode-batch.ts';
 import type { Replay } from './replay.ts';
 import { segmentStates } from './segments.ts';
-import {
-  follows,
-  isBegunAt,
-  readWhatCan,
-  type ScannedBatch,
-  type ScannedRun,
-  scanRun,
-  searchBatch,
-  segmentHead,
-} from './scan.ts';
+import { follows, isBegunAt, type ScannedBatch, type ScannedRun, scanRun, searchBatch, segmentHead } from './scan.ts';
 import { type LostBatches, type RecoveryReport, storeLimits } from './types.ts';
 
 const headsAtOnceMax = 16;
@@ -102,7 +94,6 @@ export class Recovery {
       this.#last = start.previous;
       this.#linked = true;
     }
-    this.#replay.proof = (await readAnchors(this.#flash, this.#mark))[0]?.table.position;
     const heads = await this.#heads();
     const runs: Promise<ScannedRun>[] = [];
     const scan = (head: BatchStart): Promise<ScannedRun> => this.#scan(head.position);
@@ -207,7 +198,7 @@ export class Recovery {
     if (next >= this.#layout.segmentCount || this.#used.has(next)) return undefined;
     const from = segmentStart(this.#layout, next);
     const limit = segmentEnd(this.#layout, next);
-    this.#nextUnreadable = !known && (await readWhatCan(this.#flash, from, new Uint8Array(pageBytes))).size > 0;
+    this.#nextUnreadable = !known && !(await readPiece(this.#flash, from, new Uint8Array(pageBytes)));
     return searchBatch(this.#flash, this.#mark, { from, limit, after, before, zeroBytesMax });
   }
 

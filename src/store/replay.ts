@@ -1,6 +1,6 @@
 import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
-import type { LogStart } from './checkpoint.ts';
+import type { Anchor, LogStart } from './checkpoint.ts';
 import { decodeBatch } from './decode-batch.ts';
 import { type Layout, segmentOf } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
@@ -24,19 +24,21 @@ export class Replay {
   proof: number | undefined;
   records = 0;
 
-  /** `registers` and `space` get what the log says of them. */
+  /** `registers` and `space` get what the log says of them; `newest`: the newest anchor, though its checkpoint be damaged. */
   constructor(
     layout: Layout,
     visitor: RecoveryVisitor,
     registers: Map<string, Uint8Array>,
     space: MapSpace,
     loaded: LoadedCheckpoint | undefined,
+    newest: Anchor | undefined,
   ) {
     this.#layout = layout;
     this.#visitor = visitor;
     this.#registers = registers;
     this.#space = space;
     this.#loaded = loaded;
+    this.proof = newest?.table.position;
   }
 
   /** Tells what the checkpoint holds. Returns where the log goes on from there; undefined: at its beginning. */

@@ -1,5 +1,5 @@
-import { Reader } from '../base/bytes.ts';
-import { type Flash, FlashError } from '../ports/flash.ts';
+import { getU64 } from '../base/bytes.ts';
+import type { Flash } from '../ports/flash.ts';
 import {
   batchBytes,
   type BatchHeader,
@@ -9,6 +9,7 @@ import {
   readHeader,
 } from './batch-header.ts';
 import { pageBytes, pagesFor } from './layout.ts';
+import { readPiece, readWhatCan } from './medium.ts';
 
 /** A batch found on the device: `meta` are its header and records, without the data. */
 export interface ScannedBatch {
@@ -71,7 +72,7 @@ class Window {
   async #fill(position: number, length: number): Promise<boolean> {
     if (this.#bytes.length < length) this.#bytes = new Uint8Array(length);
     this.#length = 0;
-    if (!(await readOrZero(this.#flash, position, this.#bytes.subarray(0, length)))) return false;
+    if (!(await readPiece(this.#flash, position, this.#bytes.subarray(0, length)))) return false;
     this.#position = position;
     this.#length = length;
     return true;
@@ -128,6 +129,43 @@ export async function scanRun(flash: Flash, mark: DeviceMark, position: number, 
   }
 }
 
+/** Something between the batches of a segment that isn't one: what can't be read may have been; the rest a later one proves. */
+export interface Gap {
+  readonly position: number;
+  readonly isUnreadable: boolean;
+}
+
+/** The batches of a segment's present use, also those behind damage. */
+export interface Salvage {
+  readonly batches: readonly ScannedBatch[];
+  readonly gaps: readonly Gap[];
+  /** Behind the last batch. */
+  readonly end: number;
+}
+
+export async function salvage(flash: Flash, mark: DeviceMark, start: number, limit: number): Promise<Salvage> {
+  const batches: ScannedBatch[] = [];
+  const gaps: Gap[] = [];
+  for (let from = start; ; ) {
+    const run = await scanRun(flash, mark, from, limit);
+    for (const batch of run.batches) batches.push(batch);
+    const { end, stop } = run;
+    if (stop === 'segment-end') return { batches, gaps, end };
+    const last = batches.at(-1)?.header;
+    const search = { from: end, limit, before: Number.POSITIVE_INFINITY, zeroBytesMax: limit };
+    // Of an earlier use of the segment, batches may lie behind the last one: older, and of another first batch.
+    const found = await searchBatch(
+      flash,
+      mark,
+      last === undefined ? { ...search, after: 0 } : { ...search, after: last.sequence, use: last.segmentSequence },
+    );
+    const isUnreadable = stop === 'unreadable';
+    if (found !== undefined || isUnreadable) gaps.push({ position: end, isUnreadable });
+    if (found === undefined) return { batches, gaps, end };
+    from = found;
+  }
+}
+
 /** The header in the first page of a segment; its meta is not checked. */
 export async function segmentHead(flash: Flash, mark: DeviceMark, start: number): Promise<BatchHeader | undefined> {
   const head = await new Window(flash, start + pageBytes).at(start, pageBytes);
@@ -141,16 +179,12 @@ export async function segmentHead(flash: Flash, mark: DeviceMark, start: number)
 export async function isBegunAt(flash: Flash, mark: DeviceMark, position: number, last: BatchLink): Promise<boolean> {
   if (position + pageBytes > flash.sizeBytes) return false;
   const page = new Uint8Array(pageBytes);
-  if (!(await readOrZero(flash, position, page))) return false;
+  if (!(await readPiece(flash, position, page))) return false;
   // As batch-header.ts lays them out, unchecked.
-  const fields = new Reader(page);
-  const u64At = (at: number): number => {
-    fields.at = at;
-    return fields.u32() + fields.u32() * 2 ** 32;
-  };
-  if (u64At(tagAt) !== mark.deviceTag && u64At(positionAt) !== position) return false;
-  if (u64At(sequenceAt) === last.sequence + 1) return true;
-  return u64At(previousAt) === last.position && new Reader(page, previousCrcAt).u32() === last.metaCrc;
+  const view = new DataView(page.buffer);
+  if (getU64(view, tagAt) !== mark.deviceTag && getU64(view, positionAt) !== position) return false;
+  if (getU64(view, sequenceAt) === last.sequence + 1) return true;
+  return getU64(view, previousAt) === last.position && view.getUint32(previousCrcAt, true) === last.metaCrc;
 }
 
 export interface Search {
@@ -193,26 +227,4 @@ function looksEmpty(view: Uint8Array, at: number): boolean {
     for (let i = 0; i < 4; i++) if (view[at + sample + i] !== 0) return false;
   }
   return true;
-}
-
-/** Fills `into` as far as the medium allows. Pages that can't be read become zeros; their positions are the answer. */
-export async function readWhatCan(flash: Flash, position: number, into: Uint8Array): Promise<ReadonlySet<number>> {
-  const unreadable = new Set<number>();
-  if (into.length === 0 || (await readOrZero(flash, position, into))) return unreadable;
-  for (let at = 0; at < into.length; at += pageBytes) {
-    const whole = await readOrZero(flash, position + at, into.subarray(at, at + pageBytes));
-    if (!whole) unreadable.add(position + at);
-  }
-  return unreadable;
-}
-
-async function readOrZero(flash: Flash, position: number, into: Uint8Array): Promise<boolean> {
-  try {
-    await flash.read(position, into);
-    return true;
-  } catch (error) {
-    if (!(error instanceof FlashError) || error.code !== 'EIO') throw error;
-    into.fill(0);
-    return false;
-  }
 }

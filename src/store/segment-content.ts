@@ -5,7 +5,7 @@ import type { DeviceMark } from './batch-header.ts';
 import { decodeBatch } from './decode-batch.ts';
 import { type Layout, segmentEnd, segmentOf, segmentStart } from './layout.ts';
 import type { DecodedRecord } from './records.ts';
-import { type ScannedBatch, scanRun, type ScannedRun, searchBatch } from './scan.ts';
+import { salvage } from './scan.ts';
 import type { ChunkKey, DevicePosition } from './types.ts';
 
 /** Blocks of one chunk that lie in a segment, as its records tell; whether the map still wants them isn't known. */
@@ -40,7 +40,8 @@ export async function readSegment(
   segment: number,
   breathe: () => Promise<void>,
 ): Promise<SegmentContent> {
-  const { batches, whole, unreadable } = await salvage(flash, layout, mark, segment);
+  const { batches, gaps } = await salvage(flash, mark, segmentStart(layout, segment), segmentEnd(layout, segment));
+  const unreadable = gaps.some((gap) => gap.isUnreadable);
   const content = { candidates: new Map<string, Candidate>(), mapPages: [], tables: [] } as Collected;
   let understood = true;
   for (const [i, batch] of batches.entries()) {
@@ -53,42 +54,13 @@ export async function readSegment(
     }
   }
   const candidates = [...content.candidates.values()];
-  return { ...content, candidates, whole: whole && understood, unreadable, end: batches.at(-1)?.end };
+  return { ...content, candidates, whole: gaps.length === 0 && understood, unreadable, end: batches.at(-1)?.end };
 }
 
 interface Collected {
   readonly candidates: Map<string, Candidate>;
   readonly mapPages: { arc: ArcId; key: ChunkKey; position: DevicePosition }[];
   readonly tables: { arc: ArcId; position: DevicePosition }[];
-}
-
-async function salvage(
-  flash: Flash,
-  layout: Layout,
-  mark: DeviceMark,
-  segment: number,
-): Promise<{ batches: ScannedBatch[]; whole: boolean; unreadable: boolean }> {
-  const limit = segmentEnd(layout, segment);
-  const batches: ScannedBatch[] = [];
-  let from = segmentStart(layout, segment);
-  let whole = true;
-  let unreadable = false;
-  for (;;) {
-    const run: ScannedRun = await scanRun(flash, mark, from, limit);
-    batches.push(...run.batches);
-    if (run.stop === 'unreadable') unreadable = true;
-    if (run.stop === 'segment-end') break;
-    const last = batches.at(-1)?.header;
-    // Of an earlier use of the segment, batches may lie behind the last one: older, and of another first batch.
-    const after = last?.sequence ?? 0;
-    const search = { from: run.end, limit, after, before: Number.POSITIVE_INFINITY, zeroBytesMax: limit };
-    const use = last?.segmentSequence;
-    const found = await searchBatch(flash, mark, use === undefined ? search : { ...search, use });
-    if (found === undefined) break;
-    whole = false;
-    from = found;
-  }
-  return { batches, whole: whole && !unreadable, unreadable };
 }
 
 function collect(content: Collected, layout: Layout, segment: number, record: DecodedRecord): void {

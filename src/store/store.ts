@@ -9,7 +9,7 @@ import type { Batch } from './batch.ts';
 import type { DeviceMark } from './batch-header.ts';
 import { BlockReads } from './block-reads.ts';
 import type { Chunk } from './chunk.ts';
-import { type LoadedCheckpoint, loadCheckpoint } from './checkpoint-load.ts';
+import { anchorsIn, type LoadedCheckpoint, loadCheckpoint, readAnchorPages } from './checkpoint-load.ts';
 import { format, type FormatOptions, markOf } from './format.ts';
 import { healthOf, type StoreHealth } from './health.ts';
 import { type Layout, layoutOf, pageBytes, segmentOf } from './layout.ts';
@@ -187,12 +187,14 @@ export class Store {
     const layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
     const segments = new Segments(layout);
     space.segments = segments;
-    const loaded = await loadCheckpoint(flash, markOf(superblock), space);
+    const mark = markOf(superblock);
+    const anchors = anchorsIn(await readAnchorPages(flash, mark));
+    const loaded = await loadCheckpoint(flash, anchors, space);
     let recovered: RecoveredLog | undefined;
     const registers = new Map<string, Uint8Array>();
     try {
-      const replay = new Replay(layout, visitor, registers, space, loaded);
-      recovered = await new Recovery(flash, layout, markOf(superblock), space, loaded, replay).run();
+      const replay = new Replay(layout, visitor, registers, space, loaded, anchors[0]);
+      recovered = await new Recovery(flash, layout, mark, space, loaded, replay).run();
     } catch (error) {
       if (!(error instanceof RemoteProtocolError)) throw error;
       return { ok: false, code: 'CORRUPT', message: `a record of the log can't be read: ${error.message}` };

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { Reader } from '../../../src/base/bytes.ts';
 import { batchBytes, batchHeaderBytes, type DeviceMark } from '../../../src/store/batch-header.ts';
-import { readAnchors, readTable } from '../../../src/store/checkpoint-load.ts';
+import { anchorsIn, readAnchorPages, readTable } from '../../../src/store/checkpoint-load.ts';
+import { markOf } from '../../../src/store/format.ts';
 import {
   type Anchor,
   anchorPositions,
@@ -68,10 +69,10 @@ export interface Anatomy {
 export async function anatomyOf(flash: MemoryFlash): Promise<Anatomy> {
   const found = await readSuperblock(flash);
   assert.ok(found.ok);
-  const { deviceTag, cluster, deviceBytes, segmentBytes } = found.superblock;
-  const mark = { deviceTag, clusterTag: Number.parseInt(cluster.slice(0, 8), 16) };
+  const { deviceBytes, segmentBytes } = found.superblock;
+  const mark = markOf(found.superblock);
   const layout = layoutOf(deviceBytes, segmentBytes);
-  const anchors = await readAnchors(flash, mark);
+  const anchors = anchorsIn(await readAnchorPages(flash, mark));
   const newest = anchors[0];
   assert.ok(newest !== undefined);
   const checkpoint = decodeCheckpoint(await readTable(flash, newest.table));

@@ -150,13 +150,17 @@ test('the newest batch may be torn by a power cut: that alone is not bad', async
   assert.equal(report.cutShort[0]?.position, position - blockBytes);
 });
 
-/** Where each batch of the log begins in a segment. */
+/** Where each batch of the log begins in a segment, in its present use: behind the last one there may be older ones. */
 function batchesIn(medium: SimFlash, { position }: { position: number }, segmentBytes: number): number[] {
   const begins: number[] = [];
+  let use: number | undefined;
   for (let at = position; at < position + segmentBytes; at += blockBytes) {
-    const page = medium.peek(at, 72);
-    const says = new DataView(page.buffer, page.byteOffset).getUint32(64, true);
-    if (logMagic.every((byte, i) => page[i] === byte) && says === at) begins.push(at);
+    const page = medium.peek(at, 80);
+    const view = new DataView(page.buffer, page.byteOffset);
+    const isBatch = logMagic.every((byte, i) => page[i] === byte) && view.getUint32(64, true) === at;
+    if (!isBatch) continue;
+    use ??= view.getUint32(72, true);
+    if (view.getUint32(72, true) === use) begins.push(at);
   }
   return begins;
 }
@@ -238,7 +242,8 @@ test('what is no device of this format is refused, and why', async () => {
 test('a power cut, wherever it comes, leaves nothing that looks bad: a false alarm would have good modules thrown away', async (t) => {
   let cutShort = 0;
   let looks = 0;
-  for (let seed = 1; seed <= 6; seed++) {
+  // The last two once showed what a segment held in an earlier use as damage.
+  for (const seed of [1, 2, 3, 4, 5, 6, 12, 87]) {
     const prng = new Prng(seed);
     const medium = new SimFlash(new TestClock(), new Prng(seed + 100), options);
     await formatDevice(medium.attach());
