@@ -64,6 +64,18 @@ export const conditions: readonly Sentence<Test>[] = [
     run: (stage, places) => leaderSlot(stage, places) !== undefined || 'nobody leads',
   },
   {
+    pattern: '<range:range> has <count:count> complete copies',
+    run: (stage, places) => {
+      const range = rangeOf(place(places, 'range'));
+      const arc = stage.arcOf(range.chunk, range.volume);
+      const voters = stage.leaderOf(arc)?.replica.voters ?? [];
+      const count = stage
+        .replicasOf(arc)
+        .filter(({ id, replica }) => replica.complete && voters.includes(`${id}.${replica.generation}`)).length;
+      return count >= Number(place(places, 'count')) || `it has ${count}`;
+    },
+  },
+  {
     pattern: '<slot:slot> holds <range:range>',
     run: completeAt,
   },
@@ -108,6 +120,16 @@ export const conditions: readonly Sentence<Test>[] = [
       if (typeof view === 'string') return view;
       const state = view.get(stage.slot(place(places, 'slot'))) ?? 'unknown';
       return state === place(places, 'state') || `it is ${state}`;
+    },
+  },
+  {
+    pattern: '<witness:slot> says that <slot:slot> is safe to pull',
+    run: (stage, places) => {
+      const witness = stage.slot(place(places, 'witness'));
+      const slot = stage.slot(place(places, 'slot'));
+      const status = stage.cluster.handle(witness)?.status();
+      const row = status?.slots.find((found) => found.slot === slot);
+      return row?.safeToPull === true || (row?.why ?? `slot ${witness} doesn't answer`);
     },
   },
   {

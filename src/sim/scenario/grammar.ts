@@ -8,7 +8,8 @@ export interface Sentence<Run> {
 }
 
 const slot = '(?:\\d+|[A-Z]\\w*)';
-const slots = `(?:all|${slot}(?:, ?${slot})*)`;
+const slotList = `${slot}(?:, ?${slot})*`;
+const slots = `(?:all but ${slotList}|all|${slotList})`;
 const value = '(?:zeros|[A-Z]\\w*)';
 
 /** What may stand in a place, by its kind. */

@@ -17,6 +17,9 @@ export interface Hold {
   readonly held: { readonly message: PeerMessage; readonly send: (message: PeerMessage) => void }[];
 }
 
+/** Message of a sync that fails because a story says so. */
+export const failedSync = 'the story says that this sync fails';
+
 const heldMax = 10_000;
 
 /** A network that a hand can reach into: single kinds of messages wait, connections break. */
@@ -190,7 +193,7 @@ class StageFlash implements Flash {
     await this.#medium.pass('stalled');
     if (this.#medium.failNextWrite) {
       this.#medium.failNextWrite = false;
-      throw new FlashError('EIO', 'the story says that this sync fails');
+      throw new FlashError('EIO', failedSync);
     }
     await this.#inner.writeDurably(offset, parts);
     const lengthBytes = parts.reduce((sum, part) => sum + part.length, 0);

@@ -2,6 +2,7 @@ import { checkDurability } from '../checkers/durability.ts';
 import { checkLinearizability } from '../checkers/linearizability.ts';
 import type { Violation } from '../checkers/violation.ts';
 import { tellOperation } from '../checkers/violation.ts';
+import { History } from '../history.ts';
 import { language } from './language.ts';
 import { StoryProblem, Unfulfilled } from './problem.ts';
 import type { Range } from './range.ts';
@@ -50,7 +51,7 @@ export async function play(story: Story, seed: number): Promise<PlayReport> {
     await new Promise((resolve) => setImmediate(resolve)); // rejections without a handler are told by now
     process.off('unhandledRejection', unhandled);
   }
-  violations.push(...stage.cluster.violations, ...stage.watch.violations, ...stage.hosts.violations);
+  violations.push(...stage.clusterViolations(), ...stage.watch.violations, ...stage.hosts.violations);
   return {
     seed,
     problem,
@@ -72,6 +73,7 @@ async function tell(stage: Stage): Promise<void> {
       await act(stage, places);
     } catch (error) {
       if (!(error instanceof Unfulfilled || error instanceof RangeError)) throw error;
+      if (stage.broken()) throw new StoryProblem(file, line, `${text}: a promise was broken`);
       throw new StoryProblem(file, line, `${text}: ${error.message}`);
     }
     if (stage.broken()) throw new StoryProblem(file, line, `${text}: a promise was broken`);
@@ -96,7 +98,7 @@ async function finish(stage: Stage, violations: Violation[]): Promise<void> {
     const finalReads = await readBack(stage);
     if (finalReads === undefined)
       violations.push({ invariant: 'INV-1', summary: "blocks can't be read after all is mended", story: [] });
-    else violations.push(...checkDurability(hosts.history, finalReads, name));
+    else violations.push(...checkDurability(historyOfLiving(stage), finalReads, name));
   }
   const report = checkLinearizability(hosts.history, name);
   violations.push(...report.violations);
@@ -128,6 +130,15 @@ async function readBack(stage: Stage): Promise<ReadonlySet<number> | undefined> 
     }
   }
   return numbers;
+}
+
+/** Without what was on deleted volumes: nothing of it is left to be read. */
+function historyOfLiving({ hosts, volumes }: Stage): History {
+  const living = new History();
+  for (const [key, operations] of hosts.history.registers) {
+    if (volumes.has(hosts.registers.blockOf(key).volume)) living.registers.set(key, operations);
+  }
+  return living;
 }
 
 function blocksUsed(stage: Stage): readonly Range[] {

@@ -3,12 +3,13 @@ import { type ArcId, chunkBytes, type VolumeId } from '../../base/ids.ts';
 import type { VolumeResult } from '../../corelet/types.ts';
 import { arcOf } from '../../ring/keys.ts';
 import { ReplicaWatch, whyNotConverged } from '../checkers/replicas.ts';
+import type { Violation } from '../checkers/violation.ts';
 import { SimCluster } from '../cluster.ts';
 import { coreletProgram } from '../corelet-program.ts';
 import { SimEngine } from '../engine.ts';
 import type { SimFlash } from '../flash.ts';
 import { SimRandom } from '../random.ts';
-import { StageHardware, StageMedium } from './hardware.ts';
+import { failedSync, StageHardware, StageMedium } from './hardware.ts';
 import { Hosts, type Task } from './hosts.ts';
 import { Unfulfilled } from './problem.ts';
 import type { Story } from './story.ts';
@@ -47,6 +48,8 @@ export class Stage {
   readonly journal: { readonly atMs: number; readonly text: string }[] = [];
   /** Arcs that the story broke for good: not expected to be whole at its end. */
   endsBroken = false;
+  /** Slots with a copy of another's disk: for the checkers a Corelet of its own, so that both leading in one term would show. */
+  readonly twins = new Set<number>();
   trafficOn = false;
   /** When the cluster was founded and the volume made. */
   foundedMs = 0;
@@ -120,7 +123,12 @@ export class Stage {
   }
 
   slotsIn(text: string): readonly number[] {
-    if (text === 'all') return this.cluster.slots.map(({ index }) => index);
+    const all = this.cluster.slots.map(({ index }) => index);
+    if (text === 'all') return all;
+    if (text.startsWith('all but ')) {
+      const without = this.slotsIn(text.slice('all but '.length));
+      return all.filter((index) => !without.includes(index));
+    }
     return text.split(/, ?/).map((name) => this.slot(name));
   }
 
@@ -200,7 +208,12 @@ export class Stage {
 
   /** Something promised is broken already: no use to wait for anything. */
   broken(): boolean {
-    return [this.cluster.violations, this.watch.violations, this.hosts.violations].some(({ length }) => length > 0);
+    return [this.clusterViolations(), this.watch.violations, this.hosts.violations].some(({ length }) => length > 0);
+  }
+
+  /** What Corelets noticed themselves; one that stops because the story breaks its flash does what it shall. */
+  clusterViolations(): readonly Violation[] {
+    return this.cluster.violations.filter((found) => ![found.summary, ...found.story].join().includes(failedSync));
   }
 
   #observe(): void {
@@ -209,7 +222,10 @@ export class Stage {
     const look = () => {
       if (!this.#watching) return;
       const corelets = this.cluster.inspections();
-      this.watch.observe(corelets, engine.nowMs);
+      this.watch.observe(
+        corelets.map((corelet) => (this.twins.has(corelet.slot) ? { ...corelet, id: `${corelet.id} twin` } : corelet)),
+        engine.nowMs,
+      );
       if (engine.nowMs >= nextCompareMs) {
         nextCompareMs = engine.nowMs + compareMs;
         this.watch.compare(corelets, engine.nowMs);

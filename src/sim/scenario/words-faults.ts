@@ -80,6 +80,7 @@ const processes: readonly Sentence<Act>[] = [
   {
     pattern: 'insert blank <slot:slot>',
     run: async (stage, places) => {
+      stage.twins.delete(stage.slot(place(places, 'slot')));
       const started = await stage.engine.settle(
         stage.cluster.insertBlank(stage.slot(place(places, 'slot'))),
         startMsMax,

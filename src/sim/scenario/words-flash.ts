@@ -71,6 +71,7 @@ const disks: readonly Sentence<Act>[] = [
       target.id = original.id;
       target.member = { ...original.member, slot, address: target.member.address };
       target.blank = undefined;
+      stage.twins.add(slot);
       stage.medium(slot).flash = stage.disk(place(places, 'mark')).clone();
     },
   },
