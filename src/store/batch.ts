@@ -49,6 +49,11 @@ export class Batch {
     return this.#meta.length;
   }
 
+  /** Pages of data so far. */
+  get dataPages(): number {
+    return this.dataBytes / pageBytes;
+  }
+
   /** Where the next block of data will be on the device. */
   get dataEnd(): number {
     return this.start + pageBytes + this.dataBytes;
@@ -56,7 +61,7 @@ export class Batch {
 
   /** Where the batch ends, as it is. */
   get end(): number {
-    return this.start + batchBytes(this.#meta.length, this.dataBytes / pageBytes);
+    return this.start + batchBytes(this.#meta.length, this.dataPages);
   }
 
   get totalBytes(): number {
@@ -91,7 +96,7 @@ export class Batch {
       previousPosition: header.previousPosition,
       previousMetaCrc: header.previousMetaCrc,
       metaBytes,
-      dataPages: this.dataBytes / pageBytes,
+      dataPages: this.dataPages,
       records: this.records,
       segmentSequence: this.segmentSequence,
       nextSegment: header.nextSegment,

@@ -13,9 +13,10 @@ import {
   type RootGroup,
 } from './checkpoint.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
-import { pagesFor } from './layout.ts';
+import { pageBytes, pagesFor } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
-import { type TableKind, type TableRef, tableKinds } from './records.ts';
+import { pause } from './pause.ts';
+import { type TableKind, type TableRecord, type TableRef, tableKinds } from './records.ts';
 import type { Segments } from './segments.ts';
 import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 
@@ -33,20 +34,20 @@ export interface CheckpointDevice {
   begin(): LogStart | undefined;
   /** Sequence of the batch that takes the next record. */
   sequence(): number;
-  /** Where it will be; undefined after a failure. */
-  appendTable(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): DevicePosition | undefined;
+  /** Where the table, padded to whole pages, will be; undefined after a failure. */
+  appendTable(table: Table, pages: Uint8Array): DevicePosition | undefined;
   synced(): Promise<void>;
   writeAnchor(anchor: Anchor): Promise<void>;
 }
 
 type Writable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
 
+type Table = Omit<TableRecord, 'position'>;
+
 interface Unmirrored {
   readonly ref: Writable<TableRef>;
-  readonly kind: TableKind;
-  readonly arc: ArcId;
-  readonly key: ChunkKey;
-  readonly bytes: Uint8Array;
+  readonly table: Table;
+  readonly pages: Uint8Array;
 }
 
 interface ArcPart {
@@ -273,17 +274,20 @@ export class Checkpointer {
 
   /** Appends a table; its second copy follows with `#mirrorAll`, elsewhere, before anything names it. */
   #put(kind: TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): TableRef | undefined {
-    const position = this.#device.appendTable(kind, arc, key, bytes);
+    const pages = new Uint8Array(pagesFor(bytes.length) * pageBytes);
+    pages.set(bytes);
+    const table = { table: kind, arc, key, bytes: bytes.length, crc: crc32c(bytes) };
+    const position = this.#device.appendTable(table, pages);
     if (position === undefined) return undefined;
-    const ref: Writable<TableRef> = { position, mirror: 0, bytes: bytes.length, crc: crc32c(bytes) };
+    const ref: Writable<TableRef> = { position, mirror: 0, bytes: table.bytes, crc: table.crc };
     this.#segments.add(position, pagesFor(bytes.length));
-    this.#unmirrored.push({ ref, kind, arc, key, bytes: bytes.slice() });
+    this.#unmirrored.push({ ref, table, pages });
     return ref;
   }
 
   #mirrorAll(): void {
-    for (const { ref, kind, arc, key, bytes } of this.#unmirrored) {
-      ref.mirror = this.#device.appendTable(kind, arc, key, bytes) ?? ref.position;
+    for (const { ref, table, pages } of this.#unmirrored) {
+      ref.mirror = this.#device.appendTable(table, pages) ?? ref.position;
       if (ref.mirror !== ref.position) this.#segments.add(ref.mirror, pagesFor(ref.bytes));
     }
     this.#unmirrored.length = 0;
@@ -298,10 +302,7 @@ export class Checkpointer {
   /** Lets others run, and the device catch up. */
   async #breathe(): Promise<void> {
     await this.#device.synced();
-    if (this.#urgent) return;
-    await new Promise<void>((resolve) => {
-      this.#clock.after(pauseMs, resolve);
-    });
+    if (!this.#urgent) await pause(this.#clock, pauseMs);
   }
 }
 

@@ -66,8 +66,8 @@ export class ChunkGroup {
     return -1 - from;
   }
 
-  /** Makes an entry for a chunk that has none. */
-  insert(low: number): void {
+  /** Makes an entry for a chunk that has none, and returns it. */
+  insert(low: number): number {
     const at = -1 - this.find(low);
     assert(at >= 0, 'a chunk has one entry');
     const used = this.count * chunkEntryBytes;
@@ -78,6 +78,7 @@ export class ChunkGroup {
     this.#view.setUint16(from, low, true);
     this.count++;
     this.dirty = true;
+    return at;
   }
 
   #grow(): void {
@@ -111,7 +112,11 @@ export class ChunkGroup {
     return this.#view.getUint16(entry * chunkEntryBytes, true);
   }
   chunk(entry: number): number {
-    return this.group * chunksPerGroup + this.low(entry);
+    return this.numberOf(this.low(entry));
+  }
+  /** Of the chunk with these low bits. */
+  numberOf(low: number): number {
+    return this.group * chunksPerGroup + low;
   }
   mapped(entry: number): number {
     return this.#view.getUint16(entry * chunkEntryBytes + 2, true);

@@ -46,7 +46,7 @@ export class Chunk {
 
   get key(): ChunkKey {
     const { volume, layer } = this.group;
-    return { volume, layer, chunk: this.group.group * 65_536 + this.low };
+    return { volume, layer, chunk: this.group.numberOf(this.low) };
   }
 
   get memoryBytes(): number {

@@ -11,6 +11,7 @@ import type { MovedRecord } from './records.ts';
 import { readWhatCan } from './medium.ts';
 import { type Candidate, readSegment } from './segment-content.ts';
 import { segmentStates, type Segments } from './segments.ts';
+import { pause } from './pause.ts';
 import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
 
 /** A segment fuller than this gives too little for what it costs. */
@@ -45,14 +46,14 @@ export interface CleanerOptions {
   sequence(): number;
   takeSegment: TakeSegment;
   /** Tells the log where blocks are now. */
-  appendMoved(moved: MovedRecord): void;
+  appendMoved(moved: MovedRecord): unknown;
   /** Tells the log that the segments are free, and what was applied; resolves when that is durable. */
   appendFreed(segments: readonly number[]): Promise<void>;
   /** Nobody looks there any more. */
   giveFree(segments: readonly number[]): Promise<void>;
   /** So much was written beside the log. */
   wrote(bytes: number): void;
-  failed(error: Error): void;
+  failed(error: unknown): void;
 }
 
 interface LiveBlock {
@@ -103,7 +104,7 @@ export class Cleaner {
       () => {
         this.#running = false;
       },
-      (error: unknown) => this.#o.failed(error instanceof Error ? error : new Error(String(error))),
+      (error: unknown) => this.#o.failed(error),
     );
   }
 
@@ -334,19 +335,14 @@ export class Cleaner {
 
   /** Lets others run. */
   #breathe(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#o.clock.after(0, resolve);
-    });
+    return pause(this.#o.clock, 0);
   }
 
   /** The shorter space is, the shorter the pause. */
   #pause(): Promise<void> {
     const { reserveSegments, wantedSegments } = this.#o;
     const plenty = (this.#o.freeSegments() - reserveSegments) / (wantedSegments - reserveSegments);
-    const pauseMs = Math.max(0, Math.min(1, plenty)) * pauseMsMax;
-    return new Promise((resolve) => {
-      this.#o.clock.after(pauseMs, resolve);
-    });
+    return pause(this.#o.clock, Math.max(0, Math.min(1, plenty)) * pauseMsMax);
   }
 }
 

@@ -109,7 +109,12 @@ export class Log {
     else this.#free.push(segment);
   }
 
-  /** The segment that the log writes to, and the one that it goes to next. */
+  /** The segment that the log writes to. */
+  get segment(): number {
+    return this.#segment;
+  }
+
+  /** That, and the one that it goes to next. */
   get segments(): readonly number[] {
     return this.#nextSegment === undefined ? [this.#segment] : [this.#segment, this.#nextSegment];
   }
@@ -120,8 +125,12 @@ export class Log {
   }
 
   /** A write beside the log failed: that is as bad as one of the log's own. */
-  fail(error: Error): void {
-    this.#fail(error);
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#preparer.stop();
+    this.#owner.failed(this.#failure);
+    this.#idleAgain?.();
   }
 
   /** The open batch, as a restart would find it: there must be a record in it, so that its place is settled. */
@@ -167,6 +176,13 @@ export class Log {
     const newest = this.#open.records > 0 ? this.#open : (this.#sealed.at(-1) ?? this.#writing);
     if (newest === undefined) run();
     else newest.callbacks.push(run);
+  }
+
+  /** Resolves as `afterSync` calls. */
+  synced(): Promise<void> {
+    return new Promise((resolve) => {
+      this.afterSync(resolve);
+    });
   }
 
   /** The batch that holds `position` and isn't durable yet. */
@@ -217,7 +233,7 @@ export class Log {
   #enterNextSegment(): boolean {
     const next = this.#nextSegment;
     if (next === undefined) {
-      this.#fail(new FlashError('ENOSPC', 'no segment is free'));
+      this.fail(new FlashError('ENOSPC', 'no segment is free'));
       return false;
     }
     const { sequence, start: leftAt } = this.#open;
@@ -249,7 +265,7 @@ export class Log {
     const startedMs = this.#clock.nowMs();
     void this.#flash.writeDurably(batch.start, batch.parts).then(
       () => this.#written(batch, startedMs),
-      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+      (error: unknown) => this.fail(error),
     );
   }
 
@@ -266,14 +282,6 @@ export class Log {
     for (const run of batch.callbacks) run();
     batch.callbacks.length = 0;
     if (this.#idle.length < idleBatchesMax) this.#idle.push(batch);
-    this.#idleAgain?.();
-  }
-
-  #fail(error: Error): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = error;
-    this.#preparer.stop();
-    this.#owner.failed(error);
     this.#idleAgain?.();
   }
 }

@@ -62,7 +62,7 @@ export class ArcMap {
       return known.page;
     }
     if (group === undefined || (known === undefined && group.find(low) < 0)) return undefined;
-    const chunk = known ?? this.#cache(group, low);
+    const chunk = known ?? this.#chunkIn(group, low);
     const loading = this.complete(chunk);
     return loading === undefined ? chunk.page : this.#loaded(key, chunk, loading);
   }
@@ -157,23 +157,36 @@ export class ArcMap {
     for (const groups of this.#volumes.values()) yield* groups.values();
   }
 
-  #cache(group: ChunkGroup, low: number): Chunk {
-    let entry = group.find(low);
-    if (entry < 0) {
-      group.insert(low);
-      entry = group.find(low);
-      this.#chunkCount++;
-    }
-    const chunk = new Chunk(this, group, low, group.newest(entry));
+  /** The chunk's entry in its group, made if there is none. */
+  #entry(group: ChunkGroup, low: number): number {
+    const entry = group.find(low);
+    if (entry >= 0) return entry;
+    this.#chunkCount++;
+    return group.insert(low);
+  }
+
+  #chunkIn(group: ChunkGroup, low: number): Chunk {
+    const cached = group.cached.get(low);
+    if (cached !== undefined) return cached;
+    const chunk = new Chunk(this, group, low, group.newest(this.#entry(group, low)));
     group.cached.set(low, chunk);
     this.#space.added(chunk);
     return chunk;
   }
 
+  #groupFor(key: ChunkKey): ChunkGroup {
+    return this.#group(key) ?? this.groupOf(key.volume, key.layer, Math.floor(key.chunk / chunksPerGroup));
+  }
+
   #chunk(key: ChunkKey): Chunk {
-    const group = this.#group(key) ?? this.groupOf(key.volume, key.layer, Math.floor(key.chunk / chunksPerGroup));
+    return this.#chunkIn(this.#groupFor(key), key.chunk % chunksPerGroup);
+  }
+
+  /** Undefined when nothing is known of the chunk. */
+  #known(key: ChunkKey): Chunk | undefined {
+    const group = this.#group(key);
     const low = key.chunk % chunksPerGroup;
-    return group.cached.get(low) ?? this.#cache(group, low);
+    return group === undefined || group.find(low) < 0 ? undefined : this.#chunkIn(group, low);
   }
 
   #changed(chunk: Chunk, before: number): void {
@@ -233,10 +246,8 @@ export class ArcMap {
    * nothing. A chunk that was dropped stays so.
    */
   moved(key: ChunkKey, block: number, version: Version, crc: number, to: DevicePosition): void {
-    const group = this.#group(key);
-    const low = key.chunk % chunksPerGroup;
-    if (group === undefined || group.find(low) < 0) return;
-    const chunk = group.cached.get(low) ?? this.#cache(group, low);
+    const chunk = this.#known(key);
+    if (chunk === undefined) return;
     const before = chunk.memoryBytes;
     this.#blockCount += chunk.move(block, version, crc, to, this.#space.segments);
     this.#changed(chunk, before);
@@ -245,9 +256,8 @@ export class ArcMap {
   /** The chunk's page, in memory and to be written anew; undefined when the chunk isn't known any more. */
   async touchPage(key: ChunkKey): Promise<Chunk | undefined> {
     for (;;) {
-      const group = this.#group(key);
-      if (group === undefined || group.find(key.chunk % chunksPerGroup) < 0) return undefined;
-      const chunk = this.#chunk(key);
+      const chunk = this.#known(key);
+      if (chunk === undefined) return undefined;
       chunk.waiting++;
       await this.complete(chunk);
       chunk.waiting--;
@@ -261,12 +271,8 @@ export class ArcMap {
   /** A page that the log tells of at a restart: all that was said of the chunk before is in it. */
   pageWritten(key: ChunkKey, position: DevicePosition, mapped: number, newest: Version): void {
     const low = key.chunk % chunksPerGroup;
-    const group = this.#group(key) ?? this.groupOf(key.volume, key.layer, Math.floor(key.chunk / chunksPerGroup));
-    if (group.find(low) < 0) {
-      group.insert(low);
-      this.#chunkCount++;
-    }
-    const entry = group.find(low);
+    const group = this.#groupFor(key);
+    const entry = this.#entry(group, low);
     const { segments } = this.#space;
     segments?.remove(group.position(entry));
     segments?.add(position);
@@ -294,8 +300,7 @@ export class ArcMap {
     for (let entry = 0; entry < group.count; entry++) {
       if (!this.#dropCached(group, entry) && group.position(entry) !== 0) {
         const low = group.low(entry);
-        stays.insert(low);
-        stays.set(stays.find(low), group.position(entry), group.mapped(entry), group.newest(entry));
+        stays.set(stays.insert(low), group.position(entry), group.mapped(entry), group.newest(entry));
       }
     }
     this.#chunkCount -= group.count;

@@ -5,7 +5,7 @@ import { crc32c } from '../base/crc32c.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
-import type { Batch } from './batch.ts';
+import { Appender } from './appender.ts';
 import type { DeviceMark } from './batch-header.ts';
 import { BlockReads } from './block-reads.ts';
 import type { Chunk } from './chunk.ts';
@@ -17,7 +17,6 @@ import { Log } from './log.ts';
 import type { ArcMap } from './map.ts';
 import { MapSpace } from './map-space.ts';
 import { MovedLog } from './moved-log.ts';
-import * as records from './records.ts';
 import { type RecoveredLog, Recovery } from './recovery.ts';
 import { Segments, segmentStates } from './segments.ts';
 import { Replay } from './replay.ts';
@@ -70,6 +69,7 @@ export class Store {
   readonly #layout: Layout;
   readonly #flash: Flash;
   readonly #log: Log;
+  readonly #append: Appender;
   readonly #reads: BlockReads;
   readonly #clock: Clock;
   readonly #mark: DeviceMark;
@@ -78,7 +78,6 @@ export class Store {
   readonly #registers = new Map<string, Uint8Array>();
   readonly #loaded: LoadedCheckpoint | undefined;
   #upkeep: Upkeep | undefined;
-  #hostBytes = 0;
   #deviceBytes = 0;
   readonly #syncTimes = new SyncTimes();
   readonly #failedCallbacks: ((error: Error) => void)[] = [];
@@ -112,11 +111,12 @@ export class Store {
         for (const run of this.#failedCallbacks) run(error);
       },
     });
+    this.#append = new Appender(this.#log);
     this.#reads = new BlockReads(flash, this.#log);
     space.connect({
       read: (position, into) => this.#reads.readPage(position, into),
       append: (arc, chunk, page, mapped) => this.#appendMapPage(arc, chunk, page, mapped),
-      synced: () => this.#whenSynced(),
+      synced: () => this.#log.synced(),
     });
   }
 
@@ -126,28 +126,21 @@ export class Store {
     this.#upkeep?.wrote(bytes);
   }
 
-  #whenSynced(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#log.afterSync(resolve);
-    });
-  }
-
   /**
    * Whose arcs these are: from now on checkpoints are taken and space is given back. Once, and before the owner appends
    * what a checkpoint would have to know of.
    */
   attach(owner: StoreOwner): void {
     assert(this.#upkeep === undefined, 'one owner');
-    const { segments } = this.#log;
-    for (const segment of segments.slice(0, 1)) {
-      if (this.#segments.state(segment) === segmentStates.free) this.#segments.take(segment, segmentStates.log, 1);
-    }
+    const { segment } = this.#log;
+    if (this.#segments.state(segment) === segmentStates.free) this.#segments.take(segment, segmentStates.log, 1);
     this.#upkeep = new Upkeep({
       flash: this.#flash,
       clock: this.#clock,
       layout: this.#layout,
       mark: this.#mark,
       log: this.#log,
+      append: this.#append,
       reads: this.#reads,
       space: this.#space,
       segments: this.#segments,
@@ -212,16 +205,10 @@ export class Store {
    */
   #cut(recovered: RecoveredLog): Promise<void> {
     if (recovered.report.torn === undefined && this.#log.unusedBytes < cutBytes) return Promise.resolve();
-    const batch = this.#log.batchFor(records.smallRecordBytes, 0);
-    const last = recovered.tail.last;
+    const { last } = recovered.tail;
     return new Promise((resolve, reject) => {
       this.onFailed(reject);
-      if (batch === undefined) {
-        reject(this.#log.failure);
-        return;
-      }
-      records.encodeCut(batch.meta, { sequence: last?.sequence ?? 0, position: last?.position ?? 0 });
-      this.#log.appended(0);
+      this.#append.cut({ sequence: last?.sequence ?? 0, position: last?.position ?? 0 });
       this.#log.afterSync(resolve);
     });
   }
@@ -231,80 +218,36 @@ export class Store {
    * Nothing of `record` is copied but its head and CRCs: `data` stays as it is until durable.
    */
   appendEntry(record: EntryRecord): DevicePosition | undefined {
-    assert(record.head.length <= storeLimits.headBytesMax, 'entry head too large');
-    const dataBytes = checkedDataBytes(record.crcs, record.data);
-    const batch = this.#log.batchFor(records.entryBytes(record), dataBytes);
-    if (batch === undefined) return undefined;
-    const position = batch.dataEnd;
-    records.encodeEntry(batch.meta, record, batch.dataBytes / blockBytes);
-    return this.#appendedData(batch, record.data, dataBytes, position);
+    return this.#append.entry(record);
   }
 
   /** Returns where the first of the copied blocks will be, as `appendEntry` does. */
   appendChunkCopy(record: ChunkCopyRecord): DevicePosition | undefined {
-    assert(record.blocks.length === record.crcs.length, 'a CRC per copied block');
-    assert(record.blocks.length === record.versions.length, 'a version per copied block');
-    const dataBytes = checkedDataBytes(record.crcs, record.data);
-    const batch = this.#log.batchFor(records.chunkCopyBytes(record), dataBytes);
-    if (batch === undefined) return undefined;
-    const position = batch.dataEnd;
-    records.encodeChunkCopy(batch.meta, record, batch.dataBytes / blockBytes);
-    return this.#appendedData(batch, record.data, dataBytes, position);
-  }
-
-  #appendedData(
-    batch: Batch,
-    data: readonly Uint8Array[],
-    dataBytes: number,
-    position: DevicePosition,
-  ): DevicePosition | undefined {
-    batch.addData(data);
-    this.#log.appended(dataBytes);
-    this.#hostBytes += dataBytes;
-    return dataBytes === 0 ? undefined : position;
+    return this.#append.chunkCopy(record);
   }
 
   /** The arc's entries from `fromIndex` on are void; touches no map. */
   appendTruncate(arc: ArcId, fromIndex: LogIndex): void {
-    const batch = this.#log.batchFor(records.smallRecordBytes, 0);
-    if (batch === undefined) return;
-    records.encodeTruncate(batch.meta, arc, fromIndex);
-    this.#log.appended(0);
+    this.#append.truncate(arc, fromIndex);
   }
 
   /** Everything of the arc up to `index` was applied: a restart applies it too, before what follows. */
   appendApplied(arc: ArcId, index: LogIndex): void {
-    const batch = this.#log.batchFor(records.smallRecordBytes, 0);
-    if (batch === undefined) return;
-    records.encodeApplied(batch.meta, arc, index);
-    this.#log.appended(0);
+    this.#append.applied(arc, index);
   }
 
   appendHardState(arc: ArcId, state: Uint8Array): void {
-    this.#appendState(records.recordKinds.hardState, arc, state);
+    this.#append.hardState(arc, state);
   }
 
   /** Replaces everything that was said of the arc's log before. */
   appendArcState(arc: ArcId, state: Uint8Array): void {
-    this.#appendState(records.recordKinds.arcState, arc, state);
-  }
-
-  #appendState(kind: 3 | 4, arc: ArcId, state: Uint8Array): void {
-    assert(state.length <= storeLimits.stateBytesMax, 'arc state too large');
-    const batch = this.#log.batchFor(records.stateBytes(state), 0);
-    if (batch === undefined) return;
-    records.encodeState(batch.meta, kind, arc, state);
-    this.#log.appended(0);
+    this.#append.arcState(arc, state);
   }
 
   /** A small named value of the Corelet; a restart tells the newest. */
   setRegister(name: string, value: Uint8Array): void {
-    assert(value.length <= storeLimits.stateBytesMax, 'register too large');
-    const batch = this.#log.batchFor(records.registerBytes(value), 0);
-    if (batch === undefined) return;
-    records.encodeRegister(batch.meta, name, value);
-    this.#registers.set(name, value.slice());
-    this.#log.appended(0);
+    if (this.#append.register(name, value)) this.#registers.set(name, value.slice());
   }
 
   /** Runs `run` when everything appended so far is durable, in the order asked; at once if it is. Never after a failure. */
@@ -376,14 +319,8 @@ export class Store {
   }
 
   #appendMapPage(arc: ArcId, chunk: Chunk, page: Uint8Array, mapped: number): DevicePosition | undefined {
-    const batch = this.#log.batchFor(records.pageRecordBytes, blockBytes);
-    if (batch === undefined) return undefined;
-    const position = batch.dataEnd;
-    const record = { arc, key: chunk.key, newest: chunk.newest, mapped, crc: crc32c(page) };
-    records.encodeMapPageRecord(batch.meta, record, batch.dataBytes / blockBytes);
-    batch.addData([page]);
-    this.#log.appended(blockBytes);
-    return position;
+    const { key, newest } = chunk;
+    return this.#append.mapPage({ arc, key, newest, mapped, crc: crc32c(page) }, page);
   }
 
   /** A write failed: what wasn't told durable never will be, and the Corelet stops (design §10.11). */
@@ -404,7 +341,7 @@ export class Store {
       badReads: this.#reads.badReads,
       damagedMapPages: this.#space.damagedPages,
       freeSegments: this.#log.freeSegments,
-      hostBytes: this.#hostBytes,
+      hostBytes: this.#append.hostBytes,
       deviceBytes: this.#deviceBytes,
       mapBytes: this.#space.bytes,
       tableBytes: this.#space.tableBytes,
@@ -422,12 +359,4 @@ export class Store {
     await this.#log.close();
     await this.#flash.close();
   }
-}
-
-function checkedDataBytes(crcs: Uint32Array, data: readonly Uint8Array[]): number {
-  let bytes = 0;
-  for (const piece of data) bytes += piece.length;
-  assert(bytes === crcs.length * blockBytes, 'a CRC per block of data');
-  assert(bytes <= storeLimits.recordDataBytesMax, 'too much data for one record');
-  return bytes;
 }

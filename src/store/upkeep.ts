@@ -1,19 +1,18 @@
-import { crc32c } from '../base/crc32c.ts';
 import type { ArcId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
+import type { Appender } from './appender.ts';
 import type { DeviceMark } from './batch-header.ts';
 import type { BlockReads } from './block-reads.ts';
 import { anchorPositions, encodeAnchor, type LogStart } from './checkpoint.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import { Cleaner } from './cleaner.ts';
 import { Checkpointer } from './checkpointer.ts';
-import { type Layout, pageBytes, pagesFor, segmentEnd, segmentStart } from './layout.ts';
+import { type Layout, segmentEnd, segmentStart } from './layout.ts';
 import type { Log } from './log.ts';
 import type { MapSpace } from './map-space.ts';
-import * as records from './records.ts';
 import type { Segments } from './segments.ts';
-import type { ChunkKey, DevicePosition, StoreOwner } from './types.ts';
+import type { StoreOwner } from './types.ts';
 
 const intervalBytesMax = 256 * 1024 * 1024;
 /** A small device has not so much log to read: a share of it. */
@@ -36,6 +35,7 @@ export interface UpkeepOptions {
   readonly layout: Layout;
   readonly mark: DeviceMark;
   readonly log: Log;
+  readonly append: Appender;
   readonly reads: BlockReads;
   readonly space: MapSpace;
   readonly segments: Segments;
@@ -65,8 +65,8 @@ export class Upkeep {
     const device = {
       begin: () => this.#begin(),
       sequence: () => options.log.openBatch().sequence,
-      appendTable: this.#appendTable.bind(this),
-      synced: () => this.#synced(),
+      appendTable: options.append.table.bind(options.append),
+      synced: () => options.log.synced(),
       writeAnchor: async (anchor: Parameters<typeof encodeAnchor>[1]): Promise<void> => {
         const page = encodeAnchor(options.mark, anchor);
         for (const position of anchorPositions[anchor.number % anchorPositions.length] ?? []) {
@@ -96,7 +96,7 @@ export class Upkeep {
         const segment = log.takeFree();
         return segment === undefined ? undefined : { segment, sequence: log.sequence };
       },
-      appendMoved: (moved) => this.#appendMoved(moved),
+      appendMoved: (moved) => options.append.moved(moved),
       appendFreed: (freed) => this.#appendFreed(freed),
       giveFree: (freed) => this.#giveFree(freed),
       wrote: (bytes) => options.wrote(bytes),
@@ -104,38 +104,24 @@ export class Upkeep {
     });
   }
 
-  #appendMoved(moved: records.MovedRecord): void {
-    const { log } = this.#options;
-    const batch = log.batchFor(records.movedBytes(moved.blocks.length), 0);
-    if (batch === undefined) return;
-    records.encodeMoved(batch.meta, moved);
-    log.appended(0);
-  }
-
   /**
    * What was in the segments is elsewhere, or was replaced by what an arc applied: a restart has to apply as much, or it
    * would look for what isn't there any more.
    */
   async #appendFreed(freed: readonly number[]): Promise<void> {
-    const { log, owner, segments } = this.#options;
+    const { log, append, owner, segments } = this.#options;
     for (const arc of owner.arcs()) {
       const index = owner.appliedIndex(arc);
       if (this.#marked.get(arc) === index) continue;
-      const batch = log.batchFor(records.smallRecordBytes, 0);
-      if (batch === undefined) break;
-      records.encodeApplied(batch.meta, arc, index);
-      log.appended(0);
+      if (!append.applied(arc, index)) break;
       this.#marked.set(arc, index);
     }
     for (const segment of freed) {
-      const batch = log.batchFor(records.smallRecordBytes, 0);
-      if (batch === undefined) break;
-      records.encodeFreed(batch.meta, segment);
-      log.appended(0);
+      if (!append.freed(segment)) break;
       // At once: a checkpoint that is encoded behind this must not know better. The log gets it when it is durable.
       segments.free(segment);
     }
-    await this.#synced();
+    await log.synced();
   }
 
   async #giveFree(freed: readonly number[]): Promise<void> {
@@ -187,7 +173,7 @@ export class Upkeep {
 
   /** A write beside the log failed; that the device was closed meanwhile is no failure. */
   #failed(error: unknown): void {
-    if (!this.#stopped) this.#options.log.fail(error instanceof Error ? error : new Error(String(error)));
+    if (!this.#stopped) this.#options.log.fail(error);
   }
 
   /** The log runs ahead of the checkpoints: a restart would have to read more and more of it. */
@@ -201,41 +187,12 @@ export class Upkeep {
     return this.#cleaner.mayFree();
   }
 
-  #synced(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#options.log.afterSync(resolve);
-    });
-  }
-
   #begin(): LogStart | undefined {
-    const { log, registers } = this.#options;
+    const { log, append, registers } = this.#options;
     this.#sinceBytes = 0;
-    const batch = log.batchFor(records.smallRecordBytes, 0);
-    if (batch === undefined) return undefined;
-    records.encodeCut(batch.meta, { sequence: 0, position: 0 });
-    log.appended(0);
+    if (!append.cut({ sequence: 0, position: 0 })) return undefined;
     const start = log.openBatch();
-    for (const [name, value] of registers) {
-      const next = log.batchFor(records.registerBytes(value), 0);
-      if (next === undefined) return undefined;
-      records.encodeRegister(next.meta, name, value);
-      log.appended(0);
-    }
+    for (const [name, value] of registers) if (!append.register(name, value)) return undefined;
     return start;
-  }
-
-  #appendTable(table: records.TableKind, arc: ArcId, key: ChunkKey, bytes: Uint8Array): DevicePosition | undefined {
-    const { log } = this.#options;
-    const dataBytes = pagesFor(bytes.length) * pageBytes;
-    const batch = log.batchFor(records.pageRecordBytes, dataBytes);
-    if (batch === undefined) return undefined;
-    const position = batch.dataEnd;
-    const record = { table, arc, key, bytes: bytes.length, crc: crc32c(bytes) };
-    records.encodeTable(batch.meta, record, batch.dataBytes / pageBytes);
-    const padded = new Uint8Array(dataBytes);
-    padded.set(bytes);
-    batch.addData([padded]);
-    log.appended(dataBytes);
-    return position;
   }
 }
