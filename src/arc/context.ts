@@ -10,6 +10,8 @@ import type { Replica } from './replica.ts';
 /** What a replica has of its Corelet. */
 export interface ReplicaContext {
   readonly self: CoreletId;
+  /** Of this start: tickets name it. */
+  readonly incarnation: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly store: Store;

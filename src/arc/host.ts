@@ -16,12 +16,15 @@ import { storeOwnerOf } from './store-owner.ts';
 /** Messages between Corelets that arcs understand. */
 export type ArcMessage = Exclude<
   PeerMessage,
-  { type: 'liveness' | 'membership' | 'routes' | 'opReply' | 'readReply' | 'keyReply' }
+  { type: 'liveness' | 'membership' | 'routes' | 'opReply' | 'readReply' | 'keyReply' | 'relay' }
 >;
 
 /** Of its Corelet, the host needs what its replicas need, and someone to tell. */
 export interface ArcHostOptions
-  extends Pick<ReplicaContext, 'self' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send' | 'isFull'> {
+  extends Pick<
+    ReplicaContext,
+    'self' | 'incarnation' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send' | 'isFull'
+  > {
   /** What the device kept beside the arcs' logs. */
   readonly registers: ReadonlyMap<string, Uint8Array>;
   /** A leader here has news of its arc. */
@@ -45,9 +48,10 @@ export class ArcHost {
   constructor(options: ArcHostOptions) {
     this.#options = options;
     this.#ended = new EndedLives(options.store, options.registers);
-    const { self, clock, random, store, events, limits } = options;
+    const { self, incarnation, clock, random, store, events, limits } = options;
     this.#context = {
       self,
+      incarnation,
       clock,
       random,
       store,

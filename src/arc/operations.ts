@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { CoreletId, LogIndex, Term } from '../base/ids.ts';
-import type { OpReply, OpRequest, ReplyCode } from '../wire/peer/types.ts';
+import { ticketLifeMs } from '../wire/peer/limits.ts';
+import type { OpReply, OpRequest, ReplyCode, Ticket } from '../wire/peer/types.ts';
 import type { OpId } from './command.ts';
 import type { ReplicaContext } from './context.ts';
 import { bodyOf, type EntryBody, entryBytes } from './entry.ts';
@@ -13,6 +14,7 @@ import {
   givesSpaceBack,
   isEvaluated,
   mayReplace,
+  needsTicket,
   opId,
   rangeOf,
 } from './op-bodies.ts';
@@ -26,6 +28,8 @@ interface Pending {
   readonly arrivedMs: number;
   /** A gateway asks that the operation never happen, if it hasn't yet. */
   readonly isCancel: boolean;
+  readonly needsTicket: boolean;
+  ticket: Ticket | undefined;
   /** Whom to answer: the newest try. */
   from: CoreletId;
   request: number;
@@ -84,6 +88,7 @@ export class Operations {
       // A retry of what is already in this leader's log or waits at a gate: one copy is enough.
       pending.from = from;
       pending.request = message.request;
+      pending.ticket = message.ticket ?? pending.ticket;
     } // else a late copy of what its gateway has given up
   }
 
@@ -94,6 +99,8 @@ export class Operations {
       key,
       arrivedMs: this.#replica.now,
       isCancel: message.body.kind === 'cancel',
+      needsTicket: needsTicket(message.body),
+      ticket: message.ticket,
       from,
       request: message.request,
       index: 0,
@@ -157,6 +164,11 @@ export class Operations {
 
   #proposeEntry(pending: Pending, entry: EntryBody): void {
     const core = this.#replica.core;
+    // INV-5: its host may have given it up, and gone another way, if it is older than that (design §10.10).
+    if (pending.needsTicket && !this.#isValid(pending.ticket)) {
+      this.#finish(pending, { code: 'stale', version: 0 });
+      return;
+    }
     const bytes = entryBytes(entry.range, entry.head?.length ?? 0, entry.crcs.length > 0);
     const result = core.propose(entry, bytes, this.#replica.now);
     if (!result.ok) {
@@ -168,6 +180,15 @@ export class Operations {
     pending.term = core.term;
     this.#byIndex.set(result.index, pending);
     this.#replica.flush();
+  }
+
+  /** Issued here, in this life, and not too long ago by the clock at this very moment. */
+  #isValid(ticket: Ticket | undefined): boolean {
+    return (
+      ticket !== undefined &&
+      ticket.incarnation === this.#context.incarnation &&
+      this.#replica.now - ticket.issuedMs <= ticketLifeMs
+    );
   }
 
   /**

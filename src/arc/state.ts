@@ -3,6 +3,7 @@ import { type Reader, utf8Bytes, type Writer } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import type { LogIndex, VolumeId } from '../base/ids.ts';
 import type { BlockRange } from '../store/types.ts';
+import { peerLimits } from '../wire/peer/limits.ts';
 import { type ReplyCode, replyCodes } from '../wire/peer/types.ts';
 import { type Command, keyTextMax, keyValueBytesMax, type OpId } from './command.ts';
 
@@ -28,7 +29,7 @@ export const stateLimits = {
   /** Sessions an arc remembers; the one used longest ago (by log index, so on every replica the same) makes room. */
   sessionsMax: 1024,
   /** Operations of a session are numbered within this of its lowest open one; one beyond is refused, deterministically. */
-  windowMax: 1024,
+  windowMax: peerLimits.sessionWindowMax,
   /** Answers remembered for all sessions together; for more, the session used longest ago makes room. */
   answersMax: 65_536,
   volumesMax: 65_536,

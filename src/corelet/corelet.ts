@@ -110,6 +110,7 @@ class Corelet implements CoreletHandle {
     });
     this.#host = new ArcHost({
       self: this.id,
+      incarnation: fabric.self.incarnation,
       clock: this.#guardedClock(),
       random,
       store,
@@ -125,12 +126,14 @@ class Corelet implements CoreletHandle {
     });
     this.#gateway = new Gateway({
       self: this.id,
+      incarnation: fabric.self.incarnation,
       clock: this.#guardedClock(),
       random,
       routes: this.#routes,
       send,
       isAlive: (id) => this.#host.isAlive(id),
       candidates: (arc) => this.#placement()?.of(arc) ?? [],
+      wantTickets: (wanted) => this.#peering.wantTickets(wanted),
     });
     const placement = () => this.#placement();
     this.#healer = new Healer({
@@ -177,6 +180,7 @@ class Corelet implements CoreletHandle {
       },
       onUp: (id) => this.#gossip.peerUp(id),
       onLedDigest: (from, digest) => this.#gossip.compare(from, digest),
+      onTicket: (from, incarnation, issuedMs) => this.#gateway.ticket(from, incarnation, issuedMs),
       guard: (step) => this.#guard(step),
     });
   }
@@ -232,6 +236,9 @@ class Corelet implements CoreletHandle {
       case 'readReply':
       case 'keyReply':
         this.#gateway.receive(from, message);
+        return;
+      case 'relay':
+        this.#gateway.relay(from, message);
         return;
       case 'routes':
         this.#gossip.receive(from, message);

@@ -1,5 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '../ports/clock.ts';
+import { ticketLifeMs } from '../wire/peer/limits.ts';
+import { Arrivals, PollWatch, receiveBufferBytesMax } from './poll-watch.ts';
 
 /** What a session asks of its connection. */
 export interface SocketOutput {
@@ -13,7 +15,8 @@ export interface SocketOutput {
 /** What the listener tells a session: the shape of `targets/nbd`'s NbdSession, which this folder may not import. */
 export interface SocketSession {
   start(): void;
-  receive(chunk: Uint8Array): void;
+  /** `arrivedAfterMs`: by the clock, a moment at which it had surely not arrived. */
+  receive(chunk: Uint8Array, arrivedAfterMs: number): void;
   inputEnded(): void;
   drained(): void;
   stop(): void;
@@ -59,15 +62,24 @@ export interface NbdListener {
 export async function listenNbd(options: ListenOptions): Promise<NbdListener> {
   const limits = { ...defaultListenerLimits, ...options.limits };
   const connections = new Set<Connection>();
+  // Whoever stood still for so long may hold commands that their hosts have sent elsewhere since (design §3).
+  const watch = new PollWatch(options.clock, ticketLifeMs, () => {
+    for (const connection of connections) connection.destroy();
+  });
+  const bufferBytesMax = receiveBufferBytesMax();
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
   server.on('connection', (socket) => {
     if (connections.size >= limits.connectionsMax) {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, options, limits);
+    const connection = new Connection(socket, options, limits, new Arrivals(watch, bufferBytesMax));
     connections.add(connection);
-    socket.on('close', () => connections.delete(connection));
+    watch.start();
+    socket.on('close', () => {
+      connections.delete(connection);
+      if (connections.size === 0) watch.stop();
+    });
     connection.session.start();
   });
   const port = await listening(server, options);
@@ -105,15 +117,19 @@ class Connection implements SocketOutput {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #limits: ListenerLimits;
+  readonly #arrivals: Arrivals;
   #linger: Timer | undefined;
 
-  constructor(socket: Socket, options: ListenOptions, limits: ListenerLimits) {
+  constructor(socket: Socket, options: ListenOptions, limits: ListenerLimits, arrivals: Arrivals) {
     this.#socket = socket;
+    this.#arrivals = arrivals;
     this.#clock = options.clock;
     this.#limits = limits;
     const session = options.openSession(this);
     this.session = session;
-    socket.on('data', (chunk: Uint8Array) => session.receive(chunk));
+    socket.on('data', (chunk: Uint8Array) =>
+      session.receive(chunk, arrivals.read(chunk.length, options.clock.nowMs())),
+    );
     socket.on('end', () => session.inputEnded());
     socket.on('drain', () => session.drained());
     socket.on('error', () => {}); // 'close' follows
@@ -140,6 +156,7 @@ class Connection implements SocketOutput {
   }
 
   resume(): void {
+    this.#arrivals.resumed(this.#clock.nowMs());
     this.#socket.resume();
   }
 

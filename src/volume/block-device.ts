@@ -1,10 +1,31 @@
-import type { VolumeId } from '../base/ids.ts';
+import { blockBytes, type VolumeId } from '../base/ids.ts';
+import type { Abandonment } from './abandonment.ts';
 
 /**
  * Why an I/O was not done. `RETRYABLE`: surely without effect, try again. `UNKNOWN`: the outcome can't be told; the
  * target closes the host's connection unanswered (design §3, "Once").
  */
 export type IoErrorCode = 'OUT_OF_RANGE' | 'NO_SPACE' | 'READ_ONLY' | 'RETRYABLE' | 'UNKNOWN' | 'GONE' | 'CORRUPT';
+
+/** What a target knows of the command that a call belongs to. Without it the command is taken to have come this moment. */
+export interface HostCommand {
+  /**
+   * By this Corelet's clock: a moment at which the command had surely not arrived here (its connection was seen empty then).
+   * What arrived too long ago is refused (`RETRYABLE`), since its host may have gone another way (design §10.10).
+   */
+  readonly arrivedAfterMs: number;
+  /** For hosts that can give a command up. */
+  readonly abandonment?: Abandonment | undefined;
+}
+
+/** `miscompare`: at `byteOffset` from where the comparison began; nothing was written. */
+export type CompareResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly code: 'MISCOMPARE'; readonly byteOffset: number }
+  | { readonly ok: false; readonly code: IoErrorCode };
+
+/** Bytes that one compare-and-write may compare (design §10.15). They lie within one chunk. */
+export const compareBytesMax = blockBytes;
 
 export type IoResult = { readonly ok: true } | { readonly ok: false; readonly code: IoErrorCode };
 /** `parts` concatenated are exactly the length asked for; verified end to end (INV-4). */
@@ -33,14 +54,30 @@ export interface BlockDevice {
   readonly readOnly: boolean;
   read(offset: number, lengthBytes: number): Promise<ReadResult>;
   /** `data` pieces concatenated are the bytes to write; they must stay unchanged until the promise settles. */
-  write(offset: number, data: readonly Uint8Array[]): Promise<IoResult>;
+  write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult>;
+  /** Writes `data` if the bytes there are `expected`: as many, at most `compareBytesMax`. Atomic across all Corelets. */
+  compareAndWrite(
+    offset: number,
+    expected: Uint8Array,
+    data: Uint8Array,
+    command?: HostCommand,
+  ): Promise<CompareResult>;
+  /** The range becomes `block` over and over: a power of two from 1 to 4,096 bytes, of which offset and length are multiples. */
+  writeSame(offset: number, lengthBytes: number, block: Uint8Array, command?: HostCommand): Promise<IoResult>;
   /** Afterwards the range reads as zeros. `mayPunch`: the space may be given back. */
-  zero(offset: number, lengthBytes: number, options: { readonly mayPunch: boolean }): Promise<IoResult>;
+  zero(
+    offset: number,
+    lengthBytes: number,
+    options: { readonly mayPunch: boolean },
+    command?: HostCommand,
+  ): Promise<IoResult>;
   /** Gives whole 4 KiB blocks in the range back; they read as zeros. Partial blocks at the edges are left as they are. */
-  trim(offset: number, lengthBytes: number): Promise<IoResult>;
+  trim(offset: number, lengthBytes: number, command?: HostCommand): Promise<IoResult>;
   flush(): Promise<IoResult>;
   /** Neighbouring extents of the same kind are merged; their lengths add up to at most `lengthBytes`, at least one block. */
   extents(offset: number, lengthBytes: number): Promise<ExtentsResult>;
+  /** The host that it was opened for has gone. Calls under way go on. */
+  close(): void;
 }
 
 export interface VolumeSummary {
@@ -51,7 +88,7 @@ export interface VolumeSummary {
 
 /** The volumes of the cluster, as a target sees them. */
 export interface VolumeCatalog {
-  /** `NOT_FOUND`: no such volume (the answer is linearizable). `RETRYABLE`: its arc has no leader now. */
+  /** For one host, until `close`. `NOT_FOUND`: no such volume (the answer is linearizable). `RETRYABLE`: its arc has no leader now. */
   open(name: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'>;
   list(): Promise<readonly VolumeSummary[]>;
 }

@@ -1,12 +1,24 @@
-import { joined } from '../base/bytes.ts';
-import { crc32c, crcOf } from '../base/crc32c.ts';
+import { assert } from '../base/assert.ts';
+import { crcOf } from '../base/crc32c.ts';
 import { blockBytes, chunkBytes, type VolumeId } from '../base/ids.ts';
 import { arcOf } from '../ring/keys.ts';
 import type { BlockRangeFields, OpBody, ReadReply } from '../wire/peer/types.ts';
-import type { BlockDevice, Extent, ExtentsResult, IoErrorCode, IoResult, ReadResult } from './block-device.ts';
-import type { Gateway, OpOutcome } from './gateway.ts';
+import {
+  type BlockDevice,
+  compareBytesMax,
+  type CompareResult,
+  type Extent,
+  type ExtentsResult,
+  type HostCommand,
+  type IoErrorCode,
+  type IoResult,
+  type ReadResult,
+} from './block-device.ts';
+import type { Gateway } from './gateway.ts';
+import type { OpOutcome } from './operation.ts';
 import { blockCrcs, PieceCursor, pushZeros } from './pieces.ts';
 import type { VolumeRecord } from './records.ts';
+import { isPresent, verifiedParts } from './verify.ts';
 
 /** Reads whose checksums don't hold are asked again; then the host hears of it. */
 const badReadsMax = 3;
@@ -15,7 +27,16 @@ const reauthorizeMax = 3;
 /** Extents of one answer look at no more chunks than this. */
 const extentChunksMax = 64;
 
-const ok: IoResult = { ok: true };
+const ok = { ok: true } as const;
+
+/** The operation under a given epoch: made anew when the epoch was refused. */
+type BodyAt = (epoch: number) => OpBody;
+
+/** What a range is filled with: whole blocks, and the bytes at its edges (undefined: left as they are). */
+interface Filling {
+  readonly blocks: (range: BlockRangeFields) => BodyAt;
+  readonly edge: ((offset: number, lengthBytes: number) => readonly Uint8Array[]) | undefined;
+}
 
 /** What the device asks of its catalog when its epoch is refused: the record as it is now. */
 export type Reauthorize = (id: VolumeId) => Promise<VolumeRecord | 'NOT_FOUND' | 'RETRYABLE'>;
@@ -27,6 +48,7 @@ export class VolumeDevice implements BlockDevice {
   readonly #arcs: number;
   readonly #reauthorize: Reauthorize;
   #record: VolumeRecord;
+  #isClosed = false;
 
   constructor(gateway: Gateway, arcs: number, record: VolumeRecord, reauthorize: Reauthorize) {
     this.#gateway = gateway;
@@ -81,7 +103,7 @@ export class VolumeDevice implements BlockDevice {
     const arc = arcOf(range.volume, range.chunk, this.#arcs);
     for (let tries = 0; tries < reauthorizeMax; tries++) {
       const epoch = this.#record.epoch;
-      const end = await this.#gateway.exchange<ReadReply>(arc, (request) => ({
+      const reply = await this.#gateway.exchange<ReadReply>(arc, (request) => ({
         type: 'read',
         request,
         arc,
@@ -89,9 +111,9 @@ export class VolumeDevice implements BlockDevice {
         range,
         mapOnly,
       }));
-      if (end === 'timeout') return 'RETRYABLE';
-      if (end.reply.code === 'ok') return end.reply;
-      if (end.reply.code !== 'fenced') return 'CORRUPT';
+      if (typeof reply === 'string') return 'RETRYABLE';
+      if (reply.code === 'ok') return reply;
+      if (reply.code !== 'fenced') return 'CORRUPT';
       const gone = await this.#renew();
       if (gone !== undefined) return gone;
     }
@@ -126,60 +148,136 @@ export class VolumeDevice implements BlockDevice {
 
   // ---- writes -----------------------------------------------------------------------------------------------------
 
-  async write(offset: number, data: readonly Uint8Array[]): Promise<IoResult> {
+  async write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult> {
     let lengthBytes = 0;
     for (const piece of data) lengthBytes += piece.length;
     if (!this.#inside(offset, lengthBytes)) return { ok: false, code: 'OUT_OF_RANGE' };
     if (lengthBytes === 0) return ok;
     if (Math.floor(offset / chunkBytes) === Math.floor((offset + lengthBytes - 1) / chunkBytes)) {
-      return this.#writePiece(offset, lengthBytes, data);
+      return this.#writePiece(offset, lengthBytes, data, command);
     }
     const cursor = new PieceCursor(data);
     const pieces = cut(offset, lengthBytes).map((piece) =>
-      this.#writePiece(piece.offset, piece.length, cursor.take(piece.length)),
+      this.#writePiece(piece.offset, piece.length, cursor.take(piece.length), command),
     );
     return worst(await Promise.all(pieces));
   }
 
   /** Within one chunk: whole blocks as they are, anything else as a patch that the leader merges. */
-  #writePiece(offset: number, lengthBytes: number, data: readonly Uint8Array[]): Promise<IoResult> {
+  #writePiece(
+    offset: number,
+    lengthBytes: number,
+    data: readonly Uint8Array[],
+    command: HostCommand | undefined,
+  ): Promise<IoResult> {
     const chunk = Math.floor(offset / chunkBytes);
     if (offset % blockBytes === 0 && lengthBytes % blockBytes === 0) {
       const range = this.#blocksAround(offset, lengthBytes);
       const crcs = blockCrcs(data, range.blockCount);
-      return this.#change(chunk, (epoch) => ({ kind: 'write', epoch, range, crcs, data }));
+      return this.#change(chunk, command, (epoch) => ({ kind: 'write', epoch, range, crcs, data }));
     }
     const { id: volume } = this.#record;
     const crc = crcOf(data);
     const byteOffset = offset % chunkBytes;
-    return this.#change(chunk, (epoch) => ({ kind: 'patch', epoch, volume, layer: 0, chunk, byteOffset, crc, data }));
+    return this.#change(chunk, command, (epoch) => ({
+      kind: 'patch',
+      epoch,
+      volume,
+      layer: 0,
+      chunk,
+      byteOffset,
+      crc,
+      data,
+    }));
+  }
+
+  async compareAndWrite(
+    offset: number,
+    expected: Uint8Array,
+    data: Uint8Array,
+    command?: HostCommand,
+  ): Promise<CompareResult> {
+    assert(expected.length === data.length, 'as many bytes are written as compared');
+    if (!this.#inside(offset, data.length) || data.length > compareBytesMax) return { ok: false, code: 'OUT_OF_RANGE' };
+    if (data.length === 0) return ok;
+    const chunk = Math.floor(offset / chunkBytes);
+    const byteOffset = offset % chunkBytes;
+    if (byteOffset + data.length > chunkBytes) return { ok: false, code: 'OUT_OF_RANGE' };
+    const { id: volume } = this.#record;
+    const both = [expected, data];
+    const crc = crcOf(both);
+    const outcome = await this.#decided(chunk, command, (epoch) => ({
+      kind: 'compareWrite',
+      epoch,
+      volume,
+      layer: 0,
+      chunk,
+      byteOffset,
+      crc,
+      data: both,
+    }));
+    if (typeof outcome === 'string') return { ok: false, code: outcome };
+    if (outcome.code === 'miscompare') return { ok: false, code: 'MISCOMPARE', byteOffset: outcome.version };
+    return outcome.code === 'ok' ? ok : { ok: false, code: ioCode(outcome.code) };
+  }
+
+  async writeSame(offset: number, lengthBytes: number, block: Uint8Array, command?: HostCommand): Promise<IoResult> {
+    assert(blockBytes % block.length === 0, 'a block repeats evenly');
+    assert(offset % block.length === 0 && lengthBytes % block.length === 0, 'the range is made of whole blocks');
+    if (!this.#inside(offset, lengthBytes)) return { ok: false, code: 'OUT_OF_RANGE' };
+    const whole = block.length === blockBytes ? block : repeated(block);
+    const data = [whole];
+    const crc = crcOf(data);
+    return this.#fill(offset, lengthBytes, command, {
+      blocks: (range) => (epoch) => ({ kind: 'writeSame', epoch, range, crc, data }),
+      edge: (at, length) => [whole.subarray(at % blockBytes, (at % blockBytes) + length)],
+    });
   }
 
   /** Space is given back in either case: a hole reads as zeros, and no reservation is kept for blocks that exist. */
-  zero(offset: number, lengthBytes: number, _options: { readonly mayPunch: boolean }): Promise<IoResult> {
-    return this.#erase(offset, lengthBytes, true);
+  zero(
+    offset: number,
+    lengthBytes: number,
+    _options: { readonly mayPunch: boolean },
+    command?: HostCommand,
+  ): Promise<IoResult> {
+    return this.#fill(offset, lengthBytes, command, { blocks: zeroBlocks, edge: (_at, length) => zeroPieces(length) });
   }
 
-  trim(offset: number, lengthBytes: number): Promise<IoResult> {
-    return this.#erase(offset, lengthBytes, false);
+  trim(offset: number, lengthBytes: number, command?: HostCommand): Promise<IoResult> {
+    return this.#fill(offset, lengthBytes, command, { blocks: zeroBlocks, edge: undefined });
   }
 
-  async #erase(offset: number, lengthBytes: number, edges: boolean): Promise<IoResult> {
+  /** Whole blocks by one operation per chunk; what is cut off at the edges as patches, or left as it is. */
+  async #fill(
+    offset: number,
+    lengthBytes: number,
+    command: HostCommand | undefined,
+    filling: Filling,
+  ): Promise<IoResult> {
     if (!this.#inside(offset, lengthBytes)) return { ok: false, code: 'OUT_OF_RANGE' };
+    const { blocks, edge } = filling;
     const results: Promise<IoResult>[] = [];
+    const patch = (from: number, to: number) => {
+      // A patch lies within the blocks at one edge: an edge of a filling is never longer than that.
+      for (let at = from; edge !== undefined && at < to; ) {
+        const end = Math.min(to, (Math.floor(at / blockBytes) + 1) * blockBytes);
+        results.push(this.#writePiece(at, end - at, edge(at, end - at), command));
+        at = end;
+      }
+    };
     for (const piece of cut(offset, lengthBytes)) {
+      const pieceEnd = piece.offset + piece.length;
       const start = Math.ceil(piece.offset / blockBytes) * blockBytes;
-      const end = Math.floor((piece.offset + piece.length) / blockBytes) * blockBytes;
+      const end = Math.floor(pieceEnd / blockBytes) * blockBytes;
       if (start >= end) {
-        if (edges) results.push(this.#writePiece(piece.offset, piece.length, zeroPieces(piece.length)));
+        patch(piece.offset, pieceEnd);
         continue;
       }
-      const head = start - piece.offset;
-      const tail = piece.offset + piece.length - end;
-      if (edges && head > 0) results.push(this.#writePiece(piece.offset, head, zeroPieces(head)));
-      if (edges && tail > 0) results.push(this.#writePiece(end, tail, zeroPieces(tail)));
+      patch(piece.offset, start);
+      patch(end, pieceEnd);
       const range = this.#blocksAround(start, end - start);
-      results.push(this.#change(range.chunk, (epoch) => ({ kind: 'zero', epoch, range })));
+      results.push(this.#change(range.chunk, command, blocks(range)));
     }
     return worst(await Promise.all(results));
   }
@@ -189,16 +287,28 @@ export class VolumeDevice implements BlockDevice {
     return Promise.resolve(ok);
   }
 
-  async #change(chunk: number, bodyAt: (epoch: number) => OpBody): Promise<IoResult> {
+  async #change(chunk: number, command: HostCommand | undefined, bodyAt: BodyAt): Promise<IoResult> {
+    const outcome = await this.#decided(chunk, command, bodyAt);
+    if (typeof outcome === 'string') return { ok: false, code: outcome };
+    return outcome.code === 'ok' ? ok : { ok: false, code: ioCode(outcome.code) };
+  }
+
+  /** How one piece ended; fenced for its epoch, it is asked again under the record as it is now. */
+  async #decided(chunk: number, command: HostCommand | undefined, bodyAt: BodyAt): Promise<OpOutcome | IoErrorCode> {
     const arc = arcOf(this.#record.id, chunk, this.#arcs);
     for (let tries = 0; tries < reauthorizeMax; tries++) {
-      const outcome = await this.#gateway.operate(arc, bodyAt(this.#record.epoch));
-      if (outcome.code === 'ok') return ok;
-      if (outcome.code !== 'fenced') return { ok: false, code: ioCode(outcome.code) };
+      const outcome = await this.#gateway.operate(arc, bodyAt(this.#record.epoch), { command });
+      if (outcome.code !== 'fenced') return outcome;
       const gone = await this.#renew();
-      if (gone !== undefined) return { ok: false, code: gone };
+      if (gone !== undefined) return gone;
     }
-    return { ok: false, code: 'RETRYABLE' };
+    return 'RETRYABLE';
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#gateway.hosts.left();
   }
 
   // ---- authority and shape ------------------------------------------------------------------------------------------
@@ -242,58 +352,45 @@ function zeroPieces(lengthBytes: number): Uint8Array[] {
   return parts;
 }
 
-/** A command of several pieces is as good as its worst; an open outcome outweighs any refusal. */
+function zeroBlocks(range: BlockRangeFields): BodyAt {
+  return (epoch) => ({ kind: 'zero', epoch, range });
+}
+
+function repeated(pattern: Uint8Array): Uint8Array {
+  const block = new Uint8Array(blockBytes);
+  for (let at = 0; at < blockBytes; at += pattern.length) block.set(pattern, at);
+  return block;
+}
+
+/**
+ * A command of several pieces is as good as its worst; an open outcome outweighs any refusal. `RETRYABLE` promises that
+ * nothing happened: where another piece took effect, no answer is true.
+ */
 function worst(results: readonly IoResult[]): IoResult {
-  return (
-    results.find((result) => !result.ok && result.code === 'UNKNOWN') ?? results.find((result) => !result.ok) ?? ok
-  );
-}
-
-function ioCode(code: Exclude<OpOutcome['code'], 'ok' | 'fenced'>): IoErrorCode {
-  if (code === 'full') return 'NO_SPACE';
-  if (code === 'corrupt') return 'CORRUPT';
-  return code === 'busy' || code === 'notLeader' ? 'RETRYABLE' : 'UNKNOWN';
-}
-
-function isPresent(bits: Uint8Array, block: number): boolean {
-  return (((bits[block >>> 3] ?? 0) >>> (block & 7)) & 1) === 1;
-}
-
-/** The bytes wanted, as views of what came; undefined when a block isn't what its CRC says. */
-function verifiedParts(
-  reply: ReadReply,
-  range: BlockRangeFields,
-  skip: number,
-  lengthBytes: number,
-): Uint8Array[] | undefined {
-  const data = reply.data.length > 1 ? joined(reply.data) : reply.data[0];
-  const parts: Uint8Array[] = [];
-  let run = 0; // start of the run of present blocks not yet pushed
-  let taken = 0;
-  let present = 0;
-  const end = skip + lengthBytes;
-  const pushRun = () => {
-    if (data !== undefined && taken > run) parts.push(data.subarray(run, taken));
-    run = taken;
-  };
-  for (let i = 0; i < range.blockCount; i++) {
-    const from = Math.max(0, skip - i * blockBytes);
-    const to = Math.min(blockBytes, end - i * blockBytes);
-    if (!isPresent(reply.present, i)) {
-      pushRun();
-      pushZeros(parts, to - from);
-      continue;
-    }
-    const at = present * blockBytes;
-    if (data === undefined || data.length < at + blockBytes) return undefined;
-    if (crc32c(data.subarray(at, at + blockBytes)) !== reply.crcs[present]) return undefined; // INV-4
-    if (at + from !== taken) {
-      pushRun();
-      run = at + from;
-    }
-    taken = at + to;
-    present += 1;
+  let failed: IoResult | undefined;
+  let done = 0;
+  for (const result of results) {
+    if (result.ok) done += 1;
+    else if (result.code === 'UNKNOWN') return result;
+    else failed ??= result;
   }
-  pushRun();
-  return parts;
+  if (failed === undefined) return ok;
+  return !failed.ok && failed.code === 'RETRYABLE' && done > 0 ? { ok: false, code: 'UNKNOWN' } : failed;
+}
+
+function ioCode(code: Exclude<OpOutcome['code'], 'ok'>): IoErrorCode {
+  switch (code) {
+    case 'full':
+      return 'NO_SPACE';
+    case 'corrupt':
+      return 'CORRUPT';
+    case 'busy':
+    case 'notLeader':
+    case 'stale':
+    case 'cancelled':
+    case 'fenced':
+      return 'RETRYABLE';
+    default:
+      return 'UNKNOWN';
+  }
 }

@@ -1,27 +1,37 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
-import type { OpBody, OpReply, PeerMessage, ReplyCode } from '../wire/peer/types.ts';
-import type { Exchange, ExchangeEnd, GatewayReply } from './exchange.ts';
+import type { Relay } from '../wire/peer/relay.ts';
+import type { PeerMessage, Ticket } from '../wire/peer/types.ts';
+import type { Ask, Exchange, ExchangeEnd, GatewayReply } from './exchange.ts';
+import { HostPresence } from './host-presence.ts';
+import type { OperateOptions, OpOutcome } from './operation.ts';
+import { Operation } from './operation.ts';
+import { Relays } from './relay.ts';
 import type { RouteTable } from './routes.ts';
 import { ArcSession } from './session.ts';
+import { Tickets } from './tickets.ts';
 
 /** Times in milliseconds. */
 export const gatewayLimits = {
-  /** An answer that doesn't come for this long: complain about the leader and ask elsewhere. */
+  /** An answer that doesn't come for this long: complain about the leader … */
+  complainMs: 150,
+  /** … and after this long ask elsewhere, too. */
   hedgeMs: 400,
   /** Between tries that were refused for now. */
   retryMs: 5,
   retryMaxMs: 100,
   tickMs: 5,
-  /** A refusal for lack of room, after a try whose fate is open, is asked again this long before the outcome is called unknown. */
-  openRefusalMs: 5000,
+  /** Tries that follow a hint at once; later ones wait a moment first. */
+  promptTriesMax: 4,
   /** Answers of older tries are still taken; beyond this many the oldest is forgotten. */
   requestsPerExchangeMax: 16,
 } as const;
 
 export interface GatewayOptions {
   readonly self: CoreletId;
+  /** Of this start of this Corelet: its own tickets name it. */
+  readonly incarnation: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly routes: RouteTable;
@@ -30,32 +40,62 @@ export interface GatewayOptions {
   isAlive(id: CoreletId): boolean;
   /** Whom to ask about an arc that no leader has announced yet. */
   candidates(arc: ArcId): readonly CoreletId[];
+  /** Hosts are here, or gone: whether peers shall send tickets often. */
+  wantTickets(wanted: boolean): void;
 }
 
-/** `unknown`: the outcome can't be told. `timeout`: a deadline was given and passed; it is open too. */
-export type OpOutcome = { readonly code: ReplyCode | 'unknown' | 'timeout'; readonly version: number };
+export interface Asked<Reply> {
+  readonly exchange: Exchange;
+  readonly ended: Promise<ExchangeEnd<Reply>>;
+}
 
 /**
  * This Corelet's part as the entrance of I/O: finds the arc's leader, asks again with the same operation id until the
  * outcome is known, never reports failure while it is open (design §3, "Once").
  */
 export class Gateway {
+  readonly hosts: HostPresence;
   readonly #options: GatewayOptions;
+  readonly #tickets = new Tickets();
+  readonly #relays: Relays;
   readonly #byRequest = new Map<number, Exchange>();
   readonly #open = new Set<Exchange>();
   readonly #waiting = new Set<Exchange>();
   readonly #sessions = new Map<ArcId, ArcSession>();
+  readonly #complainedMs = new Map<ArcId, number>();
   #request: number;
   #ticking = false;
   #stopped = false;
 
   constructor(options: GatewayOptions) {
+    const { clock, random, routes, self } = options;
     this.#options = options;
-    this.#request = options.random.u32();
+    this.#request = random.u32();
+    this.#relays = new Relays({
+      nextRequest: () => this.#nextRequest(),
+      nowMs: () => clock.nowMs(),
+      isAlive: (id) => options.isAlive(id),
+      send: (to, message) => options.send(to, message),
+    });
+    this.hosts = new HostPresence({
+      clock,
+      wantTickets: (wanted) => options.wantTickets(wanted),
+      isReady: (sinceMs, beforeMs) => {
+        for (const { leader } of routes.all()) {
+          if (leader !== self && options.isAlive(leader) && !this.#tickets.isFresh(leader, sinceMs, beforeMs))
+            return false;
+        }
+        return true;
+      },
+    });
   }
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  nowMs(): number {
+    return this.#options.clock.nowMs();
   }
 
   // ---- questions --------------------------------------------------------------------------------------------------
@@ -63,68 +103,52 @@ export class Gateway {
   /** Asks until the leader answers; resolves with its final reply. `ask` makes the message of each try. */
   exchange<Reply extends GatewayReply>(
     arc: ArcId,
-    ask: (request: number) => PeerMessage,
+    ask: Ask,
     timeoutMs = Number.POSITIVE_INFINITY,
   ): Promise<ExchangeEnd<Reply>> {
-    return new Promise((resolve) => {
-      const now = this.#options.clock.nowMs();
-      const exchange: Exchange = {
-        arc,
-        ask,
-        settle: resolve as (end: ExchangeEnd<GatewayReply>) => void,
-        deadlineMs: now + timeoutMs,
-        startedMs: now,
-        tries: 0,
-        openTries: 0,
-        requests: [],
-        target: undefined,
-        sentMs: 0,
-        retryAtMs: 0,
-        waiting: false,
-        hint: undefined,
-        done: false,
-      };
-      this.#open.add(exchange);
-      this.#try(exchange);
-      this.#startTicking();
+    return this.ask<Reply>(arc, ask, this.nowMs() + timeoutMs, Number.POSITIVE_INFINITY).ended;
+  }
+
+  /** The same, told by the moments at which it ends, and with a handle to `withdraw` it. */
+  ask<Reply extends GatewayReply>(arc: ArcId, ask: Ask, deadlineMs: number, staleMs: number): Asked<Reply> {
+    let settle: ((end: ExchangeEnd<Reply>) => void) | undefined;
+    const ended = new Promise<ExchangeEnd<Reply>>((resolve) => {
+      settle = resolve;
     });
+    const exchange: Exchange = {
+      arc,
+      ask,
+      settle: settle as unknown as (end: ExchangeEnd<GatewayReply>) => void,
+      deadlineMs,
+      staleMs,
+      tries: 0,
+      openTries: 0,
+      requests: [],
+      target: undefined,
+      silent: undefined,
+      sentMs: 0,
+      retryAtMs: 0,
+      waiting: false,
+      hint: undefined,
+      via: undefined,
+      done: false,
+    };
+    this.#open.add(exchange);
+    this.#try(exchange);
+    this.#startTicking();
+    return { exchange, ended };
+  }
+
+  withdraw(exchange: Exchange): void {
+    if (!exchange.done) this.#settle(exchange, 'stopped');
   }
 
   /** Does `body` once, whatever dies meanwhile. */
-  async operate(arc: ArcId, body: OpBody, timeoutMs = Number.POSITIVE_INFINITY): Promise<OpOutcome> {
-    for (;;) {
-      const session = this.#session(arc);
-      if (!session.opened && !(await session.open(this, timeoutMs))) return { code: 'timeout', version: 0 };
-      const number = session.begin();
-      const end = await this.exchange<OpReply>(
-        arc,
-        (request) => ({
-          type: 'op',
-          request,
-          arc,
-          session: session.id,
-          number,
-          lowestOpen: session.lowestOpen,
-          ticket: undefined,
-          body,
-        }),
-        timeoutMs,
-      );
-      session.end(number);
-      if (end === 'timeout') return { code: 'timeout', version: 0 };
-      const { reply, openTries } = end;
-      if (reply.code === 'noSession') {
-        if (this.#sessions.get(arc) === session) this.#sessions.delete(arc);
-        // Another copy of this operation may have been applied before the session was forgotten.
-        if (openTries > 1) return { code: 'unknown', version: 0 };
-        continue;
-      }
-      const refusedOnly = reply.code === 'full' || reply.code === 'corrupt';
-      return { code: refusedOnly && openTries > 1 ? 'unknown' : reply.code, version: reply.version };
-    }
+  operate(arc: ArcId, body: Operation['body'], options: OperateOptions = {}): Promise<OpOutcome> {
+    return new Operation(this, arc, body, options).outcome;
   }
 
-  #session(arc: ArcId): ArcSession {
+  session(arc: ArcId): ArcSession {
     let session = this.#sessions.get(arc);
     if (session === undefined) {
       session = new ArcSession(arc, this.#options.random.u48());
@@ -133,44 +157,72 @@ export class Gateway {
     return session;
   }
 
+  /** The arc doesn't know it any more: operations from now on get another. */
+  forget(session: ArcSession): void {
+    if (this.#sessions.get(session.arc) === session) this.#sessions.delete(session.arc);
+  }
+
+  /** What a command that came after `arrivedAfterMs` may carry to `leader`. This Corelet is its own issuer at any moment. */
+  ticketFor(leader: CoreletId, arrivedAfterMs: number): Ticket | undefined {
+    const { self, incarnation } = this.#options;
+    return leader === self ? { incarnation, issuedMs: arrivedAfterMs } : this.#tickets.newest(leader, arrivedAfterMs);
+  }
+
   // ---- events -----------------------------------------------------------------------------------------------------
+
+  ticket(from: CoreletId, incarnation: number, issuedMs: number): void {
+    this.#tickets.receive(from, incarnation, issuedMs, this.nowMs());
+  }
+
+  /** Another gateway can't reach the leader that we follow. */
+  relay(from: CoreletId, message: Relay): void {
+    if (!this.#stopped) this.#relays.pass(from, message);
+  }
 
   receive(from: CoreletId, reply: GatewayReply): void {
     const exchange = this.#byRequest.get(reply.request);
-    if (exchange === undefined || exchange.done) return;
-    const now = this.#options.clock.nowMs();
+    if (exchange === undefined) {
+      this.#relays.answer(reply);
+      return;
+    }
+    if (exchange.done) return;
     switch (reply.code) {
       case 'notLeader':
-      case 'overtaken':
         // Turned away at the door: no copy of this try is on its way to a log.
-        if (reply.code === 'notLeader') exchange.openTries -= 1;
-        if (exchange.target !== from) return; // an older try; the newest is still on its way
-        exchange.hint = reply.leader === from ? undefined : reply.leader;
-        if (exchange.hint !== undefined && exchange.tries < 4) this.#try(exchange);
-        else this.#wait(exchange, now);
+        exchange.openTries -= 1;
+        this.#moved(exchange, from, reply.leader);
+        return;
+      case 'overtaken':
+        this.#moved(exchange, from, reply.leader);
         return;
       case 'busy':
         exchange.openTries -= 1;
         if (exchange.target !== from) return;
         exchange.hint = from; // it leads, and will have room
-        this.#wait(exchange, now);
+        this.#wait(exchange);
         return;
       case 'windowFull':
-        if (exchange.target === from) this.#wait(exchange, now);
+        if (exchange.target === from) this.#wait(exchange);
         return;
-      case 'full':
-        if (exchange.openTries > 1 && now - exchange.startedMs < gatewayLimits.openRefusalMs) {
-          if (exchange.target === from) this.#wait(exchange, now);
-          return;
-        }
-        break;
       default:
+        this.#settle(exchange, reply);
     }
-    this.#settle(exchange, { reply, openTries: exchange.openTries });
+  }
+
+  /** `from` doesn't lead; it follows `leader`, if anyone. */
+  #moved(exchange: Exchange, from: CoreletId, leader: CoreletId | undefined): void {
+    if (exchange.target !== from) return; // an older try; the newest is still on its way
+    exchange.hint = leader === from ? undefined : leader;
+    const reachable = leader !== undefined && this.#options.isAlive(leader) && leader !== exchange.silent;
+    // Others reach a leader whom we don't: through them then, instead of an election (design §3).
+    exchange.via = exchange.hint === undefined || reachable ? undefined : from;
+    if (exchange.hint !== undefined && exchange.tries < gatewayLimits.promptTriesMax) this.#try(exchange);
+    else this.#wait(exchange);
   }
 
   /** The connection to a Corelet ended: what was asked there is asked elsewhere. */
   peerDown(id: CoreletId): void {
+    this.#tickets.forget(id);
     for (const exchange of this.#open) {
       if (exchange.target !== id || exchange.waiting) continue;
       exchange.hint = undefined;
@@ -180,9 +232,20 @@ export class Gateway {
 
   /** A leader announced itself. */
   routeChanged(arc: ArcId): void {
+    const leader = this.#options.routes.get(arc)?.leader;
+    const now = this.nowMs();
     // Listed first: a try that has to wait again comes back into the set, and a walk over the set would meet it for ever.
-    const freed = [...this.#waiting].filter((exchange) => exchange.arc === arc);
-    for (const exchange of freed) this.#try(exchange);
+    const freed = [...this.#open].filter(
+      (exchange) =>
+        exchange.arc === arc &&
+        (exchange.waiting || (exchange.target !== leader && now - exchange.sentMs > gatewayLimits.complainMs)),
+    );
+    for (const exchange of freed) {
+      exchange.silent = undefined;
+      exchange.via = undefined;
+      exchange.hint = leader;
+      this.#try(exchange);
+    }
   }
 
   // ---- tries ------------------------------------------------------------------------------------------------------
@@ -195,27 +258,38 @@ export class Gateway {
     exchange.settle(end);
   }
 
-  #wait(exchange: Exchange, nowMs: number): void {
+  #wait(exchange: Exchange): void {
     exchange.waiting = true;
     const delayMs = Math.min(gatewayLimits.retryMs * 2 ** Math.min(exchange.tries, 6), gatewayLimits.retryMaxMs);
-    exchange.retryAtMs = nowMs + delayMs;
+    exchange.retryAtMs = this.nowMs() + delayMs;
     this.#waiting.add(exchange);
   }
 
+  #nextRequest(): number {
+    return (this.#request = (this.#request + 1) >>> 0);
+  }
+
   #try(exchange: Exchange, not?: CoreletId): void {
-    if (this.#stopped) return;
+    if (this.#stopped || exchange.done) return;
     this.#waiting.delete(exchange);
     exchange.waiting = false;
-    const now = this.#options.clock.nowMs();
-    const target = this.#target(exchange, not);
+    const now = this.nowMs();
+    if (now > exchange.staleMs) {
+      this.#settle(exchange, 'stale');
+      return;
+    }
+    const { hint, via } = exchange;
     exchange.hint = undefined;
+    exchange.via = undefined;
+    const relays = via !== undefined && via !== not && hint !== undefined && this.#options.isAlive(via);
+    const target = relays ? via : this.#target(exchange, hint, not);
     exchange.target = target;
     if (target === undefined) {
       exchange.tries += exchange.tries === 0 ? 0 : 1;
-      this.#wait(exchange, now);
+      this.#wait(exchange);
       return;
     }
-    const request = (this.#request = (this.#request + 1) >>> 0);
+    const request = this.#nextRequest();
     exchange.requests.push(request);
     if (exchange.requests.length > gatewayLimits.requestsPerExchangeMax) {
       this.#byRequest.delete(exchange.requests.shift() as number);
@@ -224,16 +298,21 @@ export class Gateway {
     exchange.sentMs = now;
     exchange.tries += 1;
     exchange.openTries += 1;
-    if (!this.#options.send(target, exchange.ask(request)) && !exchange.done) this.#wait(exchange, now);
+    const leader = relays ? hint : target;
+    const question = exchange.ask(request, leader);
+    const message: PeerMessage = relays ? { type: 'relay', leader, question } : question;
+    if (this.#options.send(target, message) || exchange.done) return;
+    exchange.openTries -= 1; // it went nowhere
+    this.#wait(exchange);
   }
 
   /** The announced leader first; then the arc's other replicas in turn: who isn't the leader may know who is. */
-  #target(exchange: Exchange, not: CoreletId | undefined): CoreletId | undefined {
+  #target(exchange: Exchange, hint: CoreletId | undefined, not: CoreletId | undefined): CoreletId | undefined {
     const usable = (id: CoreletId | undefined): id is CoreletId =>
       id !== undefined && id !== not && this.#options.isAlive(id);
-    if (usable(exchange.hint)) return exchange.hint;
+    if (usable(hint)) return hint;
     const route = this.#options.routes.get(exchange.arc);
-    if (usable(route?.leader) && exchange.tries % 2 === 0) return route.leader;
+    if (usable(route?.leader) && exchange.tries % 2 === 0 && route.leader !== exchange.silent) return route.leader;
     const voters = route?.voters.map((voter) => voter.id) ?? this.#options.candidates(exchange.arc);
     for (let i = 0; i < voters.length; i++) {
       const id = voters[(exchange.tries + i) % voters.length];
@@ -251,26 +330,35 @@ export class Gateway {
   #tick(): void {
     this.#ticking = false;
     if (this.#stopped || this.#open.size === 0) return;
-    const now = this.#options.clock.nowMs();
+    const now = this.nowMs();
     for (const exchange of this.#waiting) if (now >= exchange.retryAtMs) this.#try(exchange);
     // In order of their beginning, not of their newest try: cheap to scan, since what is in flight is bounded by the targets.
     for (const exchange of this.#open) {
+      const silentMs = now - exchange.sentMs;
       if (now >= exchange.deadlineMs) this.#settle(exchange, 'timeout');
-      else if (!exchange.waiting && now - exchange.sentMs > gatewayLimits.hedgeMs) this.#complain(exchange);
+      else if (exchange.waiting || silentMs <= gatewayLimits.complainMs) continue;
+      else {
+        this.#complain(exchange, now);
+        if (silentMs > gatewayLimits.hedgeMs) {
+          exchange.silent = exchange.target;
+          this.#try(exchange);
+        }
+      }
     }
     this.#startTicking();
   }
 
-  #complain(exchange: Exchange): void {
-    const leader = exchange.target;
-    const route = this.#options.routes.get(exchange.arc);
-    if (leader !== undefined && route?.leader === leader) {
-      for (const voter of route.voters) {
-        if (voter.id !== leader && this.#options.isAlive(voter.id)) {
-          this.#options.send(voter.id, { type: 'complaint', arc: exchange.arc, leader });
-        }
+  /** Tells the arc's voters that their leader doesn't answer here; whether it leads on is theirs to judge. */
+  #complain(exchange: Exchange, nowMs: number): void {
+    const { arc, target: leader } = exchange;
+    const route = this.#options.routes.get(arc);
+    if (leader === undefined || route?.leader !== leader) return;
+    if (nowMs - (this.#complainedMs.get(arc) ?? Number.NEGATIVE_INFINITY) < gatewayLimits.complainMs) return;
+    this.#complainedMs.set(arc, nowMs);
+    for (const voter of route.voters) {
+      if (voter.id !== leader && this.#options.isAlive(voter.id)) {
+        this.#options.send(voter.id, { type: 'complaint', arc, leader });
       }
     }
-    this.#try(exchange);
   }
 }

@@ -38,7 +38,7 @@ export class KeyRegister {
   /** Compare-and-set; `expectedVersion` 0: must not exist; an empty value deletes. After `unavailable` the outcome is open. */
   async set(key: string, expectedVersion: number, value: Uint8Array): Promise<SetResult> {
     const body = { kind: 'key', key, expectedVersion, value } as const;
-    const outcome = await this.#gateway.operate(arcOfKey(key, this.#arcs), body, keyTimeoutMs);
+    const outcome = await this.#gateway.operate(arcOfKey(key, this.#arcs), body, { timeoutMs: keyTimeoutMs });
     if (outcome.code === 'ok') return 'ok';
     return outcome.code === 'mismatch' ? 'mismatch' : 'unavailable';
   }
@@ -49,6 +49,6 @@ export class KeyRegister {
       (request) => ({ type: 'keyRead', request, arc, key, prefix }),
       keyTimeoutMs,
     );
-    return end === 'timeout' || end.reply.code !== 'ok' ? 'unavailable' : end.reply.entries;
+    return typeof end === 'string' || end.code !== 'ok' ? 'unavailable' : end.entries;
   }
 }

@@ -1,6 +1,10 @@
 import type { ArcId } from '../base/ids.ts';
+import { peerLimits } from '../wire/peer/limits.ts';
 import type { OpReply } from '../wire/peer/types.ts';
 import type { Gateway } from './gateway.ts';
+
+/** Half of what an arc's window holds: what is on its way is counted there later than here. */
+const numbersAheadMax = peerLimits.sessionWindowMax / 2;
 
 /**
  * This gateway incarnation's session with one arc (design §10.9): numbers operations, so that a retry is known as one.
@@ -13,6 +17,7 @@ export class ArcSession {
   #next = 1;
   /** Numbers without an answer yet, ascending: a Set keeps the order of insertion. */
   readonly #openNumbers = new Set<number>();
+  readonly #roomWaits: (() => void)[] = [];
   #opening: Promise<boolean> | undefined;
 
   constructor(arc: ArcId, id: number) {
@@ -33,6 +38,17 @@ export class ArcSession {
 
   end(number: number): void {
     this.#openNumbers.delete(number);
+    if (this.#roomWaits.length > 0 && !this.isFull) for (const go of this.#roomWaits.splice(0)) go();
+  }
+
+  /** So far ahead of the lowest open number that the arc would soon refuse. */
+  get isFull(): boolean {
+    return this.#next - this.lowestOpen >= numbersAheadMax;
+  }
+
+  /** Resolves when a number has ended and there may be room. */
+  room(): Promise<void> {
+    return new Promise((resolve) => void this.#roomWaits.push(resolve));
   }
 
   /** Makes the arc know this session. False: not within `timeoutMs`. */
@@ -56,7 +72,7 @@ export class ArcSession {
       }),
       timeoutMs,
     );
-    this.opened = end !== 'timeout' && end.reply.code === 'ok';
+    this.opened = typeof end !== 'string' && end.code === 'ok';
     this.#opening = undefined;
     return this.opened;
   }

@@ -49,6 +49,8 @@ export class Volumes implements VolumeCatalog {
     const found = await this.#find(name);
     if (found === 'unavailable') return 'RETRYABLE';
     if (found === undefined || found.record.state !== 'open') return 'NOT_FOUND';
+    this.#gateway.hosts.came();
+    await this.#gateway.hosts.ready();
     return new VolumeDevice(this.#gateway, this.#arcs, found.record, (id) => this.#reauthorize(id));
   }
 
@@ -159,7 +161,11 @@ export class Volumes implements VolumeCatalog {
     for (let first = 0; first < this.#arcs; first += arcsAtOnceMax) {
       const count = Math.min(arcsAtOnceMax, this.#arcs - first);
       const told = Array.from({ length: count }, (_, i) =>
-        this.#gateway.operate((first + i) as ArcId, { kind: 'epoch', volume, epoch, action }, arcTimeoutMs),
+        this.#gateway.operate(
+          (first + i) as ArcId,
+          { kind: 'epoch', volume, epoch, action },
+          { timeoutMs: arcTimeoutMs },
+        ),
       );
       for (const outcome of await Promise.all(told)) if (outcome.code !== 'ok') return false;
     }

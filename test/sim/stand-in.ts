@@ -131,6 +131,9 @@ export class StandIn implements SimProgram {
       write: (offset, data) => change(offset, data[0] as Uint8Array),
       zero: (offset, lengthBytes) => change(offset, new Uint8Array(lengthBytes)),
       trim: (offset, lengthBytes) => change(offset, new Uint8Array(lengthBytes)),
+      compareAndWrite: (offset, _expected, data) => change(offset, data) as Promise<{ ok: true }>,
+      writeSame: (offset, lengthBytes) => change(offset, new Uint8Array(lengthBytes)),
+      close: () => undefined,
       flush: async () => ({ ok: true }),
       extents: async (_offset, lengthBytes) => ({ ok: true, extents: [{ lengthBytes, kind: 'data' }] }),
     };

@@ -6,6 +6,11 @@ export interface NbdLimits {
   readonly requestsMax: number;
   /** Payload of those requests, read and write together. One request is always admitted. */
   readonly inFlightBytesMax: number;
+  /**
+   * Received and not yet worked on, above which the connection is read no further. Not at once: what stays in the socket
+   * can't be told from what has waited there for long.
+   */
+  readonly inputBytesMax: number;
   /** Of one READ or WRITE, as told to the client in INFO_BLOCK_SIZE. A larger one is refused with EINVAL. */
   readonly payloadBytesMax: number;
   /** From the connection's start to the transmission phase. */
@@ -17,6 +22,7 @@ export interface NbdLimits {
 export const defaultNbdLimits: NbdLimits = {
   requestsMax: 128,
   inFlightBytesMax: 64 * mebi,
+  inputBytesMax: mebi / 2,
   payloadBytesMax: 32 * mebi,
   handshakeMsMax: 15_000,
   openRetryMsMax: 5_000,

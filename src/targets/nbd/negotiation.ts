@@ -137,6 +137,7 @@ export class Negotiation {
       replies.push({ type: 'info-block-size', minimumBytes: 1, preferredBytes: 4096, maximumBytes });
     }
     replies.push({ type: 'ack' });
+    if (option === options.info) device.close();
     return answered(option, replies, option === options.go ? this.#transmission(device) : stay);
   }
 
@@ -147,6 +148,7 @@ export class Negotiation {
     if (isSet && !this.#structuredReplies) throw new RemoteProtocolError('structured replies come first');
     const device = await this.#open(query.name);
     if (typeof device === 'string') return noExport(option, device);
+    device.close(); // looked up only
     const isWanted = isSet
       ? query.queries.includes(allocationContext)
       : query.queries.length === 0 || query.queries.some((text) => text === 'base:' || text === allocationContext);

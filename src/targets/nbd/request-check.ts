@@ -61,8 +61,8 @@ export function checkRequest(
   }
 }
 
-/** What the client is told of a device's refusal. `UNKNOWN` is not for telling: the connection ends instead. */
-export function errorOf(code: Exclude<IoErrorCode, 'UNKNOWN'>, command: number): ErrorNumber {
+/** What the client is told of a device's refusal. `UNKNOWN` and `RETRYABLE` NBD can't tell: the connection ends instead. */
+export function errorOf(code: Exclude<IoErrorCode, 'UNKNOWN' | 'RETRYABLE'>, command: number): ErrorNumber {
   switch (code) {
     case 'OUT_OF_RANGE':
       return command === commands.write || command === commands.writeZeroes ? errors.noSpace : errors.invalid;
@@ -72,7 +72,6 @@ export function errorOf(code: Exclude<IoErrorCode, 'UNKNOWN'>, command: number):
       return errors.permission;
     case 'GONE':
       return errors.shutdown;
-    case 'RETRYABLE': // the gateway has tried for as long as it may
     case 'CORRUPT':
       return errors.io;
   }

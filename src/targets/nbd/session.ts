@@ -67,10 +67,13 @@ export class NbdSession implements TransmissionListener {
     });
   }
 
-  /** Bytes from the client. The session keeps views of `chunk`: nobody may write to it again. */
-  receive(chunk: Uint8Array): void {
+  /**
+   * Bytes from the client. The session keeps views of `chunk`: nobody may write to it again. `arrivedAfterMs`: by the clock,
+   * a moment at which it had surely not arrived.
+   */
+  receive(chunk: Uint8Array, arrivedAfterMs: number = this.#clock.nowMs()): void {
     if (this.#phase === 'finishing' || this.#phase === 'closed') return;
-    this.#input.push(chunk);
+    this.#input.push(chunk, arrivedAfterMs);
     this.#advance();
   }
 
@@ -109,7 +112,7 @@ export class NbdSession implements TransmissionListener {
     this.#clock.soon(this.#flushRun);
   }
 
-  outcomeUnknown(): void {
+  unanswerable(): void {
     this.#drop();
   }
 
@@ -146,7 +149,8 @@ export class NbdSession implements TransmissionListener {
   }
 
   #pace(step: Step): void {
-    if ((step === 'blocked') === this.#isPaused) return;
+    const pauses = step === 'blocked' && this.#input.available >= this.#limits.inputBytesMax;
+    if (pauses === this.#isPaused) return;
     this.#isPaused = !this.#isPaused;
     if (this.#isPaused) this.#output.pause();
     else this.#output.resume();
@@ -233,7 +237,10 @@ export class NbdSession implements TransmissionListener {
     if (option === options.startTls && this.#input.available > 0) throw new RemoteProtocolError('bytes after STARTTLS');
     this.#phase = 'answering';
     void negotiation.answer(option, data).then((answer) => {
-      if (this.#phase === 'closed') return;
+      if (this.#phase === 'closed') {
+        if (answer.next.phase === 'transmission') answer.next.device.close();
+        return;
+      }
       this.#answer(answer);
       this.#advance();
     });
@@ -257,6 +264,7 @@ export class NbdSession implements TransmissionListener {
         this.#negotiation = undefined;
         this.#transmission = new Transmission({
           device: next.device,
+          clock: this.#clock,
           agreement: next.agreement,
           limits: this.#limits,
           replies: this.#replies,
@@ -270,6 +278,10 @@ export class NbdSession implements TransmissionListener {
   #readRequest(): Step {
     const result = (this.#transmission as Transmission).step(this.#input);
     if (result === 'full') return 'blocked';
+    if (result === 'stale') {
+      this.#drop();
+      return 'blocked';
+    }
     if (result !== 'disconnect') return result;
     this.#phase = 'finishing';
     return 'blocked';

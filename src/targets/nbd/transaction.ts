@@ -1,4 +1,4 @@
-import type { ExtentsResult, IoResult, ReadResult } from '../../volume/block-device.ts';
+import type { ExtentsResult, HostCommand, IoResult, ReadResult } from '../../volume/block-device.ts';
 import { errors, type ErrorNumber } from '../../wire/nbd/codes.ts';
 import type { RequestFields } from '../../wire/nbd/request.ts';
 
@@ -13,7 +13,8 @@ export interface TransactionOwner {
  * One request on its way. Used again for later requests: its callbacks are made once, so that an I/O costs no closure.
  * A promise that rejects is a bug of the device and deliberately not caught: the Corelet stops.
  */
-export class Transaction {
+export class Transaction implements HostCommand {
+  arrivedAfterMs = 0;
   flags = 0;
   command = 0;
   cookieHigh = 0;
@@ -37,7 +38,8 @@ export class Transaction {
     this.whenExtents = (result) => owner.extentsDone(this, result);
   }
 
-  begin(request: RequestFields, error: ErrorNumber, costBytes: number): void {
+  begin(request: RequestFields, error: ErrorNumber, costBytes: number, arrivedAfterMs: number): void {
+    this.arrivedAfterMs = arrivedAfterMs;
     this.flags = request.flags;
     this.command = request.command;
     this.cookieHigh = request.cookieHigh;

@@ -1,7 +1,9 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
+import type { Clock } from '../../ports/clock.ts';
 import type { BlockDevice, ExtentsResult, IoErrorCode, IoResult, ReadResult } from '../../volume/block-device.ts';
 import { commandFlags, commands, errors, type ErrorNumber } from '../../wire/nbd/codes.ts';
+import { ticketLifeMs } from '../../wire/peer/limits.ts';
 import { decodeRequest, requestBytes, type RequestFields } from '../../wire/nbd/request.ts';
 import type { InputQueue } from './input.ts';
 import { blockStatusCostBytes, holeBytesMin, type NbdLimits, skippedPayloadBytesMax } from './limits.ts';
@@ -9,19 +11,23 @@ import type { ReplyQueue } from './replies.ts';
 import { type Agreement, checkRequest, errorOf } from './request-check.ts';
 import { Transaction, type TransactionOwner } from './transaction.ts';
 
-/** `starved`: bytes are missing. `full`: a bound is reached; step again after a reply. `disconnect`: the client said DISC. */
-export type StepResult = 'progress' | 'starved' | 'full' | 'disconnect';
+/**
+ * `starved`: bytes are missing. `full`: a bound is reached; step again after a reply. `disconnect`: the client said DISC.
+ * `stale`: the request has waited so long that its host may have gone another way: it must stay unread (design §10.10).
+ */
+export type StepResult = 'progress' | 'starved' | 'full' | 'disconnect' | 'stale';
 
 /** Whom the transmission tells about what happens later. */
 export interface TransmissionListener {
   /** A reply was queued, and room may have been made. */
   replied(): void;
-  /** The outcome of a request can't be told: the connection has to end unanswered (design §3). */
-  outcomeUnknown(): void;
+  /** NBD has no answer for how a request ended (not known, or: try again): the connection has to end unanswered (design §3). */
+  unanswerable(): void;
 }
 
 export interface TransmissionOptions {
   readonly device: BlockDevice;
+  readonly clock: Clock;
   readonly agreement: Agreement;
   readonly limits: NbdLimits;
   readonly replies: ReplyQueue;
@@ -31,6 +37,7 @@ export interface TransmissionOptions {
 /** The second phase: requests in, device calls, replies in the order in which the device is done. */
 export class Transmission implements TransactionOwner {
   readonly #device: BlockDevice;
+  readonly #clock: Clock;
   readonly #agreement: Agreement;
   readonly #limits: NbdLimits;
   readonly #replies: ReplyQueue;
@@ -52,6 +59,7 @@ export class Transmission implements TransactionOwner {
 
   constructor(options: TransmissionOptions) {
     this.#device = options.device;
+    this.#clock = options.clock;
     this.#agreement = options.agreement;
     this.#limits = options.limits;
     this.#replies = options.replies;
@@ -70,6 +78,8 @@ export class Transmission implements TransactionOwner {
 
   /** The connection is gone: what the device still does is nobody's. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#device.close();
     this.#isClosed = true;
     this.#receiving = undefined;
   }
@@ -78,6 +88,8 @@ export class Transmission implements TransactionOwner {
   step(input: InputQueue): StepResult {
     if (this.#receiving !== undefined) return this.#receive(this.#receiving, input);
     if (!input.peek(requestBytes)) return 'starved';
+    const { arrivedAfterMs } = input;
+    if (this.#clock.nowMs() - arrivedAfterMs > ticketLifeMs) return 'stale';
     const request = this.#request;
     decodeRequest(input.bytes, input.at, request);
     const error = this.#check(request);
@@ -88,7 +100,7 @@ export class Transmission implements TransactionOwner {
     if (request.command === commands.write && request.lengthBytes > skippedPayloadBytesMax)
       throw new RemoteProtocolError(`write of ${request.lengthBytes} bytes`);
     const transaction = this.#idle.pop() ?? new Transaction(this);
-    transaction.begin(request, error, costBytes);
+    transaction.begin(request, error, costBytes, arrivedAfterMs);
     this.#inFlight++;
     this.#inFlightBytes += costBytes;
     if (request.command === commands.write && request.lengthBytes > 0) this.#receiving = transaction;
@@ -172,19 +184,19 @@ export class Transmission implements TransactionOwner {
         return;
       case commands.write:
         if (lengthBytes === 0) return this.#nothingToDo(transaction);
-        void this.#device.write(offset, transaction.parts).then(transaction.whenDone);
+        void this.#device.write(offset, transaction.parts, transaction).then(transaction.whenDone);
         return;
       case commands.flush:
         void this.#device.flush().then(transaction.whenDone);
         return;
       case commands.trim:
         if (lengthBytes === 0) return this.#nothingToDo(transaction);
-        void this.#device.trim(offset, lengthBytes).then(transaction.whenDone);
+        void this.#device.trim(offset, lengthBytes, transaction).then(transaction.whenDone);
         return;
       case commands.writeZeroes: {
         if (lengthBytes === 0) return this.#nothingToDo(transaction);
         const mayPunch = (transaction.flags & commandFlags.noHole) === 0;
-        void this.#device.zero(offset, lengthBytes, { mayPunch }).then(transaction.whenDone);
+        void this.#device.zero(offset, lengthBytes, { mayPunch }, transaction).then(transaction.whenDone);
         return;
       }
       case commands.cache: // a hint
@@ -205,7 +217,7 @@ export class Transmission implements TransactionOwner {
   }
 
   #fail(transaction: Transaction, code: IoErrorCode): void {
-    if (code === 'UNKNOWN') return this.#listener.outcomeUnknown();
+    if (code === 'UNKNOWN' || code === 'RETRYABLE') return this.#listener.unanswerable();
     this.#refuse(transaction, errorOf(code, transaction.command));
   }
 

@@ -10,6 +10,7 @@ import { opCodec, opReplyCodec } from './op.ts';
 import { answerCodec, questionCodec } from './question.ts';
 import { readProbeCodec, readProbeReplyCodec } from './read-probe.ts';
 import { readCodec, readReplyCodec } from './read.ts';
+import { relayCodec } from './relay.ts';
 import { retireCodec, routesCodec } from './routes.ts';
 import type { PeerMessage } from './types.ts';
 import { timeoutNowCodec, voteCodec, voteReplyCodec } from './vote.ts';
@@ -44,6 +45,7 @@ export const codes: { readonly [Type in PeerMessageType]: CodeRow<MessageOf<Type
   keyRead: { code: 36, lane: host, codec: keyReadCodec },
   keyReply: { code: 37, lane: host, codec: keyReplyCodec },
   complaint: { code: 38, lane: host, codec: complaintCodec },
+  relay: { code: 39, lane: host, codec: relayCodec },
   fetch: { code: 41, lane: host, codec: fetchCodec },
   fetchReply: { code: 42, lane: host, codec: fetchReplyCodec },
   routes: { code: 48, lane: host, codec: routesCodec },

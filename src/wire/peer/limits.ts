@@ -1,3 +1,9 @@
+/**
+ * T_life: a leader appends a host's command only with a ticket that it issued no longer ago, by its own clock (design §10.10).
+ * Shorter than any host waits before it takes another path (KATO, NOP-Out time-outs: 5 s and more). Milliseconds.
+ */
+export const ticketLifeMs = 1000;
+
 /** What one message or frame between Corelets may hold. Every bound is checked before memory is taken for it. */
 export const peerLimits = {
   /** Arcs are numbered below this. */
@@ -8,6 +14,8 @@ export const peerLimits = {
   keyBytesMax: 512,
   valueBytesMax: 64 * 1024,
   keyEntriesMax: 4096,
+  /** Operations of one session are numbered within this of its lowest open one. */
+  sessionWindowMax: 1024,
   /** Block data of one operation, read or copied chunk: a chunk. */
   dataBytesMax: 1024 * 1024,
   /** An arc's whole state in a copy. */

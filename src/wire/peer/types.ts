@@ -1,4 +1,5 @@
 import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } from '../../base/ids.ts';
+import type { Relay } from './relay.ts';
 import type { Fetch, FetchReply } from './fetch.ts';
 import type { Answer, Question } from './question.ts';
 
@@ -22,6 +23,7 @@ export type PeerMessage =
   | KeyRequest
   | KeyReply
   | Complaint
+  | Relay
   | Routes
   | Retire
   | CopyOffer

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commands, errors } from '../../../src/wire/nbd/codes.ts';
+import { ticketLifeMs } from '../../../src/wire/peer/limits.ts';
 import type { NbdLimits } from '../../../src/targets/nbd/limits.ts';
 import { MemoryCatalog, MemoryDevice } from './memory-device.ts';
 import { pattern, requestBytesOf, SessionClient, until } from './session-client.ts';
@@ -29,7 +30,7 @@ async function gated(limits: Partial<NbdLimits>): Promise<Gated> {
 }
 
 test('INV-8: with all requests of the bound under way the session stops reading, and resumes when one is answered', async () => {
-  const { client, device, release } = await gated({ requestsMax: 4 });
+  const { client, device, release } = await gated({ requestsMax: 4, inputBytesMax: 0 });
   const flood = Array.from({ length: 10 }, (_, cookie) =>
     requestBytesOf({ command: commands.read, lengthBytes: 512, cookie }),
   );
@@ -45,7 +46,7 @@ test('INV-8: with all requests of the bound under way the session stops reading,
 });
 
 test('INV-8: payload under way is bounded too, but one request always passes', async () => {
-  const { client, device, release } = await gated({ inFlightBytesMax: mebi });
+  const { client, device, release } = await gated({ inFlightBytesMax: mebi, inputBytesMax: 0 });
   client.request({ command: commands.read, lengthBytes: 2 * mebi, cookie: 1 });
   client.request({ command: commands.read, lengthBytes: 512, cookie: 2 });
   assert.equal(device.calls.length, 1);
@@ -60,7 +61,7 @@ test('INV-8: payload under way is bounded too, but one request always passes', a
 
 test('INV-8: a client that does not read its replies is not read from', async () => {
   const device = new MemoryDevice({ name: 'vol', sizeBytes: 8 * mebi });
-  const client = new SessionClient(new MemoryCatalog(device));
+  const client = new SessionClient(new MemoryCatalog(device), { inputBytesMax: 0 });
   await client.go();
   client.isSlowReader = true;
   await client.ask({ command: commands.read, lengthBytes: mebi });
@@ -71,6 +72,37 @@ test('INV-8: a client that does not read its replies is not read from', async ()
   client.session.drained();
   assert.equal((await client.reply(mebi)).data.length, mebi);
   assert.ok(!client.isPaused);
+});
+
+test('requests beyond the bound are still taken off the socket, up to a bound of their own: each keeps the moment when it came', async () => {
+  const { client, device, release } = await gated({ requestsMax: 1, inputBytesMax: 100 });
+  const write = (cookie: number) => requestBytesOf({ command: commands.write, payload: pattern(16), cookie });
+  client.session.receive(write(1), 0);
+  client.clock.advance(400);
+  client.session.receive(write(2), 300);
+  assert.ok(!client.isPaused, 'one request waits: read on');
+  client.session.receive(write(3), 350);
+  client.session.receive(write(4), 360);
+  assert.ok(client.isPaused);
+  for (let cookie = 1; cookie <= 4; cookie++) {
+    release();
+    assert.equal((await client.reply()).cookie, cookie);
+  }
+  assert.deepEqual(
+    device.arrivals,
+    [0, 300, 350, 360],
+    'the volume is told of each when it can’t have come before: its tickets depend on it',
+  );
+});
+
+test('a request that waited longer than its host may wait stays unread, and its connection is closed', async () => {
+  const { client, device, release } = await gated({ requestsMax: 1 });
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 1 }), 0);
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 2 }), 0);
+  client.clock.advance(ticketLifeMs + 1);
+  release();
+  await until(() => client.isDestroyed, 'closed');
+  assert.equal(device.calls.length, 1, 'the second write never reached the volume');
 });
 
 test('a write goes to the volume in the pieces in which it came: payload is not copied', async () => {

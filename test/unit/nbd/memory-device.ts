@@ -3,7 +3,9 @@ import type { VolumeId } from '../../../src/base/ids.ts';
 import type {
   BlockDevice,
   Extent,
+  CompareResult,
   ExtentsResult,
+  HostCommand,
   IoErrorCode,
   IoResult,
   ReadResult,
@@ -47,6 +49,10 @@ export class MemoryDevice implements BlockDevice {
   remembersCalls = true;
   /** Pieces of the last write, as they were passed. */
   lastPieces: readonly Uint8Array[] = [];
+  /** Of each write, when its command can't have arrived yet. */
+  readonly arrivals: (number | undefined)[] = [];
+  /** Hosts that said good-bye. */
+  closes = 0;
   readonly #written: Uint8Array; // a byte per block
 
   constructor(options: MemoryDeviceOptions) {
@@ -67,7 +73,20 @@ export class MemoryDevice implements BlockDevice {
     return { ok: true, parts: [this.bytes.slice(offset, offset + lengthBytes)] };
   }
 
-  async write(offset: number, data: readonly Uint8Array[]): Promise<IoResult> {
+  close(): void {
+    this.closes += 1;
+  }
+
+  compareAndWrite(): Promise<CompareResult> {
+    throw new Error('NBD has no compare-and-write');
+  }
+
+  writeSame(): Promise<IoResult> {
+    throw new Error('NBD has no write same');
+  }
+
+  async write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult> {
+    this.arrivals.push(command?.arrivedAfterMs);
     let lengthBytes = 0;
     for (const piece of data) lengthBytes += piece.length;
     const code = await this.#begin('write', offset, lengthBytes);

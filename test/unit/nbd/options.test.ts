@@ -206,7 +206,7 @@ test('a handshake that takes longer than its limit is closed, so that idle socke
 test('a stopping Corelet refuses further options with ERR_SHUTDOWN, but acknowledges ABORT', async () => {
   const catalog = new MemoryCatalog(volume());
   catalog.retryCount = Number.POSITIVE_INFINITY; // holds the first option open
-  const client = new SessionClient(catalog);
+  const client = new SessionClient(catalog, { inputBytesMax: 0 });
   await client.greet();
   const go = encodeExportQuery({ name: 'vol', infoTypes: [] });
   client.session.receive(encodeOption(options.go, go));

@@ -57,7 +57,8 @@ for (const [type, arbitrary] of Object.entries(messageOfType)) {
         for (let end = 0; end < head.length; end++) {
           assert.throws(() => decode(code, head.subarray(0, end), payload), RemoteProtocolError);
         }
-        const lengthIsTheMessages = type === 'copyFinish' || (message.type === 'op' && message.body.kind === 'patch');
+        const question = message.type === 'relay' ? message.question : message;
+        const lengthIsTheMessages = type === 'copyFinish' || (question.type === 'op' && question.body.kind === 'patch');
         if (payload.length > 1 && !lengthIsTheMessages) {
           assert.throws(() => decode(code, head, payload.subarray(1)), RemoteProtocolError);
         }

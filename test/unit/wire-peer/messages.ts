@@ -192,6 +192,10 @@ const typed = <Type extends PeerMessageType, Fields>(
   fields: { [K in keyof Fields]: fc.Arbitrary<Fields[K]> },
 ) => fc.record(fields).map((record) => ({ type, ...record }));
 
+const opMessage = typed('op', { request: u32, arc, session: u64, number: u64, lowestOpen: u64, ticket, body });
+const readMessage = typed('read', { request: u32, arc, epoch: u64, range, mapOnly: fc.boolean() });
+const keyReadMessage = typed('keyRead', { request: u32, arc, key, prefix: fc.boolean() });
+
 export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<Extract<PeerMessage, { type: Type }>> } =
   {
     liveness: typed('liveness', {
@@ -216,11 +220,14 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     readProbe: typed('readProbe', { ...between, context: u32 }),
     readProbeReply: typed('readProbeReply', { ...between, context: u32 }),
     timeoutNow: typed('timeoutNow', between),
-    op: typed('op', { request: u32, arc, session: u64, number: u64, lowestOpen: u64, ticket, body }),
+    relay: fc
+      .tuple(id, fc.oneof(opMessage, readMessage, keyReadMessage))
+      .map(([leader, question]) => ({ type: 'relay' as const, leader, question })),
+    op: opMessage,
     opReply: typed('opReply', { request: u32, code: replyCode, leader: optionalId, version: u64 }),
-    read: typed('read', { request: u32, arc, epoch: u64, range, mapOnly: fc.boolean() }),
+    read: readMessage,
     readReply,
-    keyRead: typed('keyRead', { request: u32, arc, key, prefix: fc.boolean() }),
+    keyRead: keyReadMessage,
     keyReply: typed('keyReply', {
       request: u32,
       code: replyCode,

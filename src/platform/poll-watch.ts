@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs';
+import type { Clock, Timer } from '../ports/clock.ts';
+
+/** Between two samples while anyone watches. */
+const sampleMs = 20;
+/** What libuv reads from a socket at once: a read that filled it may have left something behind. */
+const readBytesMax = 65_536;
+/** Where the kernel doesn't tell how much a socket may hold unread: more than any does by default. */
+const receiveBufferBytesDefault = 64 * 1024 * 1024;
+
+/**
+ * Knows a recent moment since which the event loop has asked the kernel for input at least once in full: a connection that
+ * brought nothing then was empty then (design §10.10). Also notices when this process stood still.
+ *
+ * A timer's turn comes before a poll, an immediate's after it: between the two lies one whole poll.
+ */
+export class PollWatch {
+  /** By the clock: a whole poll has followed. */
+  passedMs: number;
+  readonly #clock: Clock;
+  readonly #stalledMsMax: number;
+  readonly #onStalled: () => void;
+  #sampledMs = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, stalledMsMax: number, onStalled: () => void) {
+    this.#clock = clock;
+    this.#stalledMsMax = stalledMsMax;
+    this.#onStalled = onStalled;
+    this.passedMs = clock.nowMs();
+  }
+
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.#sampledMs = this.#clock.nowMs();
+    // An immediate may be asked for in the middle of a poll: its own turn only begins what is to be measured.
+    setImmediate(() => this.#sample());
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #schedule(): void {
+    this.#timer = this.#clock.after(sampleMs, () => {
+      this.#schedule();
+      this.#sample();
+    });
+  }
+
+  #sample(): void {
+    const now = this.#clock.nowMs();
+    if (now - this.#sampledMs > this.#stalledMsMax) this.#onStalled();
+    this.#sampledMs = now;
+    setImmediate(() => {
+      this.passedMs = now;
+    });
+  }
+}
+
+/** Of one connection: a moment at which what it brings now had surely not arrived. */
+export class Arrivals {
+  readonly #watch: PollWatch;
+  readonly #receiveBufferBytesMax: number;
+  #drainedMs: number;
+  /** Since then it may have held something all the time. */
+  #busyMs = Number.NEGATIVE_INFINITY;
+  #bytes = 0;
+  /** Of a moment in the past: what had arrived by then is read when a whole receive buffer more has been. */
+  #markMs: number;
+  #markBytes = 0;
+
+  constructor(watch: PollWatch, receiveBufferBytesMax: number) {
+    this.#watch = watch;
+    this.#receiveBufferBytesMax = receiveBufferBytesMax;
+    this.#drainedMs = watch.passedMs;
+    this.#markMs = watch.passedMs;
+  }
+
+  /** Reading was paused and goes on at `nowMs`: what comes first may have waited. */
+  resumed(nowMs: number): void {
+    this.#busyMs = nowMs;
+  }
+
+  /** A chunk was read at `nowMs`. @returns the moment. */
+  read(lengthBytes: number, nowMs: number): number {
+    const { passedMs } = this.#watch;
+    if (passedMs > this.#busyMs) this.#drainedMs = passedMs;
+    if (this.#bytes - this.#markBytes >= this.#receiveBufferBytesMax) {
+      this.#drainedMs = Math.max(this.#drainedMs, this.#markMs);
+      this.#markMs = passedMs;
+      this.#markBytes = this.#bytes;
+    }
+    this.#bytes += lengthBytes;
+    if (lengthBytes >= readBytesMax) this.#busyMs = nowMs;
+    return this.#drainedMs;
+  }
+}
+
+/** Bytes that a TCP socket and what Node keeps of it may hold unread. */
+export function receiveBufferBytesMax(): number {
+  try {
+    const [, , max] = readFileSync('/proc/sys/net/ipv4/tcp_rmem', 'latin1').trim().split(/\s+/).map(Number);
+    if (max !== undefined && Number.isSafeInteger(max)) return max + 2 * readBytesMax;
+  } catch {
+    // another system: the default
+  }
+  return receiveBufferBytesDefault;
+}

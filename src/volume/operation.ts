@@ -1,0 +1,150 @@
+import type { ArcId } from '../base/ids.ts';
+import type { OpBody, OpReply, ReplyCode } from '../wire/peer/types.ts';
+import type { HostCommand } from './block-device.ts';
+import type { Exchange } from './exchange.ts';
+import type { Gateway } from './gateway.ts';
+import type { ArcSession } from './session.ts';
+import { staleAfter } from './tickets.ts';
+
+/** How long one attempt to open a session lasts before the operation looks at its own limits again. */
+const sessionOpenMs = 500;
+
+/** `unknown`: the outcome can't be told. `timeout`: a deadline was given and passed; it is open too. */
+export type OpOutcome = { readonly code: ReplyCode | 'unknown' | 'timeout'; readonly version: number };
+
+export interface OperateOptions {
+  /** By default as long as it takes. */
+  readonly timeoutMs?: number;
+  /** The host's command that this is a piece of. Without it the operation is as old as the call. */
+  readonly command?: HostCommand | undefined;
+}
+
+const timedOut: OpOutcome = { code: 'timeout', version: 0 };
+const unknown: OpOutcome = { code: 'unknown', version: 0 };
+const cancelled: OpOutcome = { code: 'cancelled', version: 0 };
+const stale: OpOutcome = { code: 'stale', version: 0 };
+
+/**
+ * One operation from its start until it is final. A refusal is final only when no other copy is open; otherwise the arc
+ * is told to cancel, and the answer to *that* tells (design §10.1). Giving it up takes the same way.
+ */
+export class Operation {
+  readonly outcome: Promise<OpOutcome>;
+  readonly body: OpBody;
+  readonly #gateway: Gateway;
+  readonly #arc: ArcId;
+  readonly #arrivedAfterMs: number;
+  readonly #deadlineMs: number;
+  readonly #staleMs: number;
+  #asking: Exchange | undefined;
+  #givenUp = false;
+
+  constructor(gateway: Gateway, arc: ArcId, body: OpBody, options: OperateOptions) {
+    const now = gateway.nowMs();
+    this.body = body;
+    this.#gateway = gateway;
+    this.#arc = arc;
+    this.#arrivedAfterMs = options.command?.arrivedAfterMs ?? now;
+    this.#deadlineMs = now + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+    this.#staleMs = isHostCommand(body) ? staleAfter(this.#arrivedAfterMs) : Number.POSITIVE_INFINITY;
+    const abandonment = options.command?.abandonment;
+    this.outcome = abandonment === undefined ? this.#run() : this.#runUntilGivenUp(abandonment);
+  }
+
+  /** The host wants it no more. `outcome` then settles when it is applied, or when it can't be any more. */
+  giveUp(): void {
+    if (this.#givenUp) return;
+    this.#givenUp = true;
+    if (this.#asking !== undefined) this.#gateway.withdraw(this.#asking);
+  }
+
+  async #runUntilGivenUp(abandonment: NonNullable<HostCommand['abandonment']>): Promise<OpOutcome> {
+    const giveUp = () => this.giveUp();
+    abandonment.attach(giveUp);
+    const outcome = await this.#run();
+    abandonment.detach(giveUp);
+    return outcome;
+  }
+
+  async #run(): Promise<OpOutcome> {
+    for (;;) {
+      const session = this.#gateway.session(this.#arc);
+      if (!session.opened) await session.open(this.#gateway, sessionOpenMs);
+      else if (session.isFull) await session.room();
+      const end = this.#endedUnsent();
+      if (end !== undefined) return end;
+      if (!session.opened || session.isFull) continue;
+      const number = session.begin();
+      const outcome = await this.#carryOut(session, number);
+      session.end(number);
+      if (outcome !== undefined) return outcome;
+      this.#gateway.forget(session);
+    }
+  }
+
+  /** Nothing of it has left yet: it may end at any moment, surely without effect. */
+  #endedUnsent(): OpOutcome | undefined {
+    if (this.#givenUp) return cancelled;
+    const now = this.#gateway.nowMs();
+    if (now > this.#staleMs) return stale;
+    return now >= this.#deadlineMs ? timedOut : undefined;
+  }
+
+  /** Undefined: the session is unknown and nothing happened; another session may try. */
+  async #carryOut(session: ArcSession, number: number): Promise<OpOutcome | undefined> {
+    const { exchange, ended } = this.#ask(session, number, this.body, this.#staleMs);
+    this.#asking = exchange;
+    const end = await ended;
+    this.#asking = undefined;
+    if (end === 'timeout') return timedOut;
+    let refusal: OpOutcome;
+    let openTries = exchange.openTries;
+    if (end === 'stopped') refusal = cancelled;
+    else if (end === 'stale') refusal = stale;
+    else {
+      openTries -= 1; // the one that was answered
+      if (end.code === 'noSession') return openTries > 0 ? unknown : undefined;
+      if (!isRefusal(end.code)) return end;
+      refusal = end;
+    }
+    return openTries > 0 ? this.#cancel(session, number, refusal) : refusal;
+  }
+
+  async #cancel(session: ArcSession, number: number, refusal: OpOutcome): Promise<OpOutcome> {
+    const end = await this.#ask(session, number, { kind: 'cancel' }, Number.POSITIVE_INFINITY).ended;
+    if (typeof end === 'string') return timedOut;
+    if (end.code === 'cancelled') return refusal;
+    return end.code === 'noSession' ? unknown : end;
+  }
+
+  #ask(session: ArcSession, number: number, body: OpBody, staleMs: number) {
+    const gateway = this.#gateway;
+    const arc = this.#arc;
+    const needsTicket = staleMs < Number.POSITIVE_INFINITY;
+    return gateway.ask<OpReply>(
+      arc,
+      (request, leader) => ({
+        type: 'op',
+        request,
+        arc,
+        session: session.id,
+        number,
+        lowestOpen: session.lowestOpen,
+        ticket: needsTicket ? gateway.ticketFor(leader, this.#arrivedAfterMs) : undefined,
+        body,
+      }),
+      this.#deadlineMs,
+      staleMs,
+    );
+  }
+}
+
+/** What hosts ask, and may ask again elsewhere when they have given it up. Control operations are no host's. */
+function isHostCommand({ kind }: OpBody): boolean {
+  return kind !== 'openSession' && kind !== 'epoch' && kind !== 'key' && kind !== 'cancel';
+}
+
+/** Answers of a leader that did not propose, or of an entry that had no effect and left no trace. */
+function isRefusal(code: ReplyCode): boolean {
+  return code === 'full' || code === 'corrupt' || code === 'fenced' || code === 'stale';
+}
