@@ -333,8 +333,10 @@ class Corelet implements CoreletHandle {
   // ---- who is where -----------------------------------------------------------------------------------------------
 
   #placement(): PlacementTable | undefined {
-    const view = this.#membership.view;
-    return view === undefined ? undefined : placementOf(view, this.#founding.arcs, this.#founding.copies);
+    const { view } = this.#membership;
+    if (view === undefined) return undefined;
+    const { steer } = this.#options;
+    return placementOf(steer?.(view) ?? view, this.#founding.arcs, this.#founding.copies);
   }
 
   *#arcPeers(): Iterable<CoreletId> {

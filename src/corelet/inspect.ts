@@ -1,22 +1,84 @@
+import type { EntryBody } from '../arc/entry.ts';
+import { defaultArcLimits } from '../arc/limits.ts';
 import type { Replica } from '../arc/replica.ts';
+import { stateLimits } from '../arc/state.ts';
 import { crc32c } from '../base/crc32c.ts';
+import type { RaftCore } from '../consensus/raft.ts';
 import type { ChunkMap } from '../store/types.ts';
-import type { ReplicaInspection } from './types.ts';
+import type { BoundInspection, ReplicaInspection } from './types.ts';
+
+/** A live look at a replica: made once, read as often as a checker likes. */
+class ReplicaLook implements ReplicaInspection {
+  readonly arc: ReplicaInspection['arc'];
+  readonly generation: ReplicaInspection['generation'];
+  readonly log: RaftCore<EntryBody>;
+  readonly #replica: Replica;
+
+  constructor(replica: Replica) {
+    this.#replica = replica;
+    this.arc = replica.arc;
+    this.generation = replica.generation;
+    this.log = replica.core;
+  }
+
+  get role(): string {
+    return this.log.role;
+  }
+  get term(): number {
+    return this.log.term;
+  }
+  get commitIndex(): number {
+    return this.log.commitIndex;
+  }
+  get appliedIndex(): number {
+    return this.log.appliedIndex;
+  }
+  get complete(): boolean {
+    return this.#replica.complete;
+  }
+  get voters(): readonly string[] {
+    return this.log.configuration.voters;
+  }
+  get votersOutgoing(): readonly string[] {
+    return this.log.configuration.votersOutgoing;
+  }
+  get configurationIndex(): number {
+    return this.log.configurationIndex;
+  }
+
+  readonly digest = () => digestOf(this.#replica);
+  readonly bounds = () => boundsOf(this.#replica);
+}
+
+const looks = new WeakMap<Replica, ReplicaLook>();
 
 /** What a checker may know of a replica. */
 export function inspectReplica(replica: Replica): ReplicaInspection {
-  const { core } = replica;
-  return {
-    arc: replica.arc,
-    generation: replica.generation,
-    role: core.role,
-    term: core.term,
-    commitIndex: core.commitIndex,
-    appliedIndex: core.appliedIndex,
-    complete: replica.complete,
-    voters: core.configuration.voters,
-    digest: () => digestOf(replica),
-  };
+  let look = looks.get(replica);
+  if (look === undefined) {
+    look = new ReplicaLook(replica);
+    looks.set(replica, look);
+  }
+  return look;
+}
+
+/** What grows with load and trouble, and how far it may. */
+function boundsOf({ core, state }: Replica): readonly BoundInspection[] {
+  const { uncommittedEntriesMax } = defaultArcLimits.raft;
+  let window = 0;
+  for (const session of state.sessions.values()) window = Math.max(window, session.answers.size);
+  return [
+    { name: 'sessions', length: state.sessions.size, max: stateLimits.sessionsMax },
+    { name: 'answers kept for one session', length: window, max: stateLimits.windowMax },
+    { name: 'volumes known', length: state.epochs.size, max: stateLimits.volumesMax },
+    { name: 'keys', length: state.keys.size, max: stateLimits.keysMax },
+    { name: 'entries not committed', length: core.lastIndex - core.commitIndex, max: defaultArcLimits.entriesKeptMax },
+    {
+      name: 'entries in memory',
+      length: core.lastIndex - core.firstIndex + 1,
+      max: defaultArcLimits.entriesKeptMax + uncommittedEntriesMax + 2 * defaultArcLimits.entriesKept,
+    },
+  ];
 }
 
 interface KnownChunk {

@@ -4,7 +4,7 @@ import type { Events } from '../ports/events.ts';
 import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
-import type { Member } from '../ring/view.ts';
+import type { Member, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
@@ -37,6 +37,8 @@ export interface CoreletOptions {
   readonly seeds: readonly { readonly id: CoreletId; readonly address: string }[];
   /** Memory for pages of the block map; what isn't used stays on the device. By default 64 MiB. */
   readonly mapBytes?: number;
+  /** For simulation: the view as placement shall see it, so that arcs move at any moment. The same object for the same answer. */
+  readonly steer?: (view: View) => View;
 }
 
 /** One peer, running. Made by `startCorelet(ports, options)`. */
@@ -123,6 +125,14 @@ export interface CoreletStatus {
   readonly lossesSurvivable: number;
 }
 
+/** A queue, window or buffer, and the limit that it is promised to keep (INV-8). */
+export interface BoundInspection {
+  readonly name: string;
+  readonly length: number;
+  readonly max: number;
+}
+
+/** For checkers: a live look at one replica, always the same object for the same replica. */
 export interface ReplicaInspection {
   readonly arc: ArcId;
   readonly generation: Generation;
@@ -132,6 +142,18 @@ export interface ReplicaInspection {
   readonly appliedIndex: LogIndex;
   readonly complete: boolean;
   readonly voters: readonly string[];
+  /** Empty unless the configuration is joint. */
+  readonly votersOutgoing?: readonly string[];
+  /** Index of the entry that brought the active configuration. */
+  readonly configurationIndex?: LogIndex;
+  /** The part of the log that is in memory; `termAt` is undefined outside of it. */
+  readonly log?: {
+    readonly firstIndex: LogIndex;
+    readonly lastIndex: LogIndex;
+    readonly lastTerm: Term;
+    termAt(index: LogIndex): Term | undefined;
+  };
+  readonly bounds?: () => readonly BoundInspection[];
   /** Digest over blocks, versions, CRCs, sessions, epochs and keys: equal at equal `appliedIndex` (INV-6). */
   readonly digest: () => string | undefined;
 }

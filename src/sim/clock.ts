@@ -16,7 +16,7 @@ export const trueClock: ClockFaults = { offsetMs: 0, rate: 1 };
 export class SimClock implements Clock {
   readonly #engine: SimEngine;
   readonly #owner: SimProcess;
-  readonly #faults: ClockFaults;
+  #faults: ClockFaults;
 
   constructor(engine: SimEngine, owner: SimProcess, faults: ClockFaults = trueClock) {
     this.#engine = engine;
@@ -26,6 +26,16 @@ export class SimClock implements Clock {
 
   nowMs(): number {
     return this.#faults.offsetMs + this.#engine.nowMs * this.#faults.rate;
+  }
+
+  /** From now on it runs at `rate`; what it shows doesn't jump. Timers that are set fire as they were set. */
+  setRate(rate: number): void {
+    this.#faults = { offsetMs: this.nowMs() - this.#engine.nowMs * rate, rate };
+  }
+
+  /** Shows `byMs` more from now on. */
+  jump(byMs: number): void {
+    this.#faults = { ...this.#faults, offsetMs: this.#faults.offsetMs + byMs };
   }
 
   wallMs(): number {

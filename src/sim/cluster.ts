@@ -1,17 +1,20 @@
-import { assert } from '../base/assert.ts';
+import { assert, AssertionFailed } from '../base/assert.ts';
 import type { ClusterId, CoreletId } from '../base/ids.ts';
 import type { Prng } from '../base/prng.ts';
 import type { CoreletHandle, Founding } from '../corelet/types.ts';
 import type { EventRecord } from '../ports/events.ts';
+import type { Fabric } from '../ports/fabric.ts';
 import type { Member } from '../ring/view.ts';
+import type { PeerMessage } from '../wire/peer/types.ts';
 import type { CoreletInspection } from './checkers/replicas.ts';
 import type { Violation } from './checkers/violation.ts';
 import { SimClock } from './clock.ts';
 import type { SimEngine, SimProcess } from './engine.ts';
 import { makeFounding, makeHexId, makeMember } from './founding.ts';
 import { GatedFabric, GatedFlash } from './gates.ts';
-import type { SimHardware, SimMedium, SimProgram } from './program.ts';
+import type { MediumImage, SimHardware, SimMedium, SimProgram } from './program.ts';
 import type { SimRandom } from './random.ts';
+import { Steering } from './steering.ts';
 
 /** Parts per million by which a clock runs fast or slow: ten times a bad quartz. */
 const driftPpmMax = 1000;
@@ -31,9 +34,23 @@ interface Slot {
   medium: SimMedium;
   process: SimProcess | undefined;
   handle: CoreletHandle | undefined;
+  clock: SimClock | undefined;
   starts: number;
+  /** Its device was tampered with: it may fail and say so. */
+  damaged: boolean;
+  /** Starts in a row that its device refused. */
+  refusals: number;
   /** What its device gets before its first start; undefined once it has it. */
   blank: Founding | undefined;
+}
+
+/** One start of one Corelet. */
+interface Life {
+  readonly process: SimProcess;
+  readonly clock: SimClock;
+  readonly random: Prng;
+  readonly incarnation: number;
+  plug?: Fabric<PeerMessage>;
 }
 
 export type SlotState = 'down' | 'starting' | 'running' | 'paused';
@@ -50,6 +67,9 @@ export class SimCluster {
     [];
   /** Called when a slot's process ends: what went through it has no answer any more. */
   readonly downListeners: ((slot: number) => void)[] = [];
+  /** For checkers: every message that a Corelet hands to its fabric. */
+  onSend: ((slot: number, from: CoreletId, to: CoreletId, message: PeerMessage) => void) | undefined;
+  readonly steering = new Steering();
   readonly #random: SimRandom;
   readonly #draw: Prng;
   readonly #program: SimProgram;
@@ -71,7 +91,10 @@ export class SimCluster {
       medium: hardware.makeMedium(`slot ${member.slot}`),
       process: undefined,
       handle: undefined,
+      clock: undefined,
       starts: 0,
+      damaged: false,
+      refusals: 0,
       blank: this.#founding,
     }));
   }
@@ -107,20 +130,13 @@ export class SimCluster {
     slot.process = process;
     const random = this.#random.stream(process.label);
     const incarnation = start * 0x1_0000_0000 + random.u32();
-    const hello = { cluster: this.cluster, id: slot.id, incarnation };
-    const rate = 1 + ((random.fraction() - 0.5) * 2 * driftPpmMax) / 1e6;
-    const clock = new SimClock(engine, process, { offsetMs: random.fraction() * 1e6, rate });
-    const events = { record: (event: Omit<EventRecord, 'atWallMs'>) => this.#record(index, event) };
-    const seeds = this.slots
-      .filter(({ id }) => id !== slot.id)
-      .map(({ id, member }) => ({ id, address: member.address }));
+    slot.clock = this.#clockOf(process, random);
     try {
       await this.#format(slot, process);
-      const wired = this.#hardware.wires.attach(hello, slot.member.address);
-      const fabric = new GatedFabric(engine, process, wired);
-      const flash = new GatedFlash(engine, process, slot.medium.attach());
-      const handle = await this.#program.start({ clock, random, flash, fabric, events }, { self: slot.member, seeds });
+      const handle = await this.#boot(slot, { process, clock: slot.clock, random, incarnation }, slot.medium);
+      if (slot.process !== process) return;
       slot.handle = handle;
+      slot.refusals = 0;
       handle.failed.then(
         (error) => this.#failed(slot, process, error),
         (error: unknown) => this.#failed(slot, process, error),
@@ -128,6 +144,57 @@ export class SimCluster {
     } catch (error) {
       this.#failed(slot, process, error);
     }
+  }
+
+  #clockOf(process: SimProcess, random: Prng): SimClock {
+    const rate = 1 + ((random.fraction() - 0.5) * 2 * driftPpmMax) / 1e6;
+    return new SimClock(this.engine, process, { offsetMs: random.fraction() * 1e6, rate });
+  }
+
+  /** Runs the Corelet of a slot on `medium`: its own, or a copy of it. */
+  #boot(slot: Slot, life: Life, medium: SimMedium): Promise<CoreletHandle> {
+    const { process, clock, random, incarnation } = life;
+    const { id, member, index } = slot;
+    const wired = this.#hardware.wires.attach({ cluster: this.cluster, id, incarnation }, member.address);
+    life.plug = wired;
+    const fabric = new GatedFabric(this.engine, process, wired, (to, message) => this.onSend?.(index, id, to, message));
+    const flash = new GatedFlash(this.engine, process, medium.attach());
+    const events = { record: (event: Omit<EventRecord, 'atWallMs'>) => this.#record(index, event) };
+    const seeds = this.slots
+      .filter((other) => other.id !== id)
+      .map((other) => ({ id: other.id, address: other.member.address }));
+    const options = { self: member, seeds, steer: this.steering.steer };
+    return this.#program.start({ clock, random, flash, fabric, events }, options);
+  }
+
+  /**
+   * Starts a second Corelet of the same identity on a copy of the device, as it is now: a cloned disk. It runs until the
+   * returned function is called, and nobody inspects it.
+   */
+  startClone(index: number): (() => void) | undefined {
+    const slot = this.slot(index);
+    const medium = slot.medium.image?.().copy(`clone ${slot.starts} of slot ${index}`);
+    if (medium === undefined || slot.process === undefined) return undefined;
+    const process = this.engine.process(`clone of slot ${index} start ${slot.starts}`);
+    const random = this.#random.stream(process.label);
+    const incarnation = slot.starts * 0x1_0000_0000 + random.u32();
+    const life: Life = { process, clock: this.#clockOf(process, random), random, incarnation };
+    this.#boot(slot, life, medium).then(
+      (handle) => {
+        void handle.failed.then((error) => this.#cloneFailed(index, error));
+      },
+      (error: unknown) => this.#cloneFailed(index, error),
+    );
+    return () => {
+      this.engine.kill(process);
+      medium.crash();
+      void life.plug?.close();
+    };
+  }
+
+  #cloneFailed(index: number, error: unknown): void {
+    if (!(error instanceof AssertionFailed)) return; // it noticed, and stopped
+    this.violations.push({ invariant: 'ASSERT', summary: `the clone of slot ${index}: ${error.message}`, story: [] });
   }
 
   /** As if drawn out, or SIGKILL with the power: nothing of the process goes on, unsynced writes are the medium's mercy. */
@@ -153,6 +220,32 @@ export class SimCluster {
     if (process !== undefined) this.engine.resume(process);
   }
 
+  /** What was on the device at that time is there again. Only while the slot is down. */
+  rollBack(index: number, image: MediumImage): void {
+    const slot = this.slot(index);
+    assert(slot.process === undefined, `slot ${index} runs`);
+    slot.medium = image.copy(`slot ${index} rolled back at start ${slot.starts}`);
+  }
+
+  /** Two modules that are down change places: each takes its identity along. */
+  swap(first: number, second: number): void {
+    const a = this.slot(first);
+    const b = this.slot(second);
+    assert(a.process === undefined && b.process === undefined, `slots ${first} and ${second} are down`);
+    const { id, medium, member, damaged, blank } = a;
+    const place = (into: Slot, moved: Member): Member => ({
+      ...moved,
+      slot: into.index,
+      zone: into.member.zone,
+      address: into.member.address,
+    });
+    const [memberA, memberB] = [place(a, b.member), place(b, member)];
+    Object.assign(a, { id: b.id, medium: b.medium, member: memberA, damaged: b.damaged, blank: b.blank });
+    Object.assign(b, { id, medium, member: memberB, damaged, blank });
+    a.starts = Math.max(a.starts, b.starts);
+    b.starts = a.starts;
+  }
+
   /** A blank module takes the slot of one that is down: a new Corelet, with nothing of the old. */
   async insertBlank(index: number): Promise<void> {
     const slot = this.slot(index);
@@ -161,6 +254,8 @@ export class SimCluster {
     slot.member = makeMember(index, slot.id, this.#draw);
     slot.medium = this.#hardware.makeMedium(`slot ${index} module ${slot.starts}`);
     slot.blank = { ...this.#founding, members: [] };
+    slot.damaged = false;
+    slot.refusals = 0;
     await this.start(index);
   }
 
@@ -178,6 +273,10 @@ export class SimCluster {
 
   slowLink(index: number, factor: number): void {
     this.#hardware.wires.setSlowness(this.slot(index).id, factor);
+  }
+
+  disorderLinks(index: number, share: number, laneDelayMs: number): void {
+    this.#hardware.wires.setDisorder?.(this.slot(index).id, share, laneDelayMs);
   }
 
   loseMessages(index: number, share: number): void {
@@ -215,13 +314,20 @@ export class SimCluster {
 
   #failed(slot: Slot, process: SimProcess, error: unknown): void {
     if (slot.process !== process) return; // it was already pulled: a dead process fails nothing
+    const starting = slot.handle === undefined;
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const [summary = 'failed', ...story] = message.split('\n');
-    this.violations.push({
-      invariant: /INV-\d+/.exec(summary)?.[0] ?? 'ASSERT',
-      summary: `slot ${slot.index} stopped at ${this.engine.nowMs.toFixed(3)} ms: ${summary}`,
-      story,
-    });
+    if (slot.damaged && !(error instanceof AssertionFailed)) {
+      // An honest end: the device fails, and its Corelet says so.
+      if (starting) slot.refusals++;
+      this.#record(slot.index, { kind: starting ? 'sim.refused' : 'sim.stopped', text: summary });
+    } else {
+      this.violations.push({
+        invariant: /INV-\d+/.exec(summary)?.[0] ?? 'ASSERT',
+        summary: `slot ${slot.index} stopped at ${this.engine.nowMs.toFixed(3)} ms: ${summary}`,
+        story,
+      });
+    }
     this.crash(slot.index);
   }
 }

@@ -10,13 +10,18 @@ export const tornValue = -1;
 
 const headWords = 4;
 
+/** The fourth word of a value: tells it from other bytes. */
+export function valueMark(seed: number, value: number, place: number): number {
+  return mix32(value ^ mix32(place ^ seed)) >>> 0;
+}
+
 /** Fills `words` so that a reader knows its author, and sees every word that isn't of the same write or place. */
 function fill(words: Uint32Array, seed: number, value: number, place: number): void {
   words[0] = value;
   words[1] = seed >>> 0;
   words[2] = place;
-  words[3] = mix32(value ^ mix32(place ^ seed));
-  let word = words[3];
+  words[3] = valueMark(seed, value, place);
+  let word = words[3] as number;
   for (let at = headWords; at < words.length; at++) {
     word = (Math.imul(word, 0x0019_660d) + 0x3c6e_f35f) >>> 0; // Numerical Recipes' LCG: cheap, and no two writes share words
     words[at] = word;

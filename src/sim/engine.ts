@@ -28,10 +28,11 @@ interface SoonItem {
   readonly run: () => void;
 }
 
-function fire(event: Scheduled<SimProcess>): void {
-  const run = event.run;
+/** What it does, unless it was cancelled: and it can't be cancelled any more. */
+function take(event: Scheduled<SimProcess>): (() => void) | undefined {
+  const { run } = event;
   event.run = undefined;
-  run?.();
+  return run;
 }
 
 /**
@@ -156,8 +157,9 @@ export class SimEngine {
     this.#heap.pop();
     if (next.atMs > this.nowMs) this.#instantEvents = 0;
     this.nowMs = next.atMs;
-    if (next.owner.state === 'paused') next.owner.held.push(() => fire(next));
-    else this.#happen(next.owner, () => fire(next));
+    // A paused owner may still cancel it before it goes on.
+    if (next.owner.state === 'paused') next.owner.held.push(() => take(next)?.());
+    else this.#happen(next.owner, take(next));
     return true;
   }
 
@@ -172,11 +174,16 @@ export class SimEngine {
     return this.#soon[this.#soonAt++];
   }
 
-  #happen(owner: SimProcess, run: () => void): void {
-    if (owner.state === 'dead') return;
+  #happen(owner: SimProcess, run: (() => void) | undefined): void {
+    if (owner.state === 'dead' || run === undefined) return;
     this.eventCount++;
-    assert(++this.#instantEvents < eventsPerInstantMax, `INV-8: endless work at ${this.nowMs} ms in ${owner.label}`);
+    if (++this.#instantEvents >= eventsPerInstantMax) throw new AssertionFailed(this.#endless(owner));
     this.trace.event(this.nowMs, owner.code);
-    this.enter(owner, run);
+    if (owner.state === 'running') run();
+    else owner.held.push(run);
+  }
+
+  #endless(owner: SimProcess): string {
+    return `INV-8: endless work at ${this.nowMs} ms in ${owner.label}`;
   }
 }

@@ -6,6 +6,9 @@ import { frameHeaderBytes } from '../wire/peer/frame-header.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import type { SimFabric } from './fabric-end.ts';
 
+/** In a frame's header: of its heads, of its payloads, of itself. */
+const headCrcsAt = 16;
+
 /**
  * Messages whose protocols repeat by themselves and bear to see one twice, late or never: a frame of only these may
  * vanish, double or overtake. Anything else keeps the port's promise, as TCP would.
@@ -98,7 +101,10 @@ export interface SimFrame {
   readonly repeatedOnly: boolean;
 }
 
-/** The header with its checksums: stands for the frame in a trace. */
-export function frameDigestBytes(frame: SimFrame): Uint8Array {
-  return frame.bytes.subarray(0, frameHeaderBytes);
+/** The header's checksums: they stand for the frame in a trace. */
+export function frameDigest({ bytes }: SimFrame): number {
+  let digest = bytes.length;
+  for (let at = headCrcsAt; at < frameHeaderBytes; at++)
+    digest = Math.imul(digest ^ (bytes[at] as number), 0x0100_0193);
+  return digest;
 }

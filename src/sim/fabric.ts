@@ -1,10 +1,10 @@
-import { crc32c } from '../base/crc32c.ts';
+import { mix32 } from '../base/prng.ts';
 import type { CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import { type FabricAddress, type Hello, laneCount } from '../ports/fabric.ts';
 import type { Random } from '../ports/random.ts';
 import { type DownReason, SimFabric } from './fabric-end.ts';
-import { frameDigestBytes, type SimFrame, type SimHalf, SimLane } from './fabric-lane.ts';
+import { frameDigest, type SimFrame, type SimHalf, SimLane } from './fabric-lane.ts';
 
 export { SimFabric } from './fabric-end.ts';
 
@@ -42,6 +42,12 @@ const defaults: NetworkOptions = {
 /** Later than what overtakes it, at least. */
 const orderStepMs = 1e-6;
 
+/** Of one Corelet's links, for a while. */
+interface Disorder {
+  readonly share: number;
+  readonly laneDelaysMs: readonly number[];
+}
+
 /** One frame delivered, for a trace. */
 export interface FrameTrace {
   readonly from: CoreletId;
@@ -68,6 +74,7 @@ export class SimNetwork {
   readonly #cuts = new Set<string>();
   readonly #slowness = new Map<CoreletId, number>();
   readonly #loss = new Map<CoreletId, number>();
+  readonly #disorder = new Map<CoreletId, Disorder>();
 
   constructor(clock: Clock, random: Random, options: Partial<NetworkOptions> = {}) {
     this.clock = clock;
@@ -111,12 +118,24 @@ export class SimNetwork {
 
   /** 1 = as it is; 20 = everything to and from it takes twenty times as long. */
   setSlowness(id: CoreletId, factor: number): void {
-    this.#slowness.set(id, factor);
+    if (factor === 1) this.#slowness.delete(id);
+    else this.#slowness.set(id, factor);
   }
 
   /** Share of frames lost on the way to and from `id`. */
   setLoss(id: CoreletId, share: number): void {
-    this.#loss.set(id, share);
+    if (share === 0) this.#loss.delete(id);
+    else this.#loss.set(id, share);
+  }
+
+  /** Frames to and from `id` that bear it come twice or overtake, this often more; each lane is late by up to `laneDelayMs`. */
+  setDisorder(id: CoreletId, share: number, laneDelayMs: number): void {
+    if (share === 0 && laneDelayMs === 0) this.#disorder.delete(id);
+    else
+      this.#disorder.set(id, {
+        share,
+        laneDelaysMs: Array.from({ length: laneCount }, () => this.#random.fraction() * laneDelayMs),
+      });
   }
 
   /** Hears nothing until `resume`; its connections stay. */
@@ -181,15 +200,18 @@ export class SimNetwork {
       frame.lane.held.push(frame);
       return;
     }
-    const { duplicateShare, reorderShare, lossShare } = this.#options;
+    const { lossShare } = this.#options;
+    const disorder = this.#disorder.size === 0 ? undefined : (this.#disorder.get(from) ?? this.#disorder.get(to));
+    const duplicateShare = Math.max(this.#options.duplicateShare, disorder?.share ?? 0);
+    const reorderShare = Math.max(this.#options.reorderShare, disorder?.share ?? 0);
     const loss = Math.max(lossShare, this.#loss.get(from) ?? 0, this.#loss.get(to) ?? 0);
-    let lateMs = 0;
+    let lateMs = disorder?.laneDelaysMs[frame.lane.number] ?? 0;
     if (this.#chance(loss)) {
       if (frame.repeatedOnly) {
         frame.lane.flightBytes -= frame.bytes.length;
         return;
       }
-      lateMs = this.#options.retransmitMs * (1 + this.#random.fraction());
+      lateMs += this.#options.retransmitMs * (1 + this.#random.fraction());
     }
     if (frame.repeatedOnly && this.#chance(reorderShare)) {
       this.#arriveAt(frame, this.clock.nowMs() + this.#delayMs(from, to) * 4);
@@ -221,7 +243,7 @@ export class SimNetwork {
     const receiver = half.opposite;
     lane.flightBytes -= bytes.length;
     if (receiver === undefined || receiver.state !== 'up' || receiver.owner.state !== 'started') return;
-    this.#trace(frameDigestBytes(frame));
+    this.#trace(frameDigest(frame));
     const from = half.owner.self.id;
     this.onFrame?.({ from, to: half.remote.self.id, lane: lane.number, bytes: bytes.length });
     const cutAt = this.#chance(this.#options.splitShare) ? this.#random.u32() % bytes.length : 0;
@@ -284,7 +306,7 @@ export class SimNetwork {
   #down(half: SimHalf, reason: DownReason, delayMs: number): void {
     this.clock.after(delayMs, () => {
       if (half.state === 'closed') return;
-      this.#trace(Uint8Array.of(half.owner.self.id.length, reason.length));
+      this.#trace(reason.length);
       half.owner.down(half, reason);
     });
   }
@@ -307,12 +329,13 @@ export class SimNetwork {
   }
 
   #isCut(from: CoreletId, to: CoreletId): boolean {
-    return this.#cuts.has(`${from}>${to}`);
+    return this.#cuts.size > 0 && this.#cuts.has(`${from}>${to}`);
   }
 
   #delayMs(from: CoreletId, to: CoreletId): number {
     const { delayMinMs, delayMaxMs } = this.#options;
-    const factor = (this.#slowness.get(from) ?? 1) * (this.#slowness.get(to) ?? 1);
+    const slow = this.#slowness;
+    const factor = slow.size === 0 ? 1 : (slow.get(from) ?? 1) * (slow.get(to) ?? 1);
     return (delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs)) * factor;
   }
 
@@ -320,8 +343,8 @@ export class SimNetwork {
     return share > 0 && this.#random.fraction() < share;
   }
 
-  #trace(bytes: Uint8Array): void {
-    this.traceHash = crc32c(bytes, this.traceHash);
+  #trace(digest: number): void {
+    this.traceHash = mix32(this.traceHash ^ digest);
   }
 }
 

@@ -28,8 +28,20 @@ interface WriteUnderWay {
   readonly crc: number;
 }
 
-/** What happens to the next write, though it is told durable: nothing, or it lands elsewhere. */
-type WriteFault = { readonly kind: 'lost' } | { readonly kind: 'misdirected'; readonly toOffset: number };
+/** What happens to the next write: it is told durable and nothing lands, or it lands elsewhere; or it fails. */
+type WriteFault =
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'misdirected'; readonly toOffset: number }
+  | { readonly kind: 'failed' };
+
+export interface FlashExtent {
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+/** Newest writes that the medium remembers: faults aim at them. */
+const recentMax = 256;
+const pageBytes = 4096;
 
 /**
  * A simulated device. The object is the medium: it outlives crashes of its Corelet. `attach` opens it; an earlier
@@ -52,8 +64,14 @@ export class SimFlash {
   #medium: SparseMedium;
   #handle: SimFlashHandle | undefined;
   readonly #underWay = new Set<WriteUnderWay>();
-  readonly #badRanges: { readonly offset: number; readonly lengthBytes: number }[] = [];
+  readonly #badRanges: FlashExtent[] = [];
+  /** Can't be read until they are written again: the device then takes a spare sector. */
+  #unreadable: FlashExtent[] = [];
   #nextFault: WriteFault | undefined;
+  /** Called with each page that is durable as a whole, for checkers. `lost`: only told so. */
+  onLanded: ((page: Uint8Array) => void) | undefined;
+  /** Newest last. */
+  readonly recent: FlashExtent[] = [];
 
   constructor(clock: Clock, random: Random, options: SimFlashOptions, medium?: SparseMedium) {
     this.sizeBytes = options.sizeBytes;
@@ -107,6 +125,7 @@ export class SimFlash {
   restore(from: SimFlash): void {
     assert(this.#handle === undefined && from.sizeBytes === this.sizeBytes, 'restore a closed device of the same size');
     this.#medium = from.#medium.clone();
+    this.#unreadable = [...from.#unreadable];
   }
 
   /** A blank device in its place. */
@@ -140,6 +159,15 @@ export class SimFlash {
     this.#nextFault = { kind: 'lost' };
   }
 
+  failNextWrite(): void {
+    this.#nextFault = { kind: 'failed' };
+  }
+
+  /** Reads that touch the range fail with `EIO` until something is written there. */
+  loseSectors(offset: number, lengthBytes: number): void {
+    this.#unreadable.push({ offset, lengthBytes });
+  }
+
   misdirectNextWrite(toOffset: number): void {
     this.#nextFault = { kind: 'misdirected', toOffset };
   }
@@ -160,8 +188,15 @@ export class SimFlash {
 
   refusal(kind: 'read' | 'write', offset: number, lengthBytes: number): FlashError | undefined {
     if (this.broken) return new FlashError('EIO', 'the device is broken');
-    if (this.#badRanges.some((bad) => offset < bad.offset + bad.lengthBytes && offset + lengthBytes > bad.offset)) {
+    if (this.#badRanges.some((bad) => overlaps(bad, offset, lengthBytes))) {
       return new FlashError('EIO', `${kind} failed at ${offset}`);
+    }
+    if (kind === 'read' && this.#unreadable.some((bad) => overlaps(bad, offset, lengthBytes))) {
+      return new FlashError('EIO', `unreadable sector at ${offset}`);
+    }
+    if (kind === 'write' && this.#nextFault?.kind === 'failed') {
+      this.#nextFault = undefined;
+      return new FlashError('EIO', `write failed at ${offset}`);
     }
     if (kind === 'write' && offset + lengthBytes > this.fullAtBytes) return new FlashError('ENOSPC', 'no space left');
     return undefined;
@@ -184,8 +219,39 @@ export class SimFlash {
     if (!this.#underWay.delete(write)) return;
     const fault = this.#nextFault;
     this.#nextFault = undefined;
-    if (fault?.kind === 'lost') return;
-    this.#apply(fault === undefined ? write : { ...write, offset: fault.toOffset });
+    if (fault?.kind === 'misdirected') {
+      this.#apply({ ...write, offset: Math.min(fault.toOffset, this.sizeBytes - write.lengthBytes) });
+    } else if (fault === undefined) this.#apply(write);
+    this.#remember(write);
+    this.#toldDurable(write);
+  }
+
+  /** What its Corelet may count on from now on, whatever the medium really did. */
+  #toldDurable(write: WriteUnderWay): void {
+    if (this.onLanded === undefined) return;
+    const page = new Uint8Array(pageBytes);
+    let filled = 0;
+    for (const part of write.parts) {
+      for (let at = 0; at < part.length; ) {
+        const count = Math.min(pageBytes - filled, part.length - at);
+        // Most parts are whole blocks: looked at where they are.
+        if (filled === 0 && count === pageBytes) this.onLanded(part.subarray(at, at + pageBytes));
+        else {
+          page.set(part.subarray(at, at + count), filled);
+          filled = (filled + count) % pageBytes;
+          if (filled === 0) this.onLanded(page);
+        }
+        at += count;
+      }
+    }
+  }
+
+  #remember({ offset, lengthBytes }: WriteUnderWay): void {
+    if (this.#unreadable.length > 0) {
+      this.#unreadable = this.#unreadable.filter((bad) => !overlaps(bad, offset, lengthBytes));
+    }
+    this.recent.push({ offset, lengthBytes });
+    if (this.recent.length > 2 * recentMax) this.recent.splice(0, recentMax);
   }
 
   /** The write failed: any of its sectors may be there nevertheless. */
@@ -220,13 +286,21 @@ export class SimFlash {
       all.set(part, at);
       at += part.length;
     }
+    let keptTo = 0; // whole so far, from the beginning of the page
     for (let sector = 0; sector < write.lengthBytes / this.sectorBytes; sector++) {
       const what = fate(sector);
       const from = sector * this.sectorBytes;
       const count = what === 'torn' ? this.sectorBytes / 2 : this.sectorBytes;
       if (what !== 'lost') this.#medium.write(write.offset + from, all.subarray(from, from + count));
+      keptTo = from % pageBytes === 0 ? from : keptTo;
+      if (what !== 'kept') keptTo = Number.POSITIVE_INFINITY;
+      else if (from + count - keptTo === pageBytes) this.onLanded?.(all.subarray(keptTo, keptTo + pageBytes));
     }
   }
+}
+
+function overlaps(extent: FlashExtent, offset: number, lengthBytes: number): boolean {
+  return offset < extent.offset + extent.lengthBytes && offset + lengthBytes > extent.offset;
 }
 
 /** One process's way to the device. */

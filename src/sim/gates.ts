@@ -58,11 +58,19 @@ export class GatedFabric<Message extends { readonly type: string }> implements F
   readonly #engine: SimEngine;
   readonly #owner: SimProcess;
   readonly #inner: Fabric<Message>;
+  readonly #onSend: ((to: CoreletId, message: Message) => void) | undefined;
 
-  constructor(engine: SimEngine, owner: SimProcess, inner: Fabric<Message>) {
+  /** `onSend`: for checkers, before the fabric takes it. */
+  constructor(
+    engine: SimEngine,
+    owner: SimProcess,
+    inner: Fabric<Message>,
+    onSend?: (to: CoreletId, message: Message) => void,
+  ) {
     this.#engine = engine;
     this.#owner = owner;
     this.#inner = inner;
+    this.#onSend = onSend;
   }
 
   get self(): Hello {
@@ -89,6 +97,7 @@ export class GatedFabric<Message extends { readonly type: string }> implements F
   }
 
   send(to: CoreletId, message: Message): SendResult {
+    this.#onSend?.(to, message);
     return this.#inner.send(to, message);
   }
 

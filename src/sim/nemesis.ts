@@ -1,19 +1,14 @@
 import type { Prng } from '../base/prng.ts';
 import type { SimCluster } from './cluster.ts';
 import type { SimEngine } from './engine.ts';
+import { type FaultKind, faultKinds } from './faults/kinds.ts';
+import * as links from './faults/links.ts';
+import * as media from './faults/media.ts';
+import * as modules from './faults/modules.ts';
+import * as processes from './faults/processes.ts';
+import { type Begin, revive, type Strike, type StrikeContext } from './faults/strike.ts';
 
-export const faultKinds = [
-  'crash',
-  'power-loss',
-  'pause',
-  'cut-one-way',
-  'partition',
-  'slow-flash',
-  'slow-link',
-  'message-loss',
-  'blank',
-] as const;
-export type FaultKind = (typeof faultKinds)[number];
+export { type FaultKind, faultKinds, usualWeights } from './faults/kinds.ts';
 
 export interface NemesisOptions {
   /** Mean of virtual time between two faults. */
@@ -22,37 +17,78 @@ export interface NemesisOptions {
   readonly disturbedMax: number;
   /** How often a kind is chosen, relative to the others; 0 or absent: never. */
   readonly weights: Readonly<Partial<Record<FaultKind, number>>>;
+  /** Faults last this much of their usual time; 1 by default. */
+  readonly lastingFactor?: number;
+  /** Faults to leave out, by their number in the journal: the others stay what they are. */
+  readonly leaveOut?: ReadonlySet<number>;
 }
 
-/** What a run meets unless told otherwise. Blank modules wait until every arc has all its copies. */
-export const usualWeights: Readonly<Record<FaultKind, number>> = {
-  crash: 6,
-  'power-loss': 0.4,
-  pause: 3,
-  'cut-one-way': 2,
-  partition: 2,
-  'slow-flash': 1,
-  'slow-link': 1,
-  'message-loss': 1,
-  blank: 1,
+const begins: Readonly<Record<Exclude<FaultKind, 'power-loss'>, Begin>> = {
+  crash: processes.crash,
+  pause: processes.pause,
+  'cut-one-way': links.cutOneWay,
+  partition: links.partition,
+  'slow-flash': links.slowFlash,
+  'slow-link': links.slowLink,
+  'message-loss': links.messageLoss,
+  blank: modules.blank,
+  flap: processes.flap,
+  'flap-link': links.flapLink,
+  disorder: links.disorder,
+  'clock-drift': processes.clockDrift,
+  suspend: processes.suspend,
+  reconfigure: processes.reconfigure,
+  'rot-data': media.rotData,
+  'rot-metadata': media.rotMetadata,
+  unreadable: media.unreadable,
+  'lost-write': media.lostWrite,
+  'misdirected-write': media.misdirectedWrite,
+  'failed-sync': media.failedSync,
+  'full-flash': media.fullFlash,
+  rollback: modules.rollback,
+  clone: modules.clone,
+  swap: modules.swap,
 };
 
+/** They put no slot out of order: whatever else is broken, they may come. */
+const harmless: ReadonlySet<FaultKind> = new Set([
+  'disorder',
+  'clock-drift',
+  'reconfigure',
+  'rot-data',
+  'rot-metadata',
+  'unreadable',
+  'lost-write',
+  'misdirected-write',
+]);
+/** They destroy or double what a module holds: only while nothing else is broken. */
+const alone: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone', 'swap']);
+
 const retryMs = 200;
+const kindTriesMax = 3;
+const careMs = 250;
+/** A device that refuses this many starts in a row has failed: somebody puts a blank module in its place. */
+const refusalsMax = 3;
 
 /** Breaks things, and puts them back: faults with a beginning and an end, drawn from the seed. */
 export class Nemesis {
   readonly counts = new Map<FaultKind, number>();
   /** One line per fault and repair, for the story. */
   readonly journal: string[] = [];
+  /** Numbers of the faults that took place. */
+  readonly struck: number[] = [];
+  /** Modules that were given up because their device refused to start. */
+  givenUp = 0;
   readonly #engine: SimEngine;
   readonly #cluster: SimCluster;
   readonly #draw: Prng;
   readonly #options: NemesisOptions;
-  /** How to undo what is under way, by the fault's number. */
-  readonly #active = new Map<number, { readonly slots: readonly number[]; readonly undo: () => void }>();
+  /** What is under way, by the fault's number. */
+  readonly #active = new Map<number, { readonly kind: FaultKind; readonly strike: Strike; undone: boolean }>();
   /** Asked before a module's content is given up for good. */
   readonly #mayForget: () => boolean;
-  #faultCount = 0;
+  readonly #weakSlot: number;
+  #number = 0;
   #stopped = false;
 
   constructor(engine: SimEngine, cluster: SimCluster, draw: Prng, options: NemesisOptions, mayForget: () => boolean) {
@@ -61,166 +97,154 @@ export class Nemesis {
     this.#draw = draw;
     this.#options = options;
     this.#mayForget = mayForget;
+    this.#weakSlot = draw.fork('weak').below(cluster.slots.length);
   }
 
   get total(): number {
-    return this.#faultCount;
+    return this.struck.length;
   }
 
   start(): void {
     if (!Number.isFinite(this.#options.meanIntervalMs)) return;
-    this.#later(-Math.log(1 - this.#draw.fraction()) * this.#options.meanIntervalMs, () => {
-      if (this.#stopped) return;
-      this.#strike();
-      this.start();
-    });
+    this.#next();
+    this.#care();
   }
 
   /** No new faults; everything is mended and every slot started. */
   stop(): void {
     this.#stopped = true;
     for (const number of this.#active.keys()) this.#repair(number);
-    const { slots } = this.#cluster;
-    for (const { index } of slots) this.#revive(index);
+    for (const { index, id } of this.#cluster.slots) {
+      this.#revive(index);
+      this.#cluster.steering.setWeight(id, 1);
+    }
     this.#note('all mended');
   }
 
-  /** One fault now, of a kind that can happen now; nothing when too much is broken already. */
-  #strike(): void {
-    const kind = this.#pickKind();
-    if (kind === undefined) return;
+  #next(): void {
+    this.#later(-Math.log(1 - this.#draw.fraction()) * this.#options.meanIntervalMs, () => {
+      if (this.#stopped) return;
+      const number = ++this.#number;
+      if (this.#options.leaveOut?.has(number) !== true) this.#strike(number, this.#draw.fork(`fault ${number}`));
+      this.#next();
+    });
+  }
+
+  /** One fault now, of a kind that can be now; nothing when too much is broken already. */
+  #strike(number: number, draw: Prng): void {
+    let kind: FaultKind | undefined;
+    let strike: Strike | undefined;
+    for (let tries = 0; tries < kindTriesMax && strike === undefined; tries++) {
+      kind = this.#pickKind(draw);
+      if (kind === undefined) return;
+      strike = kind === 'power-loss' ? this.#powerLoss(draw) : this.#begin(kind, draw);
+    }
+    if (strike === undefined || kind === undefined) return;
+    this.struck.push(number);
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    const { text, lastsMs } = strike;
+    const lasting = lastsMs === undefined ? '' : ` for ${lastsMs.toFixed(0)} ms`;
+    this.#note(`fault ${number}: ${kind}: ${text}${lasting}`);
+    if (lastsMs === undefined) return;
+    this.#active.set(number, { kind, strike, undone: false });
+    this.#later(lastsMs, () => this.#repair(number));
+  }
+
+  #begin(kind: Exclude<FaultKind, 'power-loss'>, draw: Prng): Strike | undefined {
     const free = this.#undisturbed();
     const room = this.#options.disturbedMax - (this.#cluster.slots.length - free.length);
-    if (kind === 'power-loss') this.#powerLoss();
-    else if (room > 0 && free.length > 1) {
-      const slot = free[this.#draw.below(free.length)] as number;
-      if (kind === 'blank') this.#blank(slot);
-      else this.#disturb(kind, slot);
-    }
+    const wanted = free[draw.below(Math.max(1, free.length))];
+    if (wanted === undefined) return undefined;
+    if (!harmless.has(kind) && (room <= 0 || free.length < 2)) return undefined;
+    if (alone.has(kind) && this.#active.size > 0) return undefined;
+    const context: StrikeContext = {
+      cluster: this.#cluster,
+      draw,
+      slot: wanted,
+      weakSlot: this.#weakSlot,
+      lastingFactor: this.#options.lastingFactor ?? 1,
+      later: (delayMs, run) => this.#later(delayMs, run),
+      mayForget: this.#mayForget,
+    };
+    return begins[kind](context);
   }
 
-  #disturb(kind: Exclude<FaultKind, 'power-loss' | 'blank'>, slot: number): void {
-    const draw = this.#draw;
-    const cluster = this.#cluster;
-    switch (kind) {
-      case 'crash': {
-        // Short stays look like a restart, long ones like a module that was pulled and comes back.
-        const awayMs = draw.chance(0.7) ? draw.between(5, 400) : draw.between(400, 6000);
-        cluster.crash(slot);
-        return this.#begin(kind, [slot], awayMs, () => this.#revive(slot));
-      }
-      case 'pause':
-        cluster.pause(slot);
-        return this.#begin(kind, [slot], draw.between(20, 2500), () => cluster.resume(slot));
-      case 'cut-one-way': {
-        const inbound = draw.chance(0.5);
-        const others = cluster.slots.map(({ index }) => index).filter((other) => other !== slot && draw.chance(0.6));
-        const pairs = others.map((other): readonly [number, number] => (inbound ? [other, slot] : [slot, other]));
-        for (const pair of pairs) cluster.cut(...pair);
-        return this.#begin(kind, [slot], draw.between(50, 3000), () => {
-          for (const pair of pairs) cluster.mend(...pair);
-        });
-      }
-      case 'partition': {
-        const others = cluster.slots.map(({ index }) => index).filter((other) => other !== slot);
-        for (const other of others) for (const pair of bothWays(slot, other)) cluster.cut(...pair);
-        return this.#begin(kind, [slot], draw.between(50, 4000), () => {
-          for (const other of others) for (const pair of bothWays(slot, other)) cluster.mend(...pair);
-        });
-      }
-      case 'slow-flash':
-        cluster.slowFlash(slot, draw.between(3, 60));
-        return this.#begin(kind, [slot], draw.between(100, 3000), () => cluster.slowFlash(slot, 1));
-      case 'slow-link':
-        cluster.slowLink(slot, draw.between(3, 60));
-        return this.#begin(kind, [slot], draw.between(100, 3000), () => cluster.slowLink(slot, 1));
-      case 'message-loss':
-        cluster.loseMessages(slot, draw.between(0.005, 0.1));
-        return this.#begin(kind, [slot], draw.between(100, 3000), () => cluster.loseMessages(slot, 0));
-    }
-  }
-
-  #powerLoss(): void {
-    for (const number of this.#active.keys()) this.#repair(number);
+  /** The whole chassis; every second time in the midst of other faults, which go on. */
+  #powerLoss(draw: Prng): Strike {
+    const amidst = draw.chance(0.5);
+    if (!amidst) for (const number of this.#active.keys()) this.#repair(number);
     const slots = this.#cluster.slots.map(({ index }) => index);
     for (const slot of slots) this.#cluster.crash(slot);
-    const awayMs = this.#draw.between(50, 1000);
-    const late = slots.map(() => this.#draw.between(0, 300));
-    this.#begin('power-loss', slots, awayMs + 300, () => {
-      for (const slot of slots) this.#revive(slot);
-    });
-    slots.forEach((slot, at) => this.#later(awayMs + (late[at] as number), () => this.#reviveUnlessFaulty(slot)));
-  }
-
-  /** The one fault that destroys data: only when every arc has all its copies, and until the new module has its own. */
-  #blank(slot: number): void {
-    if (this.#active.size > 0 || !this.#mayForget()) return;
-    this.#cluster.crash(slot);
-    this.#count('blank', `slot ${slot} gets a blank module`);
-    const number = this.#faultCount;
-    const insert = () => {
-      if (this.#cluster.state(slot) === 'down') void this.#cluster.insertBlank(slot);
+    const awayMs = draw.between(50, 1000) * (this.#options.lastingFactor ?? 1);
+    const late = slots.map(() => draw.between(0, 300));
+    slots.forEach((slot, at) =>
+      this.#later(awayMs + (late[at] as number), () => {
+        if (!this.#stopped && this.#cluster.state(slot) === 'down') revive(this.#cluster, slot);
+      }),
+    );
+    return {
+      text: `all slots${amidst ? ', other faults go on' : ''}`,
+      slots,
+      lastsMs: awayMs + 300,
+      undo: () => {
+        for (const slot of slots) this.#revive(slot);
+      },
     };
-    this.#active.set(number, { slots: [slot], undo: insert });
-    const settle = () => {
-      if (!this.#active.has(number)) return;
-      if (this.#cluster.state(slot) === 'running' && this.#mayForget()) this.#active.delete(number);
-      else this.#later(retryMs, settle);
-    };
-    this.#later(this.#draw.between(100, 2000), () => {
-      insert();
-      settle();
-    });
-  }
-
-  #begin(kind: FaultKind, slots: readonly number[], durationMs: number, undo: () => void): void {
-    this.#count(kind, `${kind} of slot ${slots.join(', ')} for ${durationMs.toFixed(0)} ms`);
-    const number = this.#faultCount;
-    this.#active.set(number, { slots, undo });
-    this.#later(durationMs, () => this.#repair(number));
   }
 
   #repair(number: number): void {
     const fault = this.#active.get(number);
     if (fault === undefined) return;
-    this.#active.delete(number);
-    fault.undo();
-    this.#note(`repaired: fault ${number}`);
+    if (!fault.undone) {
+      fault.undone = true;
+      fault.strike.undo?.();
+      this.#note(`repaired: fault ${number}`);
+    }
+    if (this.#stopped || fault.strike.settled?.() !== false) this.#active.delete(number);
+    else this.#later(retryMs, () => this.#repair(number));
   }
 
   #revive(slot: number): void {
-    this.#cluster.resume(slot);
-    if (this.#cluster.state(slot) === 'down') void this.#cluster.start(slot);
+    if (this.#cluster.slot(slot).refusals < refusalsMax) revive(this.#cluster, slot);
   }
 
-  #reviveUnlessFaulty(slot: number): void {
-    if (this.#cluster.state(slot) === 'down') this.#revive(slot);
+  /** Somebody looks after slots that stopped of themselves, long after the faults have ended too. */
+  #care(): void {
+    for (const { index, refusals } of this.#cluster.slots) {
+      if (this.#cluster.state(index) !== 'down' || this.#isHeld(index)) continue;
+      if (refusals < refusalsMax) revive(this.#cluster, index);
+      else if (this.#mayForget()) {
+        this.givenUp++;
+        this.#note(`slot ${index}: its device refuses to start; a blank module takes its place`);
+        void this.#cluster.insertBlank(index);
+      }
+    }
+    this.#later(careMs, () => this.#care());
+  }
+
+  #isHeld(slot: number): boolean {
+    for (const { strike } of this.#active.values()) if (strike.slots.includes(slot)) return true;
+    return false;
   }
 
   #undisturbed(): number[] {
     const disturbed = new Set<number>();
-    for (const { slots } of this.#active.values()) for (const slot of slots) disturbed.add(slot);
+    for (const { strike } of this.#active.values()) for (const slot of strike.slots) disturbed.add(slot);
     return this.#cluster.slots
       .map(({ index }) => index)
       .filter((slot) => !disturbed.has(slot) && this.#cluster.state(slot) === 'running');
   }
 
-  #pickKind(): FaultKind | undefined {
+  #pickKind(draw: Prng): FaultKind | undefined {
     const { weights } = this.#options;
     let sum = 0;
     for (const kind of faultKinds) sum += weights[kind] ?? 0;
-    let at = this.#draw.fraction() * sum;
+    let at = draw.fraction() * sum;
     for (const kind of faultKinds) {
       at -= weights[kind] ?? 0;
       if (at < 0) return kind;
     }
     return undefined;
-  }
-
-  #count(kind: FaultKind, text: string): void {
-    this.#faultCount++;
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
-    this.#note(`fault ${this.#faultCount}: ${text}`);
   }
 
   #note(text: string): void {
@@ -230,11 +254,4 @@ export class Nemesis {
   #later(delayMs: number, run: () => void): void {
     this.#engine.schedule(this.#engine.world, this.#engine.nowMs + delayMs, run);
   }
-}
-
-function bothWays(a: number, b: number): readonly (readonly [number, number])[] {
-  return [
-    [a, b],
-    [b, a],
-  ];
 }

@@ -112,7 +112,7 @@ function faultWeights(text: string | undefined): SimOptions['weights'] {
   for (const name of text.split(',').filter((part) => part !== 'none')) {
     const kind = faultKinds.find((known) => known === name);
     if (kind === undefined) throw new RangeError(`--faults ${name}: none of ${faultKinds.join(', ')}`);
-    weights[kind] = usualWeights[kind];
+    weights[kind] = usualWeights[kind] ?? 1;
   }
   return weights;
 }
@@ -147,7 +147,8 @@ export function replayCommand(options: SimOptions, seed: number): string {
   const { slots, arcs, copies, volumeBytes, operations, virtualMs, hosts, queueDepth, faultsPerSecond, weights } =
     options;
   const kinds = faultKinds.filter((kind) => (weights[kind] ?? 0) > 0);
-  const faults = kinds.length === faultKinds.length ? '' : ` --faults ${kinds.join(',') || 'none'}`;
+  const usual = faultKinds.every((kind) => (weights[kind] ?? 0) === (usualWeights[kind] ?? 0));
+  const faults = usual ? '' : ` --faults ${kinds.join(',') || 'none'}`;
   return (
     `npm run sim -- --seed ${seed} --slots ${slots} --arcs ${arcs} --copies ${copies} --volume ${volumeBytes / 2 ** 20}MiB` +
     ` --ops ${operations} --virtual-seconds ${virtualMs / 1000} --hosts ${hosts} --queue-depth ${queueDepth}` +

@@ -12,6 +12,31 @@ export interface SimProgram {
   start(ports: CoreletPorts, options: CoreletOptions): Promise<CoreletHandle>;
 }
 
+/** Where damage is aimed at: the blocks of hosts, or what a store writes around them. */
+export type DamageTarget = 'data' | 'metadata';
+
+/** What can go wrong with a medium beside the power. Each returns what it did, for the journal; undefined: nothing to hurt. */
+export interface MediumDamage {
+  /** A bit flips in a sector that was written. */
+  rot(target: DamageTarget): string | undefined;
+  /** Sectors that were written can't be read until they are written again. */
+  loseSectors(target: DamageTarget): string | undefined;
+  /** The next write is told durable and lands elsewhere. */
+  misdirectNextWrite(): string | undefined;
+  /** The next write is told durable and never lands. */
+  loseNextWrite(): void;
+  /** The next write fails; some of its sectors may have landed. */
+  failNextWrite(): void;
+  /** No room beyond what was written so far. */
+  setFull(full: boolean): void;
+}
+
+/** All that a medium held at one moment. */
+export interface MediumImage {
+  /** A medium of the same kind with these contents. */
+  copy(label: string): SimMedium;
+}
+
 /** The flash of one module: what survives its processes. */
 export interface SimMedium {
   /** For a process that starts. */
@@ -20,6 +45,12 @@ export interface SimMedium {
   crash(): void;
   /** 1 = as it is; 20 = every operation takes twenty times as long. */
   setSlowness(factor: number): void;
+  /** Absent: nothing can be done to it. */
+  readonly damage?: MediumDamage;
+  /** As it is now, without what is under way. */
+  image?(): MediumImage;
+  /** Whether a host's write ever became durable here. */
+  holds?(key: number, value: number): boolean;
 }
 
 /** Everything between the modules. Directions are separate. */
@@ -32,6 +63,8 @@ export interface SimWires {
   setSlowness(id: CoreletId, factor: number): void;
   /** Share of messages that get lost on the way to and from `id`. */
   setLoss(id: CoreletId, share: number): void;
+  /** Messages to and from `id` that bear it come twice or overtake, this often; lanes are late by up to this, each by its own. */
+  setDisorder?(id: CoreletId, share: number, laneDelayMs: number): void;
 }
 
 export interface SimHardware {

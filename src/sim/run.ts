@@ -1,8 +1,12 @@
 import type { VolumeResult } from '../corelet/types.ts';
+import { AcknowledgedWatch } from './checkers/acknowledged.ts';
+import { checkBounds } from './checkers/bounds.ts';
 import { checkDurability } from './checkers/durability.ts';
 import { checkLinearizability } from './checkers/linearizability.ts';
+import { LogWatch } from './checkers/logs.ts';
 import { canLoseOne, ReplicaWatch, whyNotConverged } from './checkers/replicas.ts';
 import type { Violation } from './checkers/violation.ts';
+import { VoteWatch } from './checkers/votes.ts';
 import { SimCluster } from './cluster.ts';
 import type { ClusterShape } from './cluster.ts';
 import { SimEngine } from './engine.ts';
@@ -10,8 +14,9 @@ import { Nemesis } from './nemesis.ts';
 import type { NemesisOptions } from './nemesis.ts';
 import type { SimHardware, SimProgram } from './program.ts';
 import { SimRandom } from './random.ts';
+import { arcOf } from '../ring/keys.ts';
 import { Workload } from './workload.ts';
-import type { WorkloadOptions } from './workload.ts';
+import type { Acknowledgement, WorkloadOptions } from './workload.ts';
 
 /** Bounds of virtual time: what takes longer never comes (INV-9). */
 const foundMsMax = 30_000;
@@ -44,6 +49,12 @@ export interface RunReport {
   readonly acknowledged: number;
   readonly unknown: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** Numbers of the faults, for leaving some out. */
+  readonly struck: readonly number[];
+  /** Modules that were given up because their device refused to start. */
+  readonly givenUp: number;
+  /** Acknowledgements for which the media were asked (INV-1). */
+  readonly durableChecks: number;
   readonly events: number;
   readonly wallMs: number;
   readonly registers: number;
@@ -66,6 +77,9 @@ class Run {
   readonly #workload: Workload;
   readonly #nemesis: Nemesis;
   readonly #watch = new ReplicaWatch();
+  readonly #logs = new LogWatch();
+  readonly #votes = new VoteWatch();
+  readonly #acknowledged = new AcknowledgedWatch();
   readonly #violations: Violation[] = [];
   #finalReads: ReadonlySet<number> = new Set();
   #convergedAfterMs: number | undefined;
@@ -81,6 +95,16 @@ class Run {
     this.#nemesis = new Nemesis(this.#engine, this.#cluster, random.stream('nemesis'), nemesis, () =>
       canLoseOne(this.#cluster.inspections(), this.#options.shape),
     );
+    this.#workload.onAcknowledged = (acknowledgement) => this.#checkAcknowledged(acknowledgement);
+    this.#cluster.onSend = (slot, from, to, message) => {
+      if (!('arc' in message)) return;
+      const replica = () =>
+        this.#cluster
+          .handle(slot)
+          ?.inspect()
+          .find(({ arc }) => arc === message.arc);
+      this.#votes.sent(slot, from, to, message, replica, this.#engine.nowMs);
+    };
   }
 
   async run(): Promise<RunReport> {
@@ -102,18 +126,16 @@ class Run {
     const { operations } = this.#workload.history;
     return {
       seed: this.#options.seed,
-      violations: [
-        ...this.#violations,
-        ...this.#cluster.violations,
-        ...this.#watch.violations,
-        ...this.#workload.violations,
-      ],
+      violations: this.#lists().flat(),
       traceHash: this.#engine.trace.text(),
       virtualMs: this.#engine.nowMs,
       operations: operations.length,
       acknowledged: operations.filter(({ outcome }) => outcome === 'ok').length,
       unknown: operations.filter(({ outcome }) => outcome === 'unknown').length,
       faults: Object.fromEntries(this.#nemesis.counts),
+      struck: this.#nemesis.struck,
+      givenUp: this.#nemesis.givenUp,
+      durableChecks: this.#acknowledged.checked,
       events: this.#engine.eventCount,
       wallMs: performance.now() - startedMs,
       registers: report.registers,
@@ -213,9 +235,14 @@ class Run {
       if (!this.#watching) return;
       const corelets = this.#cluster.inspections();
       this.#watch.observe(corelets, engine.nowMs);
+      this.#acknowledged.observe(corelets, engine.nowMs);
+      for (const { slot, replicas } of corelets) {
+        for (const replica of replicas) this.#logs.observe(slot, replica, engine.nowMs);
+      }
       if (engine.nowMs >= nextCompareMs) {
         nextCompareMs = engine.nowMs + compareMs;
         this.#watch.compare(corelets, engine.nowMs);
+        this.#violations.push(...checkBounds(corelets, engine.nowMs));
       }
       engine.schedule(engine.world, engine.nowMs + observeMs, look);
     };
@@ -227,8 +254,27 @@ class Run {
   }
 
   #broken(): boolean {
-    const lists = [this.#violations, this.#cluster.violations, this.#watch.violations, this.#workload.violations];
-    return lists.some(({ length }) => length > 0);
+    return this.#lists().some(({ length }) => length > 0);
+  }
+
+  #lists(): readonly (readonly Violation[])[] {
+    const watches = [this.#watch, this.#logs, this.#votes, this.#acknowledged, this.#cluster, this.#workload];
+    return [this.#violations, ...watches.map(({ violations }) => violations)];
+  }
+
+  #checkAcknowledged({ operation, volume, registers }: Acknowledgement): void {
+    const { slots } = this.#cluster;
+    const media = slots.flatMap(({ index, id, medium }) => {
+      const holds = medium.holds?.bind(medium);
+      return holds === undefined ? [] : [{ slot: index, id, holds }];
+    });
+    if (media.length === 0) return;
+    const { arcs, copies } = this.#options.shape;
+    const corelets = this.#cluster.inspections();
+    for (const { key, chunk } of registers) {
+      const written = { arc: arcOf(volume, chunk, arcs), key };
+      this.#acknowledged.acknowledged(operation, written, corelets, media, copies, this.#engine.nowMs);
+    }
   }
 
   #violate(invariant: string, summary: string, story: readonly string[]): void {

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { joined } from '../base/bytes.ts';
-import { blockBytes, blocksPerChunk } from '../base/ids.ts';
+import { blockBytes, blocksPerChunk, chunkBytes, type VolumeId } from '../base/ids.ts';
 import type { Prng } from '../base/prng.ts';
 import type { BlockDevice, IoResult, ReadResult } from '../volume/block-device.ts';
 import type { Violation } from './checkers/violation.ts';
@@ -34,6 +34,13 @@ export interface WorkloadOptions {
   readonly patienceMs: number;
 }
 
+/** A write that its host was told to be done, and one register of it per chunk that it touched. */
+export interface Acknowledgement {
+  readonly operation: Operation;
+  readonly volume: VolumeId;
+  readonly registers: readonly { readonly key: RegisterKey; readonly chunk: number }[];
+}
+
 interface Flight {
   readonly operation: Operation;
   readonly slot: number;
@@ -45,6 +52,8 @@ interface Flight {
 export class Workload {
   readonly history = new History();
   readonly violations: Violation[] = [];
+  /** Called at the moment of every acknowledgement of a write. */
+  onAcknowledged: ((acknowledgement: Acknowledgement) => void) | undefined;
   readonly #engine: SimEngine;
   readonly #cluster: SimCluster;
   readonly #draw: Prng;
@@ -207,7 +216,7 @@ export class Workload {
         return;
       }
       this.#change(device, operation).then(
-        (result) => answer(() => this.#answerChange(operation, result)),
+        (result) => answer(() => this.#answerChange(operation, result, device.id)),
         (error: unknown) => answer(() => this.#threw(operation, error)),
       );
     });
@@ -263,11 +272,24 @@ export class Workload {
     return device.write(offset, [bytes]);
   }
 
-  #answerChange(operation: Operation, result: IoResult): void {
-    if (result.ok) this.history.end(operation, 'ok', this.#engine.nowMs);
+  #answerChange(operation: Operation, result: IoResult, volume: VolumeId): void {
+    if (result.ok) {
+      this.history.end(operation, 'ok', this.#engine.nowMs);
+      if (operation.kind === 'write') this.#tellAcknowledged(operation, volume);
+    }
     // RETRYABLE and OUT_OF_RANGE promise that nothing happened; of the others a host may believe nothing.
     else if (result.code === 'RETRYABLE') this.history.end(operation, 'failed', this.#engine.nowMs, result.code);
     else this.history.end(operation, 'unknown', this.#engine.nowMs, result.code);
+  }
+
+  #tellAcknowledged(operation: Operation, volume: VolumeId): void {
+    if (this.onAcknowledged === undefined) return;
+    const registers: { key: RegisterKey; chunk: number }[] = [];
+    eachRegister(operation.offset, operation.lengthBytes, (key, at) => {
+      const chunk = Math.floor((operation.offset + at) / chunkBytes);
+      if (registers.at(-1)?.chunk !== chunk) registers.push({ key, chunk });
+    });
+    this.onAcknowledged({ operation, volume, registers });
   }
 
   #answerRead(operation: Operation, result: ReadResult): void {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { SimClock } from '../../src/sim/clock.ts';
 import { SimEngine } from '../../src/sim/engine.ts';
 import { simHardware } from '../../src/sim/hardware.ts';
-import { runOnce } from '../../src/sim/run.ts';
+import { type RunOptions, runOnce } from '../../src/sim/run.ts';
 import { standInRun } from './stand-in-run.ts';
 
 test('all promise work of an event is over before the next event, however long its chain', async () => {
@@ -103,10 +103,28 @@ test('an exception in an event ends the run: no bug is swallowed', async () => {
   await assert.rejects(engine.run(10), /a bug/);
 });
 
+/** The stand-in keeps its content elsewhere: nobody may look for it on these media. */
+function opaque(make: RunOptions['hardware']): RunOptions['hardware'] {
+  return (engine, random) => {
+    const hardware = make(engine, random);
+    return {
+      wires: hardware.wires,
+      makeMedium: (label) => {
+        const medium = hardware.makeMedium(label);
+        return {
+          attach: () => medium.attach(),
+          crash: () => medium.crash(),
+          setSlowness: (factor) => medium.setSlowness(factor),
+        };
+      },
+    };
+  };
+}
+
 test('the same seed gives the same trace to the last event, frame and sector; another seed another', async () => {
-  const run = (seed: number) => runOnce({ ...standInRun(seed), hardware: simHardware(1 << 28) });
-  const first = await run(7);
-  const second = await run(7);
+  const run = (seed: number) => runOnce({ ...standInRun(seed), hardware: opaque(simHardware(1 << 28)) });
+  const first = await run(9);
+  const second = await run(9);
   const other = await run(8);
   assert.deepEqual(first.violations, []);
   assert(

@@ -11,9 +11,11 @@ export interface CoreletInspection {
 }
 
 interface SeenReplica {
-  readonly term: number;
-  readonly commitIndex: number;
-  readonly appliedIndex: number;
+  start: number;
+  generation: number;
+  term: number;
+  commitIndex: number;
+  appliedIndex: number;
 }
 
 const digestsPerArcMax = 64; // newest applied indexes; older ones can't meet again soon
@@ -21,8 +23,15 @@ const digestsPerArcMax = 64; // newest applied indexes; older ones can't meet ag
 /** Watches the replicas while the run goes on: what must be true at every moment (INV-3, INV-6, INV-10). */
 export class ReplicaWatch {
   readonly violations: Violation[] = [];
-  readonly #leaders = new Map<string, { readonly slot: number; readonly id: string; readonly atMs: number }>();
-  readonly #seen = new Map<string, SeenReplica>();
+  /** By arc and term. */
+  readonly #leaders = new Map<
+    number,
+    Map<number, { readonly slot: number; readonly id: string; readonly atMs: number }>
+  >();
+  /** By Corelet and arc: the newest life of its replica. */
+  readonly #seen = new Map<string, Map<number, SeenReplica>>();
+  /** What was compared last of each replica. */
+  readonly #compared = new WeakMap<ReplicaInspection, number>();
   readonly #digests = new Map<
     number,
     Map<number, { readonly digest: string; readonly slot: number; readonly atMs: number }>
@@ -31,9 +40,14 @@ export class ReplicaWatch {
   /** Terms, leaders and indexes: cheap, for every few milliseconds of virtual time. */
   observe(corelets: readonly CoreletInspection[], atMs: number): void {
     for (const corelet of corelets) {
+      let seen = this.#seen.get(corelet.id);
+      if (seen === undefined) {
+        seen = new Map();
+        this.#seen.set(corelet.id, seen);
+      }
       for (const replica of corelet.replicas) {
         if (replica.role === 'leader') this.#observeLeader(corelet, replica, atMs);
-        this.#observeProgress(corelet, replica, atMs);
+        this.#observeProgress(corelet, replica, seen, atMs);
       }
     }
   }
@@ -42,15 +56,21 @@ export class ReplicaWatch {
   compare(corelets: readonly CoreletInspection[], atMs: number): void {
     for (const { slot, replicas } of corelets) {
       for (const replica of replicas) {
-        if (replica.complete && replica.appliedIndex > 0) this.#compareDigest(slot, replica, atMs);
+        const { appliedIndex } = replica;
+        if (!replica.complete || appliedIndex === 0 || this.#compared.get(replica) === appliedIndex) continue;
+        if (this.#compareDigest(slot, replica, atMs)) this.#compared.set(replica, appliedIndex);
       }
     }
   }
 
   #observeLeader({ slot, id }: CoreletInspection, { arc, term }: ReplicaInspection, atMs: number): void {
-    const key = `${arc}/${term}`;
-    const known = this.#leaders.get(key);
-    if (known === undefined) this.#leaders.set(key, { slot, id, atMs });
+    let terms = this.#leaders.get(arc);
+    if (terms === undefined) {
+      terms = new Map();
+      this.#leaders.set(arc, terms);
+    }
+    const known = terms.get(term);
+    if (known === undefined) terms.set(term, { slot, id, atMs });
     else if (known.id !== id) {
       this.#report('INV-3', `arc ${arc}: two leaders in term ${term}`, [
         `${known.atMs.toFixed(3)} ms: slot ${known.slot} leads arc ${arc} in term ${term}`,
@@ -59,41 +79,51 @@ export class ReplicaWatch {
     }
   }
 
-  #observeProgress({ slot, id, start }: CoreletInspection, replica: ReplicaInspection, atMs: number): void {
+  #observeProgress(
+    { slot, start }: CoreletInspection,
+    replica: ReplicaInspection,
+    seen: Map<number, SeenReplica>,
+    atMs: number,
+  ): void {
     const { arc, generation, term, commitIndex, appliedIndex } = replica;
-    const replicaKey = `${id}/${arc}/${generation}`;
-    const known = this.#seen.get(`${replicaKey}/${start}`);
-    const where = `arc ${arc} on slot ${slot}`;
-    const at = `${atMs.toFixed(3)} ms`;
+    const where = () => `arc ${arc} on slot ${slot}`;
+    const at = () => `${atMs.toFixed(3)} ms`;
     if (appliedIndex > commitIndex) {
-      this.#report('INV-3', `${where}: applied ${appliedIndex}, committed only ${commitIndex}`, [`${at}: ${where}`]);
-    }
-    if (
-      known !== undefined &&
-      (term < known.term || commitIndex < known.commitIndex || appliedIndex < known.appliedIndex)
-    ) {
-      this.#report('INV-3', `${where}: went back`, [
-        `before: term ${known.term}, commit ${known.commitIndex}, applied ${known.appliedIndex}`,
-        `${at}: term ${term}, commit ${commitIndex}, applied ${appliedIndex}`,
+      this.#report('INV-3', `${where()}: applied ${appliedIndex}, committed only ${commitIndex}`, [
+        `${at()}: ${where()}`,
       ]);
     }
-    const termBefore = this.#seen.get(replicaKey)?.term ?? 0;
-    if (term < termBefore) {
-      this.#report('INV-3', `${where}: forgot term ${termBefore} over a restart`, [`${at}: term ${term}`]);
+    const known = seen.get(arc);
+    if (known === undefined || known.generation !== generation) {
+      seen.set(arc, { start, generation, term, commitIndex, appliedIndex });
+      return;
     }
-    const seen = { term, commitIndex, appliedIndex };
-    this.#seen.set(`${replicaKey}/${start}`, seen);
-    this.#seen.set(replicaKey, seen);
+    if (term < known.term && known.start !== start) {
+      this.#report('INV-3', `${where()}: forgot term ${known.term} over a restart`, [`${at()}: term ${term}`]);
+    } else if (
+      known.start === start &&
+      (term < known.term || commitIndex < known.commitIndex || appliedIndex < known.appliedIndex)
+    ) {
+      this.#report('INV-3', `${where()}: went back`, [
+        `before: term ${known.term}, commit ${known.commitIndex}, applied ${known.appliedIndex}`,
+        `${at()}: term ${term}, commit ${commitIndex}, applied ${appliedIndex}`,
+      ]);
+    }
+    known.start = start;
+    known.term = Math.max(known.term, term);
+    known.commitIndex = commitIndex;
+    known.appliedIndex = appliedIndex;
   }
 
-  #compareDigest(slot: number, { arc, appliedIndex, digest }: ReplicaInspection, atMs: number): void {
+  /** False: its map is being read, the next look will tell. */
+  #compareDigest(slot: number, { arc, appliedIndex, digest }: ReplicaInspection, atMs: number): boolean {
     let ofArc = this.#digests.get(arc);
     if (ofArc === undefined) {
       ofArc = new Map();
       this.#digests.set(arc, ofArc);
     }
     const text = digest();
-    if (text === undefined) return; // its map is being read: the next look will tell
+    if (text === undefined) return false;
     const known = ofArc.get(appliedIndex);
     if (known === undefined) {
       ofArc.set(appliedIndex, { digest: text, slot, atMs });
@@ -104,6 +134,7 @@ export class ReplicaWatch {
         `${atMs.toFixed(3)} ms: slot ${slot} has digest ${text}`,
       ]);
     }
+    return true;
   }
 
   #report(invariant: string, summary: string, story: readonly string[]): void {

@@ -1,0 +1,47 @@
+/** Everything that can go wrong, in the order in which a draw goes through it. */
+export const faultKinds = [
+  'crash',
+  'power-loss',
+  'pause',
+  'cut-one-way',
+  'partition',
+  'slow-flash',
+  'slow-link',
+  'message-loss',
+  'blank',
+  'flap',
+  'flap-link',
+  'disorder',
+  'clock-drift',
+  'suspend',
+  'reconfigure',
+  'rot-data',
+  'rot-metadata',
+  'unreadable',
+  'lost-write',
+  'misdirected-write',
+  'failed-sync',
+  'full-flash',
+  'rollback',
+  'clone',
+  'swap',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+/** What a run meets unless told otherwise; a kind that is absent comes only when it is named. Blank modules wait until every arc has all its copies. */
+export const usualWeights: Readonly<Partial<Record<FaultKind, number>>> = {
+  crash: 6,
+  'power-loss': 0.4,
+  pause: 3,
+  'cut-one-way': 2,
+  partition: 2,
+  'slow-flash': 1,
+  'slow-link': 1,
+  'message-loss': 1,
+  blank: 1,
+  flap: 0.5,
+  'flap-link': 0.5,
+  disorder: 2,
+  'clock-drift': 2,
+  reconfigure: 2,
+};
