@@ -206,15 +206,15 @@ export class Peering {
   #livenessStep(): void {
     this.#stepAsked = false;
     if (this.#stopped) return;
-    const { clock, membership, onAlive } = this.#options;
+    const { clock, membership } = this.#options;
     const now = clock.nowMs();
     if (now >= this.#ticketsUntilMs) this.#wantsTickets = false;
     const step = this.#liveness.tick(now);
     for (const id of step.lapsed) {
       membership.silent(id, now);
-      onAlive(id, false);
+      this.#options.onAlive(id, false);
     }
-    for (const id of step.returned) onAlive(id, true);
+    for (const id of step.returned) this.#options.onAlive(id, true);
     if (step.due.length > 0) this.#sendLiveness(step.due, now);
     if (step.lapsed.length > 0) this.#armMembership();
     this.#armLiveness();

@@ -19,7 +19,7 @@ export interface LivenessLimits {
 
 export const defaultLivenessLimits: LivenessLimits = {
   restMinMs: 500,
-  restPerPeerMs: 85,
+  restPerPeerMs: 170,
   restMaxMs: 5000,
   ticketMs: 200,
   lapsedMs: 300,
@@ -29,6 +29,8 @@ export const defaultLivenessLimits: LivenessLimits = {
 
 /** A call of `tick` that comes later than this was held up by *our* standing still. */
 const lateMinMs = 30;
+/** A message that goes out anyway in the last part of an interval takes the place of the regular one. */
+const earlyShare = 0.6;
 
 interface Pair {
   /** When it was last heard; before that, since when it could have been. */
@@ -138,7 +140,9 @@ export class PairLiveness {
     pair.dueMs = nowMs + rhythm.nextMs + this.#limits.slackMs;
     const began = rhythm.wantsTickets && !pair.wantsTickets;
     pair.wantsTickets = rhythm.wantsTickets;
-    pair.tell ||= rhythm.answer || began;
+    // Awake for this message, the own one to the same peer costs less now than later.
+    const soon = pair.sendAtMs - nowMs < earlyShare * this.#everyMs(pair);
+    pair.tell ||= rhythm.answer || began || soon;
     return pair.tell;
   }
 
@@ -171,12 +175,11 @@ export class PairLiveness {
     const lateMs = nowMs - this.#timedDeadlineMs();
     const stalledMs = lateMs > lateMinMs ? lateMs : 0;
     const due: LivenessDue[] = [];
-    const restMs = this.#restMs();
     for (const [id, pair] of this.#pairs) {
       if (stalledMs > 0) forgive(pair, stalledMs, nowMs);
       if (nowMs >= pair.askedMs + this.#limits.answerMs) this.#lapse(id, pair);
       if (nowMs >= this.#askAtMs(pair)) pair.ask = true;
-      if (pair.ask || pair.tell || nowMs >= pair.sendAtMs) due.push(this.#send(id, pair, restMs, nowMs));
+      if (pair.ask || pair.tell || nowMs >= pair.sendAtMs) due.push(this.#send(id, pair, nowMs));
     }
     const lapsed = [...this.#lapsed].filter((id) => this.#pairs.get(id)?.state === 'lapsed');
     const returned = [...this.#returned].filter((id) => this.#pairs.get(id)?.state === 'live');
@@ -191,12 +194,17 @@ export class PairLiveness {
     return Math.max(pair.dueMs, pair.heardMs + this.#limits.slackMs);
   }
 
-  #send(id: CoreletId, pair: Pair, restMs: number, nowMs: number): LivenessDue {
+  #everyMs(pair: Pair): number {
     const { lapsedMs, ticketMs } = this.#limits;
-    const everyMs = pair.state === 'lapsed' ? lapsedMs : pair.wantsTickets ? Math.min(ticketMs, restMs) : restMs;
+    if (pair.state === 'lapsed') return lapsedMs;
+    return pair.wantsTickets ? Math.min(ticketMs, this.#restMs()) : this.#restMs();
+  }
+
+  #send(id: CoreletId, pair: Pair, nowMs: number): LivenessDue {
+    const everyMs = this.#everyMs(pair);
+    const leftMs = pair.sendAtMs - nowMs;
     // What is sent in between leaves the rhythm as it is, so that the peers stay spread.
-    if (nowMs >= pair.sendAtMs) pair.sendAtMs += everyMs;
-    if (!(pair.sendAtMs > nowMs && pair.sendAtMs <= nowMs + everyMs)) pair.sendAtMs = nowMs + everyMs;
+    if (leftMs < earlyShare * everyMs || leftMs > everyMs) pair.sendAtMs = nowMs + everyMs;
     const answer = pair.ask || pair.state === 'lapsed';
     if (pair.ask) pair.askedMs = nowMs;
     pair.ask = false;

@@ -4,7 +4,7 @@ import type { CoreletId } from '../../../src/base/ids.ts';
 import { defaultLivenessLimits, PairLiveness } from '../../../src/membership/liveness.ts';
 import { memberOf } from './network.ts';
 
-const { answerMs, slackMs, restMinMs, restPerPeerMs, ticketMs } = defaultLivenessLimits;
+const { answerMs, slackMs, restPerPeerMs, ticketMs } = defaultLivenessLimits;
 const id = (n: number): CoreletId => memberOf(n).id;
 
 /** Corelets that tell each other as `PairLiveness` says, on one clock; messages take 1 ms. */
@@ -62,7 +62,7 @@ class Group {
   }
 }
 
-test('at rest a Corelet of 24 tells about a dozen others a second, not all of them ten times', () => {
+test('at rest a Corelet of 24 tells half a dozen others a second, not all of them ten times', () => {
   const group = new Group(24);
   group.run(5000);
   group.sent = 0;
@@ -78,7 +78,7 @@ test('a Corelet that stops is noticed by one of 24 early, by all others within t
   group.stopped.add(id(5));
   group.run(1);
   const stoppedMs = group.nowMs;
-  group.run(4000);
+  group.run(6000);
   assert.equal(group.log.length, 23);
   const noticedMs = group.log.map((line) => Number(line.split(' at ')[1]) - stoppedMs).sort((a, b) => a - b);
   assert.ok((noticedMs[0] as number) <= slackMs + answerMs + 3 * restPerPeerMs, `first after ${noticedMs[0]} ms`);
@@ -122,14 +122,14 @@ test('a gateway gets tickets often from all, and rest returns when it wants none
   group.run(100);
   group.sent = 0;
   group.run(10_000);
-  const rest = (30 * 10_000) / restMinMs;
-  const wanted = (5 * 10_000) / ticketMs + (25 * 10_000) / restMinMs;
-  assert.ok(group.sent >= wanted * 0.95 && group.sent <= wanted * 1.05 + 10, `${group.sent} of ${wanted}`);
+  const rest = (30 * 10_000) / (5 * restPerPeerMs);
+  const wanted = (5 * 10_000) / ticketMs + (25 * 10_000) / (5 * restPerPeerMs);
+  assert.ok(group.sent >= wanted * 0.95 && group.sent <= wanted * 1.25, `${group.sent} of ${wanted}`);
   group.wanting.clear();
-  group.run(1000);
+  group.run(2000);
   group.sent = 0;
   group.run(10_000);
-  assert.ok(Math.abs(group.sent - rest) < rest * 0.05, `${group.sent} of ${rest}`);
+  assert.ok(Math.abs(group.sent - rest) < rest * 0.1, `${group.sent} of ${rest}`);
 });
 
 test('a reset lapses at once: elections need not wait for silence', () => {
