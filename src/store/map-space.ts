@@ -27,7 +27,7 @@ const looksMax = 256;
 /** Pages are let go of from this share of the limit on, so that there is room for what comes while others are written. */
 const evictShare = 0.8;
 /** What is being looked up may go beyond the limit by so much before new data has to wait. */
-const slackBytes = 512 * 1024;
+export const slackBytes = 512 * 1024;
 /** Dropped pages read in one go, to count what they held. */
 const reapsAtOnceMax = 16;
 
