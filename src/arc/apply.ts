@@ -15,6 +15,10 @@ export function applyToMap(state: ArcState, map: ArcMap, body: EntryBody, index:
   const { outcome, blocks } = state.apply(command, range, index);
   if (blocks) {
     assert(range !== undefined, 'a block operation has a range');
+    assert(
+      'epoch' in command && command.epoch >= (state.epochs.get(range.volume) ?? Number.POSITIVE_INFINITY),
+      'INV-5: no block changes by an operation of a fenced epoch',
+    );
     if (command.kind === 'write') {
       assert(body.position !== undefined, 'INV-1: applied data lies in the log');
       map.set(range, body.position, index, body.crcs);

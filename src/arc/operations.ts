@@ -169,6 +169,10 @@ export class Operations {
       this.#finish(pending, { code: 'stale', version: 0 });
       return;
     }
+    assert(
+      !pending.needsTicket || this.#replica.now - (pending.ticket?.issuedMs ?? 0) <= ticketLifeMs,
+      'INV-5: appended on a ticket that has run out',
+    );
     const bytes = entryBytes(entry.range, entry.head?.length ?? 0, entry.crcs.length > 0);
     const result = core.propose(entry, bytes, this.#replica.now);
     if (!result.ok) {
@@ -201,11 +205,10 @@ export class Operations {
     await new Promise<void>((resolve) => this.#atBarrier(core.lastIndex, resolve));
     let merged: MergeResult | undefined;
     if (this.#byKey.get(pending.key) === pending && core.term === term) {
-      const { map, state } = this.#replica;
-      const { store } = this.#context;
+      const { mending, state } = this.#replica;
       const answered = state.answerOf(message.session, message.number);
       if (answered !== undefined) this.#finish(pending, answered);
-      else merged = await (body.kind === 'patch' ? mergePatch(map, store, body) : mergeCompared(map, store, body));
+      else merged = await (body.kind === 'patch' ? mergePatch(mending, body) : mergeCompared(mending, body));
     }
     // Leadership lost and won again would mean entries that this read didn't see: the term tells.
     if (merged !== undefined && this.#byKey.get(pending.key) === pending) {
@@ -219,7 +222,8 @@ export class Operations {
     const { volume, epoch } = body;
     switch (merged.code) {
       case 'corrupt':
-        this.#finish(pending, { code: 'corrupt', version: 0 });
+      case 'busy':
+        this.#finish(pending, { code: merged.code, version: 0 });
         return;
       case 'ok': {
         const range = rangeOf(body);

@@ -1,9 +1,8 @@
 import { joined } from '../base/bytes.ts';
 import { crc32c, crcOf } from '../base/crc32c.ts';
 import { blockBytes } from '../base/ids.ts';
-import type { ArcMap } from '../store/map.ts';
-import type { Store } from '../store/store.ts';
 import type { BlockRange, ChunkKey } from '../store/types.ts';
+import type { Mending } from './mending.ts';
 import type { CompareWriteBytes, PatchBytes } from '../wire/peer/types.ts';
 
 function nameOf(key: ChunkKey): string {
@@ -103,18 +102,23 @@ function lengthOf(pieces: readonly Uint8Array[]): number {
   return bytes;
 }
 
+/** Where the old bytes come from: the replica, which mends what it can't read. */
+export type BlockSource = Pick<Mending, 'read'>;
+
 export type MergeResult =
   | { readonly code: 'ok'; readonly data: Uint8Array; readonly crcs: Uint32Array }
-  /** The bytes were damaged on the way, or a block can't be read. */
+  /** The bytes were damaged on the way, or no voter can give a block. */
   | { readonly code: 'corrupt' }
+  /** A block is bad here, and a voter that may have it doesn't answer now. */
+  | { readonly code: 'busy' }
   | { readonly code: 'miscompare'; readonly byteOffset: number };
 
 /** The blocks as they are, with the patch's bytes over them. */
-export async function mergePatch(map: ArcMap, store: Store, patch: PatchBytes): Promise<MergeResult> {
+export async function mergePatch(blocks: BlockSource, patch: PatchBytes): Promise<MergeResult> {
   if (crcOf(patch.data) !== patch.crc) return { code: 'corrupt' };
   const range = blocksOfPatch(patch);
-  const data = await edgeBlocks(map, store, range);
-  if (data === undefined) return { code: 'corrupt' };
+  const data = await edgeBlocks(blocks, range);
+  if (typeof data === 'string') return { code: data === 'lost' ? 'corrupt' : 'busy' };
   let at = patch.byteOffset - range.firstBlock * blockBytes;
   for (const part of patch.data) {
     data.set(part, at);
@@ -124,11 +128,11 @@ export async function mergePatch(map: ArcMap, store: Store, patch: PatchBytes): 
 }
 
 /** The same for a compare-and-write; at most two blocks, so all of them are read. */
-export async function mergeCompared(map: ArcMap, store: Store, body: CompareWriteBytes): Promise<MergeResult> {
+export async function mergeCompared(blocks: BlockSource, body: CompareWriteBytes): Promise<MergeResult> {
   if (crcOf(body.data) !== body.crc) return { code: 'corrupt' };
   const range = blocksOfCompare(body);
-  const data = await edgeBlocks(map, store, range);
-  if (data === undefined) return { code: 'corrupt' };
+  const data = await edgeBlocks(blocks, range);
+  if (typeof data === 'string') return { code: data === 'lost' ? 'corrupt' : 'busy' };
   const both = joined(body.data);
   const length = both.length / 2;
   const start = body.byteOffset - range.firstBlock * blockBytes;
@@ -139,17 +143,14 @@ export async function mergeCompared(map: ArcMap, store: Store, body: CompareWrit
   return { code: 'ok', data, crcs: blockCrcs(data) };
 }
 
-/** Room for the range, with its first and last block as they are now: what lies between is overwritten whole. Undefined: can't be read. */
-async function edgeBlocks(map: ArcMap, store: Store, range: BlockRange): Promise<Uint8Array | undefined> {
+/** Room for the range, with its first and last block as they are now: what lies between is overwritten whole. */
+async function edgeBlocks(blocks: BlockSource, range: BlockRange): Promise<Uint8Array | 'later' | 'lost'> {
   const data = new Uint8Array(range.blockCount * blockBytes);
-  const loaded = map.load(range);
-  const page = loaded instanceof Promise ? await loaded : loaded;
   const edges = range.blockCount === 1 ? [0] : [0, range.blockCount - 1];
-  const positions = edges.map((edge) => page?.positions[range.firstBlock + edge] ?? 0);
-  const old = edges.map((edge) => page?.crcs[range.firstBlock + edge] ?? 0);
   const into = new Uint8Array(edges.length * blockBytes);
-  const read = await store.readBlocks(positions, old, into);
-  if (!read.ok) return undefined;
+  const numbers = edges.map((edge) => range.firstBlock + edge);
+  const read = await blocks.read(range, numbers, into);
+  if (read !== 'ok') return read;
   for (const [i, edge] of edges.entries()) {
     data.set(into.subarray(i * blockBytes, (i + 1) * blockBytes), edge * blockBytes);
   }

@@ -1,4 +1,4 @@
-import { unreachable } from '../base/assert.ts';
+import { assert, unreachable } from '../base/assert.ts';
 import { type Reader, utf8Bytes, type Writer } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import type { LogIndex, VolumeId } from '../base/ids.ts';
@@ -100,6 +100,7 @@ export class ArcState {
   }
 
   #remember(session: Session, number: number, outcome: Outcome): void {
+    assert(!session.answers.has(number), 'INV-5: an operation is applied at most once');
     session.answers.set(number, outcome);
     this.#answerCount += 1;
     if (this.#answerCount > stateLimits.answersMax) this.#forgetOldest(session);

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ArcId } from '../base/ids.ts';
 import type { OpBody, OpReply, ReplyCode } from '../wire/peer/types.ts';
 import type { HostCommand } from './block-device.ts';
@@ -107,7 +108,9 @@ export class Operation {
       if (!isRefusal(end.code)) return end;
       refusal = end;
     }
-    return openTries > 0 ? this.#cancel(session, number, refusal) : refusal;
+    if (openTries > 0) return this.#cancel(session, number, refusal);
+    assert(exchange.done && exchange.openTries <= 1, 'INV-5: a refusal is final only if no other copy may land');
+    return refusal;
   }
 
   async #cancel(session: ArcSession, number: number, refusal: OpOutcome): Promise<OpOutcome> {
