@@ -6,6 +6,7 @@ import { SimClock } from '../clock.ts';
 import type { SimEngine } from '../engine.ts';
 import { type SimFabric, SimNetwork } from '../fabric.ts';
 import { SimFlash } from '../flash.ts';
+import { LandedValues } from '../landed.ts';
 import type { SimHardware, SimMedium, SimWires } from '../program.ts';
 import type { SimRandom } from '../random.ts';
 
@@ -129,7 +130,8 @@ export type FlashMood = 'well' | 'stalled' | 'mute';
 
 /** A medium that a hand can reach into. */
 export class StageMedium implements SimMedium {
-  flash: SimFlash;
+  readonly landed: LandedValues;
+  #flash: SimFlash;
   /** Newest finished write of the process that runs, for rot of what was synced last. */
   lastWrite: { readonly offset: number; readonly lengthBytes: number } | undefined;
   /** What survives of writes under way at the next power loss: a share of their sectors. */
@@ -138,8 +140,20 @@ export class StageMedium implements SimMedium {
   #mood: FlashMood = 'well';
   #waiting: (() => void)[] = [];
 
-  constructor(flash: SimFlash) {
+  constructor(flash: SimFlash, seed: number) {
+    this.landed = new LandedValues(seed);
+    this.#flash = flash;
     this.flash = flash;
+  }
+
+  get flash(): SimFlash {
+    return this.#flash;
+  }
+
+  /** Another device takes the place of this one: what landed on either counts as having been durable here. */
+  set flash(flash: SimFlash) {
+    this.#flash = flash;
+    flash.onLanded = (page) => this.landed.note(page);
   }
 
   attach(): Flash {
@@ -233,6 +247,6 @@ export class StageHardware implements SimHardware {
   makeMedium(label: string): StageMedium {
     const clock = new SimClock(this.#engine, this.#engine.world);
     const random = this.#random.stream(`flash of ${label}`);
-    return new StageMedium(new SimFlash(clock, random, { sizeBytes: this.#flashBytes }));
+    return new StageMedium(new SimFlash(clock, random, { sizeBytes: this.#flashBytes }), this.#random.seed);
   }
 }

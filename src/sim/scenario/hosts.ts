@@ -1,7 +1,8 @@
 import { assert } from '../../base/assert.ts';
 import { joined } from '../../base/bytes.ts';
 import { blockBytes } from '../../base/ids.ts';
-import type { BlockDevice, IoResult, ReadResult } from '../../volume/block-device.ts';
+import { Abandonment } from '../../volume/abandonment.ts';
+import type { BlockDevice, CompareResult, HostCommand, IoResult, ReadResult } from '../../volume/block-device.ts';
 import type { Violation } from '../checkers/violation.ts';
 import { tellOperation } from '../checkers/violation.ts';
 import type { SimCluster } from '../cluster.ts';
@@ -14,12 +15,17 @@ import { blocksBySector, type Range, Registers } from './range.ts';
 const openRetryMs = 20;
 
 /** Answers after which nothing may have happened (for a command within one chunk). */
-const definite: ReadonlySet<string> = new Set(['RETRYABLE', 'OUT_OF_RANGE', 'NO_SPACE', 'READ_ONLY', 'GONE']);
+const definite: ReadonlySet<string> = new Set([
+  'RETRYABLE',
+  'OUT_OF_RANGE',
+  'NO_SPACE',
+  'READ_ONLY',
+  'GONE',
+  'MISCOMPARE',
+]);
 
-/** One command of a host, from when its gateway has it until the host knows. */
-export interface Task {
-  readonly operation: Operation;
-  readonly command: Command;
+/** Something asked of a Corelet whose answer a story can wait for. */
+export interface Asked {
   readonly slot: number;
   /** `''` while open; then `ok` or the code. */
   answer: string;
@@ -27,17 +33,28 @@ export interface Task {
   values: readonly number[];
 }
 
+/** One command of a host, from when its gateway has it until the host knows. */
+export interface Task extends Asked {
+  readonly operation: Operation;
+  readonly command: Command;
+  readonly abandonment: Abandonment;
+}
+
 export interface Command {
   readonly kind: OperationKind;
   readonly host: number;
   readonly slot: number;
   readonly range: Range;
+  /** Of a compare-and-write: the value that must be there. */
+  readonly expected?: number;
 }
 
 /** Hosts that do what a story tells them, through any gateway, and write down what they see. */
 export class Hosts {
   readonly history = new History();
   readonly violations: Violation[] = [];
+  /** A write was acknowledged. */
+  onAcknowledged: ((task: Task) => void) | undefined;
   readonly registers: Registers;
   readonly open = new Set<Task>();
   /** Everything that was ever asked, in order. */
@@ -81,12 +98,14 @@ export class Hosts {
       const value = kind === 'write' ? operation.number : zeroValue;
       this.registers.each(volume, offset, lengthBytes, (key) => this.history.touch(key, operation, 'write', value));
     }
-    const task: Task = { operation, command, slot, answer: '', values: [] };
+    const task: Task = { operation, command, slot, abandonment: new Abandonment(), answer: '', values: [] };
     this.open.add(task);
     this.asked.push(task);
-    const { process } = this.#cluster.slot(slot);
-    assert(process !== undefined, 'a host talks to a process');
-    this.#engine.enter(process, () => this.#perform(task, device));
+    const { process, clock } = this.#cluster.slot(slot);
+    assert(process !== undefined && clock !== undefined, 'a host talks to a process');
+    // It isn't there before it is sent; when the gateway reads it is another matter.
+    const arrival = { arrivedAfterMs: clock.nowMs(), abandonment: task.abandonment };
+    this.#engine.enter(process, () => this.#perform(task, device, arrival));
     return task;
   }
 
@@ -108,7 +127,7 @@ export class Hosts {
     return undefined;
   }
 
-  #perform(task: Task, device: BlockDevice): void {
+  #perform(task: Task, device: BlockDevice, arrival: HostCommand): void {
     const { operation } = task;
     const { kind, offset, lengthBytes } = operation;
     if (kind === 'read') {
@@ -118,17 +137,19 @@ export class Hosts {
       );
       return;
     }
-    this.#change(device, task).then(
+    this.#change(device, task, arrival).then(
       (result) => this.#answer(task, () => this.#end(task, result.ok ? 'ok' : result.code)),
       (error: unknown) => this.#answer(task, () => this.#threw(task, error)),
     );
   }
 
-  #change(device: BlockDevice, { operation, command }: Task): Promise<IoResult> {
+  #change(device: BlockDevice, { operation, command }: Task, arrival: HostCommand): Promise<IoResult | CompareResult> {
     const { kind, number, offset, lengthBytes } = operation;
-    if (kind === 'zero') return device.zero(offset, lengthBytes, { mayPunch: true });
-    if (kind === 'trim') return device.trim(offset, lengthBytes);
-    return device.write(offset, [this.bytesOf(command.range, number)]);
+    if (kind === 'zero') return device.zero(offset, lengthBytes, { mayPunch: true }, arrival);
+    if (kind === 'trim') return device.trim(offset, lengthBytes, arrival);
+    const bytes = this.bytesOf(command.range, number);
+    if (command.expected === undefined) return device.write(offset, [bytes], arrival);
+    return device.compareAndWrite(offset, this.bytesOf(command.range, command.expected), bytes, arrival);
   }
 
   /** What a write of `value` to that place holds. */
@@ -172,8 +193,10 @@ export class Hosts {
     task.answer = answer;
     const { operation } = task;
     const oneChunk = operation.offset % (256 * blockBytes) <= 256 * blockBytes - operation.lengthBytes;
-    if (answer === 'ok') this.history.end(operation, 'ok', this.#engine.nowMs);
-    else if (operation.kind === 'read' || (oneChunk && definite.has(answer)))
+    if (answer === 'ok') {
+      this.history.end(operation, 'ok', this.#engine.nowMs);
+      if (operation.kind === 'write') this.onAcknowledged?.(task);
+    } else if (operation.kind === 'read' || (oneChunk && definite.has(answer)))
       this.history.end(operation, 'failed', this.#engine.nowMs, answer);
     else this.history.end(operation, 'unknown', this.#engine.nowMs, answer);
   }

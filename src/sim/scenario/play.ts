@@ -51,7 +51,7 @@ export async function play(story: Story, seed: number): Promise<PlayReport> {
     await new Promise((resolve) => setImmediate(resolve)); // rejections without a handler are told by now
     process.off('unhandledRejection', unhandled);
   }
-  violations.push(...stage.clusterViolations(), ...stage.watch.violations, ...stage.hosts.violations);
+  violations.push(...stage.clusterViolations(), ...stage.watches.violations, ...stage.hosts.violations);
   return {
     seed,
     problem,

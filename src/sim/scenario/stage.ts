@@ -2,7 +2,7 @@ import { assert } from '../../base/assert.ts';
 import { type ArcId, chunkBytes, type VolumeId } from '../../base/ids.ts';
 import type { VolumeResult } from '../../corelet/types.ts';
 import { arcOf } from '../../ring/keys.ts';
-import { ReplicaWatch, whyNotConverged } from '../checkers/replicas.ts';
+import { whyNotConverged } from '../checkers/replicas.ts';
 import type { Violation } from '../checkers/violation.ts';
 import { SimCluster } from '../cluster.ts';
 import { coreletProgram } from '../corelet-program.ts';
@@ -10,13 +10,12 @@ import { SimEngine } from '../engine.ts';
 import type { SimFlash } from '../flash.ts';
 import { SimRandom } from '../random.ts';
 import { failedSync, StageHardware, StageMedium } from './hardware.ts';
-import { Hosts, type Task } from './hosts.ts';
+import { type Asked, Hosts } from './hosts.ts';
 import { Unfulfilled } from './problem.ts';
 import type { Story } from './story.ts';
+import { Watches } from './watches.ts';
 
 const stepMs = 5;
-const observeMs = 10;
-const compareMs = 500;
 const foundMsMax = 30_000;
 const createMsMax = 30_000;
 
@@ -35,12 +34,12 @@ export class Stage {
   readonly hardware: StageHardware;
   readonly cluster: SimCluster;
   readonly hosts: Hosts;
-  readonly watch = new ReplicaWatch();
+  readonly watches: Watches;
   /** Slots that the story gave a name. */
   readonly slotNames = new Map<string, number>();
   /** Values: the number of the write that made each. */
   readonly values = new Map<string, number>();
-  readonly tasks = new Map<string, Task>();
+  readonly tasks = new Map<string, Asked>();
   readonly volumes = new Map<string, VolumeId>();
   /** Copies of devices that the story took. */
   readonly disks = new Map<string, SimFlash>();
@@ -53,7 +52,6 @@ export class Stage {
   trafficOn = false;
   /** When the cluster was founded and the volume made. */
   foundedMs = 0;
-  #watching = true;
 
   constructor(story: Story, seed: number) {
     this.story = story;
@@ -68,6 +66,7 @@ export class Stage {
       seed,
       story.lines.map(({ text }) => text),
     );
+    this.watches = new Watches(this);
   }
 
   /** Founds the cluster and makes the volume that stories use, `v`. */
@@ -75,7 +74,7 @@ export class Stage {
     const { engine, cluster } = this;
     if ((await engine.settle(cluster.found(), foundMsMax)) === undefined)
       throw new Unfulfilled('the cluster did not start');
-    this.#observe();
+    this.watches.start();
     await this.createVolume('v');
     this.foundedMs = engine.nowMs;
   }
@@ -105,7 +104,7 @@ export class Stage {
   }
 
   stop(): void {
-    this.#watching = false;
+    this.watches.stop();
     for (const { index } of this.cluster.slots) this.cluster.crash(index);
   }
 
@@ -145,7 +144,7 @@ export class Stage {
     return `what op ${value} wrote`;
   }
 
-  task(label: string): Task {
+  task(label: string): Asked {
     const task = this.tasks.get(label);
     if (task === undefined) throw new Unfulfilled(`nothing with the name ${label} was begun`);
     return task;
@@ -208,30 +207,11 @@ export class Stage {
 
   /** Something promised is broken already: no use to wait for anything. */
   broken(): boolean {
-    return [this.clusterViolations(), this.watch.violations, this.hosts.violations].some(({ length }) => length > 0);
+    return [this.clusterViolations(), this.watches.violations, this.hosts.violations].some(({ length }) => length > 0);
   }
 
   /** What Corelets noticed themselves; one that stops because the story breaks its flash does what it shall. */
   clusterViolations(): readonly Violation[] {
     return this.cluster.violations.filter((found) => ![found.summary, ...found.story].join().includes(failedSync));
-  }
-
-  #observe(): void {
-    const { engine } = this;
-    let nextCompareMs = compareMs;
-    const look = () => {
-      if (!this.#watching) return;
-      const corelets = this.cluster.inspections();
-      this.watch.observe(
-        corelets.map((corelet) => (this.twins.has(corelet.slot) ? { ...corelet, id: `${corelet.id} twin` } : corelet)),
-        engine.nowMs,
-      );
-      if (engine.nowMs >= nextCompareMs) {
-        nextCompareMs = engine.nowMs + compareMs;
-        this.watch.compare(corelets, engine.nowMs);
-      }
-      engine.schedule(engine.world, engine.nowMs + observeMs, look);
-    };
-    look();
   }
 }

@@ -84,6 +84,14 @@ export const clusterSentences: readonly Sentence<Act>[] = [
   },
   ...conditions.flatMap(conditionSentences),
   {
+    pattern: 'weigh <slots:slots> x<factor:number>',
+    run: (stage, places) => {
+      for (const slot of stage.slotsIn(place(places, 'slots'))) {
+        stage.cluster.steering.setWeight(stage.cluster.slot(slot).id, Number(place(places, 'factor')));
+      }
+    },
+  },
+  {
     pattern: 'wait <span:time>',
     run: async (stage, places) => {
       const { engine } = stage;

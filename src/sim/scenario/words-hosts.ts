@@ -1,6 +1,6 @@
 import type { OperationKind } from '../history.ts';
 import { place, type Places, type Sentence } from './grammar.ts';
-import type { Task } from './hosts.ts';
+import type { Asked, Task } from './hosts.ts';
 import { Unfulfilled } from './problem.ts';
 import { rangeOf } from './range.ts';
 import type { Stage } from './stage.ts';
@@ -9,14 +9,18 @@ import type { Act } from './story.ts';
 /** A host waits this long for an answer before the story counts it as hanging. */
 const answerMsMax = 20_000;
 
+/** What a host can do. */
 interface Asking {
   readonly kind: OperationKind;
   readonly pattern: string;
 }
 
-/** What a host can do. */
-export const askings: readonly Asking[] = [
+const askings: readonly Asking[] = [
   { kind: 'write', pattern: 'write <host:host> via <slot:slot> <range:range> = <value:name>' },
+  {
+    kind: 'write',
+    pattern: 'compare <host:host> via <slot:slot> <range:range> with <expected:value> and write <value:name>',
+  },
   { kind: 'zero', pattern: 'zero <host:host> via <slot:slot> <range:range>' },
   { kind: 'trim', pattern: 'trim <host:host> via <slot:slot> <range:range>' },
   { kind: 'read', pattern: 'read <host:host> via <slot:slot> <range:range>' },
@@ -26,10 +30,11 @@ async function ask(stage: Stage, kind: OperationKind, places: Places): Promise<T
   const slot = stage.slot(place(places, 'slot'));
   const host = Number(place(places, 'host').slice(1));
   const range = rangeOf(place(places, 'range'));
-  const task = await stage.hosts.begin({ kind, host, slot, range }, answerMsMax);
+  const { expected: name, value } = places;
+  const expected = name === undefined ? {} : { expected: stage.value(name) };
+  const task = await stage.hosts.begin({ kind, host, slot, range, ...expected }, answerMsMax);
   if (task === undefined) throw new Unfulfilled(`slot ${slot} (${stage.cluster.state(slot)}) doesn't take commands`);
   if (task === 'NOT_FOUND') throw new Unfulfilled(`slot ${slot} says that there is no such volume`);
-  const value = places['value'];
   if (value !== undefined) {
     if (stage.values.has(value)) throw new Unfulfilled(`${value} is the name of an earlier write: each has its own`);
     stage.values.set(value, task.operation.number);
@@ -37,17 +42,17 @@ async function ask(stage: Stage, kind: OperationKind, places: Places): Promise<T
   return task;
 }
 
-async function answered(stage: Stage, task: Task): Promise<void> {
+async function answered(stage: Stage, task: Asked): Promise<void> {
   if (await stage.until(() => task.answer !== '', answerMsMax)) return;
   throw new Unfulfilled(`no answer within ${answerMsMax / 1000} s`);
 }
 
 /** `outcomes`: `ok`, or codes of volume/block-device.ts, or GATEWAY_DIED, joined by ` or `. */
-function compareOutcome(task: Task, outcomes: string): void {
+function compareOutcome(task: Asked, outcomes: string): void {
   if (!outcomes.split(' or ').includes(task.answer)) throw new Unfulfilled(`was told ${task.answer}`);
 }
 
-function compareValues(stage: Stage, task: Task, names: string): void {
+function compareValues(stage: Stage, task: Asked, names: string): void {
   compareOutcome(task, 'ok');
   const wanted = new Set(names.split(' or ').map((name) => stage.value(name)));
   const [first = -1] = task.values;
@@ -123,18 +128,59 @@ export const hostSentences: readonly Sentence<Act>[] = [
     },
   },
   {
+    pattern: 'give up <label:label>',
+    run: (stage, places) => {
+      const asked = stage.task(place(places, 'label'));
+      const task = stage.hosts.asked.find((known) => known === asked);
+      if (task === undefined) throw new Unfulfilled('that is no command of a host');
+      const { process } = stage.cluster.slot(task.slot);
+      if (process !== undefined) stage.engine.enter(process, () => task.abandonment.giveUp());
+    },
+  },
+  {
+    pattern: 'flush <host:host> via <slot:slot>',
+    run: async (stage, places) => {
+      const device = await stage.engine.settle(stage.hosts.device(stage.slot(place(places, 'slot')), 'v'), answerMsMax);
+      if (device?.value === undefined || device.value === 'NOT_FOUND') throw new Unfulfilled('it is not open there');
+      const flushed = await stage.engine.settle(device.value.flush(), answerMsMax);
+      if (flushed?.value.ok !== true) throw new Unfulfilled('it did not flush');
+    },
+  },
+  {
     pattern: 'create <volume:volume>',
     run: (stage, places) => stage.createVolume(place(places, 'volume')),
   },
+  { pattern: 'delete <volume:volume> via <slot:slot>', run: removeNow },
+  { pattern: 'delete <volume:volume> via <slot:slot> -> <outcomes:outcomes>', run: removeNow },
   {
-    pattern: 'delete <volume:volume> via <slot:slot>',
-    run: async (stage, places) => {
-      const name = place(places, 'volume');
-      const handle = stage.cluster.handle(stage.slot(place(places, 'slot')));
-      if (handle === undefined) throw new Unfulfilled('that slot does not run');
-      const result = await stage.engine.settle(handle.volumes.delete(name), answerMsMax);
-      if (result?.value.ok !== true) throw new Unfulfilled(`it answered ${JSON.stringify(result?.value)}`);
-      stage.volumes.delete(name);
+    pattern: 'begin <label:label>: delete <volume:volume> via <slot:slot>',
+    run: (stage, places) => {
+      stage.tasks.set(place(places, 'label'), remove(stage, places));
     },
   },
 ];
+
+async function removeNow(stage: Stage, places: Places): Promise<void> {
+  const task = remove(stage, places);
+  await answered(stage, task);
+  compareOutcome(task, places['outcomes'] ?? 'ok');
+}
+
+/** Asks for a volume to be deleted. The story counts it as gone from here on. */
+function remove(stage: Stage, places: Places): Asked {
+  const name = place(places, 'volume');
+  const slot = stage.slot(place(places, 'slot'));
+  const handle = stage.cluster.handle(slot);
+  if (handle === undefined) throw new Unfulfilled(`slot ${slot} does not run`);
+  const task: Asked = { slot, answer: '', values: [] };
+  const settle = (answer: string) => {
+    if (task.answer === '') task.answer = answer;
+  };
+  stage.volumes.delete(name);
+  stage.cluster.downListeners.push((down) => down === slot && settle('GATEWAY_DIED'));
+  handle.volumes.delete(name).then(
+    (result) => settle(result.ok ? 'ok' : result.code),
+    () => settle('THREW'),
+  );
+  return task;
+}
