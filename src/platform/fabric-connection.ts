@@ -3,6 +3,15 @@ import { RemoteProtocolError } from '../base/errors.ts';
 import { FrameDecoder } from '../wire/peer/frame-decoder.ts';
 import { FrameEncoder } from '../wire/peer/frame-encoder.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
+import { roomFor, type StreamListener, StreamSocket } from './stream-socket.ts';
+
+/** What went over all connections of this process since it started. A write or read carries the messages of a turn. */
+export interface FabricCounts {
+  messagesSent: number;
+  messagesReceived: number;
+  writes: number;
+  reads: number;
+}
 
 export interface ConnectionListener {
   message(message: PeerMessage): void;
@@ -11,26 +20,32 @@ export interface ConnectionListener {
 }
 
 /** One lane to one peer, after the handshake: frames out, messages in. */
-export class Connection {
+export class Connection implements StreamListener {
   /** Waiting for the flush at the end of the turn; kept by the fabric. */
   dirty = false;
+  /** Until `open`; then `#stream` has it. */
   readonly #socket: Socket;
+  #stream: StreamSocket | undefined;
   readonly #listener: ConnectionListener;
   readonly #encoder = new FrameEncoder();
   readonly #decoder: FrameDecoder;
+  readonly #counts: FabricCounts;
   /** What came behind the hello, until `open`. */
   #rest: Uint8Array;
   /** The kernel took only part of the last write: what is added meanwhile leaves together, later. */
   #writing = false;
   #ended = false;
 
-  constructor(socket: Socket, rest: Uint8Array, listener: ConnectionListener) {
+  constructor(socket: Socket, rest: Uint8Array, counts: FabricCounts, listener: ConnectionListener) {
     this.#socket = socket;
     this.#rest = rest;
+    this.#counts = counts;
     this.#listener = listener;
     this.#decoder = new FrameDecoder((message) => {
-      if (!this.#ended) listener.message(message);
-    });
+      if (this.#ended) return;
+      counts.messagesReceived++;
+      listener.message(message);
+    }, roomFor);
     socket.on('end', this.#reset);
     socket.on('close', this.#reset);
     socket.on('error', this.#reset);
@@ -41,33 +56,35 @@ export class Connection {
     if (this.#ended) return;
     const rest = this.#rest;
     this.#rest = new Uint8Array(0);
-    if (rest.length > 0) this.#receive(rest);
+    if (rest.length > 0) this.received(rest);
     if (this.#ended) return;
-    this.#socket.on('data', this.#data);
-    this.#socket.resume();
+    this.#socket.off('end', this.#reset);
+    this.#socket.off('close', this.#reset);
+    this.#stream = new StreamSocket(this.#socket, this);
+    if (this.#ended) this.#stream.destroy();
+    else this.flush();
   }
 
   /** Bytes on their way out of this process. */
   get queuedBytes(): number {
-    return this.#encoder.bytes + this.#socket.writableLength;
+    return this.#encoder.bytes + (this.#stream?.queuedBytes ?? 0);
   }
 
   add(message: PeerMessage): void {
     this.#encoder.add(message);
+    this.#counts.messagesSent++;
   }
 
   /** Everything added so far leaves in one write. */
   flush(): void {
-    if (this.#ended || this.#writing || this.#encoder.empty) return;
-    const socket = this.#socket;
+    const stream = this.#stream;
+    if (stream === undefined || this.#ended || this.#writing || this.#encoder.empty) return;
     const parts = this.#encoder.take();
-    const last = parts.length - 1;
-    if (last > 0) socket.cork();
-    for (let i = 0; i < last; i++) socket.write(parts[i] as Uint8Array);
-    socket.write(parts[last] as Uint8Array, this.#written);
-    if (last > 0) socket.uncork();
+    let lengthBytes = 0;
+    for (const part of parts) lengthBytes += part.length;
+    this.#counts.writes++;
     // Mostly the kernel takes all at once; then nothing refers to the encoder's buffer any more.
-    const free = socket.writableLength === 0;
+    const free = stream.write(parts, lengthBytes, this.#written);
     this.#writing = !free;
     this.#encoder.written(free);
   }
@@ -77,7 +94,8 @@ export class Connection {
     if (this.#ended) return;
     this.#ended = true;
     this.#encoder.clear();
-    this.#socket.destroy();
+    if (this.#stream === undefined) this.#socket.destroy();
+    else this.#stream.destroy();
   }
 
   readonly #written = (): void => {
@@ -87,10 +105,17 @@ export class Connection {
 
   readonly #reset = (): void => this.#end('reset');
 
-  readonly #data = (chunk: Buffer): void => this.#receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
+  ended(): void {
+    this.#end('reset');
+  }
 
-  #receive(bytes: Uint8Array): void {
+  closed(): void {
+    this.#end('reset');
+  }
+
+  received(bytes: Uint8Array): void {
     if (this.#ended) return;
+    this.#counts.reads++;
     try {
       this.#decoder.push(bytes);
     } catch (error) {

@@ -7,7 +7,7 @@ import type { Random } from '../ports/random.ts';
 import type { HelloMessage, Refusal } from '../wire/peer/hello.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import type { SocketTarget } from './fabric-address.ts';
-import { Connection } from './fabric-connection.ts';
+import { Connection, type FabricCounts } from './fabric-connection.ts';
 import { Dial } from './fabric-dial.ts';
 import { fabricLimits } from './fabric-limits.ts';
 
@@ -17,6 +17,7 @@ export interface LinkOwner {
   readonly clock: Clock;
   readonly random: Random;
   readonly listener: FabricListener<PeerMessage>;
+  readonly counts: FabricCounts;
   ourHello(lane: Lane, refusal: Refusal): HelloMessage;
   /** Why an answer can't be accepted, whoever gave it; `none` if it can. */
   objection(hello: HelloMessage): Refusal;
@@ -137,7 +138,7 @@ export class PeerLink {
       return;
     }
     this.incarnation = hello.incarnation;
-    const connection = new Connection(socket, rest, {
+    const connection = new Connection(socket, rest, this.#owner.counts, {
       message: (message) => this.#owner.listener.message(this.id, message),
       ended: (reason) => this.end(reason),
     });

@@ -12,7 +12,7 @@ import { laneBytesMax } from '../wire/peer/limits.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import { createClock } from './clock.ts';
 import { listenAt, listeningAddress, parseFabricAddress, type SocketTarget } from './fabric-address.ts';
-import type { Connection } from './fabric-connection.ts';
+import type { Connection, FabricCounts } from './fabric-connection.ts';
 import { Handshake } from './fabric-handshake.ts';
 import { fabricLimits } from './fabric-limits.ts';
 import { type LinkOwner, PeerLink } from './fabric-link.ts';
@@ -49,6 +49,7 @@ export class SocketFabric implements Fabric<PeerMessage>, LinkOwner {
   readonly clock: Clock;
   readonly random: Random;
   listener = nobody;
+  readonly counts: FabricCounts = { messagesSent: 0, messagesReceived: 0, writes: 0, reads: 0 };
   /** Where it listens; final once started. */
   address: FabricAddress;
   readonly #events: Events | undefined;

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '../ports/clock.ts';
 import { ticketLifeMs } from '../wire/peer/limits.ts';
 import { Arrivals, PollWatch, receiveBufferBytesMax } from './poll-watch.ts';
+import { roomFor, type StreamListener, StreamSocket } from './stream-socket.ts';
 
 /** What a session asks of its connection. */
 export interface SocketOutput {
@@ -67,19 +68,29 @@ export async function listenNbd(options: ListenOptions): Promise<NbdListener> {
     for (const connection of connections) connection.destroy();
   });
   const bufferBytesMax = receiveBufferBytesMax();
-  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+  /** Set by `close`. */
+  let noneLeft: (() => void) | undefined;
+  const server = createServer({
+    pauseOnConnect: true,
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+  });
   server.on('connection', (socket) => {
     if (connections.size >= limits.connectionsMax) {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, options, limits, new Arrivals(watch, bufferBytesMax));
+    const arrivals = new Arrivals(watch, bufferBytesMax);
+    const connection: Connection = new Connection(socket, options, limits, arrivals, () => {
+      connections.delete(connection);
+      if (connections.size > 0) return;
+      watch.stop();
+      noneLeft?.();
+    });
     connections.add(connection);
     watch.start();
-    socket.on('close', () => {
-      connections.delete(connection);
-      if (connections.size === 0) watch.stop();
-    });
     connection.session.start();
   });
   const port = await listening(server, options);
@@ -90,10 +101,14 @@ export async function listenNbd(options: ListenOptions): Promise<NbdListener> {
     },
     async close() {
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      const ended = new Promise<void>((resolve) => {
+        noneLeft = resolve;
+      });
       for (const connection of connections) connection.session.stop();
       const timer = options.clock.after(limits.drainMsMax, () => {
         for (const connection of connections) connection.destroy();
       });
+      if (connections.size > 0) await ended;
       await closed;
       timer.cancel();
     },
@@ -112,61 +127,76 @@ function listening(server: Server, { host, port }: ListenOptions): Promise<numbe
   });
 }
 
-class Connection implements SocketOutput {
+class Connection implements SocketOutput, StreamListener {
   readonly session: SocketSession;
-  readonly #socket: Socket;
+  readonly #stream: StreamSocket;
+  readonly #whenClosed: () => void;
   readonly #clock: Clock;
   readonly #limits: ListenerLimits;
   readonly #arrivals: Arrivals;
   #linger: Timer | undefined;
 
-  constructor(socket: Socket, options: ListenOptions, limits: ListenerLimits, arrivals: Arrivals) {
-    this.#socket = socket;
-    this.#arrivals = arrivals;
+  constructor(
+    socket: Socket,
+    options: ListenOptions,
+    limits: ListenerLimits,
+    arrivals: Arrivals,
+    whenClosed: () => void,
+  ) {
     this.#clock = options.clock;
+    this.#arrivals = arrivals;
     this.#limits = limits;
+    this.#whenClosed = whenClosed;
     const session = options.openSession(this);
     this.session = session;
-    socket.on('data', (chunk: Uint8Array) =>
-      session.receive(chunk, arrivals.read(chunk.length, options.clock.nowMs())),
-    );
-    socket.on('end', () => session.inputEnded());
-    socket.on('drain', () => session.drained());
-    socket.on('error', () => {}); // 'close' follows
-    socket.on('close', () => {
-      this.#linger?.cancel();
-      session.closed();
-    });
+    this.#stream = new StreamSocket(socket, this);
+  }
+
+  /** Copied out of the receive buffer: the session keeps views. */
+  received(bytes: Uint8Array): void {
+    const chunk = roomFor(bytes.length);
+    chunk.set(bytes);
+    this.session.receive(chunk, this.#arrivals.read(chunk.length, this.#clock.nowMs()));
+  }
+
+  ended(): void {
+    this.session.inputEnded();
+  }
+
+  drained(): void {
+    this.session.drained();
+  }
+
+  closed(): void {
+    this.#linger?.cancel();
+    this.session.closed();
+    this.#whenClosed();
   }
 
   /** One system call for all pieces. */
   send(pieces: readonly Uint8Array[]): boolean {
-    const socket = this.#socket;
-    if (pieces.length === 1) socket.write(pieces[0] as Uint8Array);
-    else {
-      socket.cork();
-      for (const piece of pieces) socket.write(piece);
-      socket.uncork();
-    }
-    return socket.writableLength <= this.#limits.outputBytesMax;
+    let lengthBytes = 0;
+    for (const piece of pieces) lengthBytes += piece.length;
+    this.#stream.write(pieces, lengthBytes);
+    return this.#stream.queuedBytes <= this.#limits.outputBytesMax;
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#stream.pause();
   }
 
   resume(): void {
     this.#arrivals.resumed(this.#clock.nowMs());
-    this.#socket.resume();
+    this.#stream.resume();
   }
 
   end(): void {
-    this.#socket.end();
-    this.#socket.resume(); // reads on to see the client's end; the session ignores it
-    this.#linger = this.#clock.after(this.#limits.lingerMsMax, () => this.#socket.destroy());
+    this.#stream.end();
+    this.#stream.resume(); // reads on to see the client's end; the session ignores it
+    this.#linger = this.#clock.after(this.#limits.lingerMsMax, () => this.#stream.destroy());
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#stream.destroy();
   }
 }

@@ -6,12 +6,15 @@ import { emptyFrameHeader, frameHeaderBytes, readFrameHeader } from './frame-hea
 import { PayloadSource } from './payload.ts';
 import type { PeerMessage } from './types.ts';
 
+const plainRoom = (bytes: number): Uint8Array => new Uint8Array(bytes);
+
 /**
- * Turns a connection's bytes into messages. A frame that lies whole in a chunk is decoded in place: the messages'
- * views point into the chunk. One that spans chunks is gathered in one buffer of exactly its size.
+ * Turns a connection's bytes into messages. Each frame is copied out of what was received, into memory of exactly its
+ * size: the messages' views point there, and the receive buffer is free again when `push` returns.
  */
 export class FrameDecoder {
   readonly #deliver: (message: PeerMessage) => void;
+  readonly #room: (bytes: number) => Uint8Array;
   readonly #header = emptyFrameHeader();
   /** A header cut by the end of a chunk. */
   readonly #headerBytes = new Uint8Array(frameHeaderBytes);
@@ -21,9 +24,10 @@ export class FrameDecoder {
   #bodyFilled = 0;
   #failed = false;
 
-  /** `deliver` gets each message in order, from within `push`. */
-  constructor(deliver: (message: PeerMessage) => void) {
+  /** `deliver` gets each message in order, from within `push`. `room` gives memory that nobody else has. */
+  constructor(deliver: (message: PeerMessage) => void, room: (bytes: number) => Uint8Array = plainRoom) {
     this.#deliver = deliver;
+    this.#room = room;
   }
 
   /** True between frames: nothing is half received. */
@@ -32,7 +36,7 @@ export class FrameDecoder {
   }
 
   /**
-   * Takes what arrived; `chunk` must never be written to again. Frames before a broken one are delivered.
+   * Takes what arrived; `chunk` may be written to again afterwards. Frames before a broken one are delivered.
    * @throws RemoteProtocolError where the stream can't be trusted any more: close the connection. Later pushes fail too.
    */
   push(chunk: Uint8Array): void {
@@ -58,7 +62,9 @@ export class FrameDecoder {
       this.#beginBody();
       return start;
     }
-    this.#frame(chunk, start, end);
+    const body = this.#room(end - start);
+    body.set(chunk.subarray(start, end));
+    this.#frame(body, 0, body.length);
     return end;
   }
 
@@ -76,7 +82,7 @@ export class FrameDecoder {
 
   /** The header's lengths were checked against their bounds: memory may be taken for them. */
   #beginBody(): void {
-    this.#body = new Uint8Array(this.#header.headsBytes + this.#header.payloadBytes);
+    this.#body = this.#room(this.#header.headsBytes + this.#header.payloadBytes);
     this.#bodyFilled = 0;
   }
 
