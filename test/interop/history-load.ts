@@ -1,0 +1,164 @@
+import { blockBytes } from '../../src/base/ids.ts';
+import { readValue, writeValue } from '../../src/sim/contents.ts';
+import type { History, Operation } from '../../src/sim/history.ts';
+import { type Answer, HistoryConnection } from './history-connection.ts';
+
+/** A command that isn't answered for so long: the host gives the path up and goes on through another. */
+const answerMsMax = 3000;
+const lookMs = 100;
+const redialMs = 50;
+/** Half of all operations go to these few blocks, so that they meet. */
+const hotBlocks = 64;
+
+export interface LoadOptions {
+  readonly ports: readonly number[];
+  readonly volume: string;
+  readonly seed: number;
+  readonly hosts: number;
+  readonly depth: number;
+  /** Blocks in use, spread evenly over the volume. */
+  readonly blocks: number;
+  readonly volumeBytes: number;
+  /** Of all operations. */
+  readonly readShare: number;
+}
+
+/** Hosts that write and read the same blocks, each through one Corelet at a time; all they did and saw is recorded. */
+export class HistoryLoad {
+  readonly history: History;
+  readonly options: LoadOptions;
+  readonly #hosts: Host[];
+  stopping = false;
+  reconnects = 0;
+  refusals = 0;
+  readonly #lookout: NodeJS.Timeout;
+
+  constructor(history: History, options: LoadOptions) {
+    this.history = history;
+    this.options = options;
+    this.#hosts = Array.from({ length: options.hosts }, (_, host) => new Host(this, host));
+    this.#lookout = setInterval(() => {
+      for (const host of this.#hosts) host.look();
+    }, lookMs);
+  }
+
+  offsetOf(block: number): number {
+    const { blocks, volumeBytes } = this.options;
+    return block * Math.floor(volumeBytes / blockBytes / blocks) * blockBytes;
+  }
+
+  start(): void {
+    for (const host of this.#hosts) host.start();
+  }
+
+  /** Begins nothing new; resolves when all that was asked is answered or given up. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(this.#hosts.map((host) => host.idle()));
+    clearInterval(this.#lookout);
+    for (const host of this.#hosts) host.close();
+  }
+}
+
+class Host {
+  readonly #load: HistoryLoad;
+  readonly #host: number;
+  #path: number;
+  #connection: HistoryConnection | undefined;
+  #underWay = 0;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(load: HistoryLoad, host: number) {
+    this.#load = load;
+    this.#host = host;
+    this.#path = host % load.options.ports.length;
+  }
+
+  start(): void {
+    void this.#connect();
+  }
+
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+      if (this.#underWay === 0) resolve();
+    });
+  }
+
+  close(): void {
+    this.#connection?.abandon();
+  }
+
+  look(): void {
+    if ((this.#connection?.oldestWaitMs(performance.now()) ?? 0) > answerMsMax) this.#connection?.abandon();
+  }
+
+  async #connect(): Promise<void> {
+    const { options } = this.#load;
+    while (!this.#load.stopping) {
+      try {
+        const port = options.ports[this.#path] as number;
+        this.#connection = await HistoryConnection.open(port, options.volume);
+        for (let i = 0; i < options.depth; i++) this.#next(this.#connection);
+        return;
+      } catch {
+        this.#path = (this.#path + 1) % options.ports.length;
+        await new Promise((resolve) => setTimeout(resolve, redialMs));
+      }
+    }
+  }
+
+  #lost(connection: HistoryConnection): void {
+    if (this.#connection !== connection) return;
+    this.#connection = undefined;
+    this.#load.reconnects++;
+    this.#path = (this.#path + 1) % this.#load.options.ports.length;
+    void this.#connect();
+  }
+
+  #next(connection: HistoryConnection): void {
+    const { history, options, stopping } = this.#load;
+    if (stopping || connection.isLost) return;
+    const block = Math.floor(
+      Math.random() * (Math.random() < 0.5 ? Math.min(hotBlocks, options.blocks) : options.blocks),
+    );
+    const isRead = Math.random() < options.readShare;
+    const offset = this.#load.offsetOf(block);
+    const operation = history.begin({
+      host: this.#host,
+      slot: this.#path,
+      kind: isRead ? 'read' : 'write',
+      offset,
+      lengthBytes: blockBytes,
+      invokedMs: performance.now(),
+    });
+    this.#underWay++;
+    const done = (answer: Answer) => this.#answered(connection, operation, block, answer);
+    if (isRead) {
+      connection.read(offset, blockBytes, done);
+      return;
+    }
+    const data = new Uint8Array(blockBytes);
+    writeValue(data, options.seed, operation.number, block);
+    history.touch(block, operation, 'write', operation.number);
+    connection.write(offset, data, done);
+  }
+
+  #answered(connection: HistoryConnection, operation: Operation, block: number, answer: Answer): void {
+    const { history, options } = this.#load;
+    const now = performance.now();
+    if (answer === 'lost') history.end(operation, 'unknown', now);
+    else if ('error' in answer) {
+      this.#load.refusals++;
+      history.end(operation, 'failed', now, String(answer.error));
+    } else {
+      history.end(operation, 'ok', now);
+      if (operation.kind === 'read')
+        history.touch(block, operation, 'read', readValue(answer.data, options.seed, block));
+    }
+    this.#underWay--;
+    if (this.#underWay === 0) this.#whenIdle?.();
+    if (answer === 'lost') this.#lost(connection);
+    else this.#next(connection);
+  }
+}
