@@ -65,8 +65,10 @@ export class Arrivals {
   readonly #watch: PollWatch;
   readonly #receiveBufferBytesMax: number;
   #drainedMs: number;
-  /** Since then it may have held something all the time. */
-  #busyMs = Number.NEGATIVE_INFINITY;
+  /** When the last read filled its buffer, if it did: there may have been more, until a whole poll brings nothing. */
+  #filledMs = Number.NEGATIVE_INFINITY;
+  /** When reading was taken up again: what comes may have waited, until a whole poll has passed. */
+  #resumedMs = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   /** Of a moment in the past: what had arrived by then is read when a whole receive buffer more has been. */
   #markMs: number;
@@ -81,20 +83,21 @@ export class Arrivals {
 
   /** Reading was paused and goes on at `nowMs`: what comes first may have waited. */
   resumed(nowMs: number): void {
-    this.#busyMs = nowMs;
+    this.#resumedMs = nowMs;
   }
 
   /** A chunk was read at `nowMs`. @returns the moment. */
   read(lengthBytes: number, nowMs: number): number {
     const { passedMs } = this.#watch;
-    if (passedMs > this.#busyMs) this.#drainedMs = passedMs;
+    // After a read that didn't fill its buffer it was empty: then, or in the poll that brought nothing since.
+    if (passedMs > this.#filledMs && passedMs > this.#resumedMs) this.#drainedMs = passedMs;
     if (this.#bytes - this.#markBytes >= this.#receiveBufferBytesMax) {
       this.#drainedMs = Math.max(this.#drainedMs, this.#markMs);
       this.#markMs = passedMs;
       this.#markBytes = this.#bytes;
     }
     this.#bytes += lengthBytes;
-    if (lengthBytes >= readBytesMax) this.#busyMs = nowMs;
+    this.#filledMs = lengthBytes >= readBytesMax ? nowMs : Number.NEGATIVE_INFINITY;
     return this.#drainedMs;
   }
 }

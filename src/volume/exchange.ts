@@ -1,6 +1,8 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { KeyReply, KeyRequest, OpReply, OpRequest, ReadReply, ReadRequest } from '../wire/peer/types.ts';
 
+import type { HostCommand } from './block-device.ts';
+
 export type GatewayReply = OpReply | ReadReply | KeyReply;
 export type GatewayQuestion = OpRequest | ReadRequest | KeyRequest;
 
@@ -19,8 +21,8 @@ export interface Exchange {
   readonly ask: Ask;
   readonly settle: (end: ExchangeEnd<GatewayReply>) => void;
   readonly deadlineMs: number;
-  /** By then the leaders accept no ticket of this command any more; infinite where none is needed. */
-  readonly staleMs: number;
+  /** The host's command that this belongs to; undefined where no ticket is needed. */
+  readonly command: HostCommand | undefined;
   tries: number;
   /** Those of them that were not surely refused: their operation may still happen. */
   openTries: number;

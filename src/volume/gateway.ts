@@ -3,6 +3,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { Relay } from '../wire/peer/relay.ts';
 import type { PeerMessage, Ticket } from '../wire/peer/types.ts';
+import type { HostCommand } from './block-device.ts';
 import type { Ask, Exchange, ExchangeEnd, GatewayReply } from './exchange.ts';
 import { HostPresence } from './host-presence.ts';
 import type { OperateOptions, OpOutcome } from './operation.ts';
@@ -10,7 +11,7 @@ import { Operation } from './operation.ts';
 import { Relays } from './relay.ts';
 import type { RouteTable } from './routes.ts';
 import { ArcSession } from './session.ts';
-import { Tickets } from './tickets.ts';
+import { isStale, Tickets } from './tickets.ts';
 
 /** Times in milliseconds. */
 export const gatewayLimits = {
@@ -106,11 +107,16 @@ export class Gateway {
     ask: Ask,
     timeoutMs = Number.POSITIVE_INFINITY,
   ): Promise<ExchangeEnd<Reply>> {
-    return this.ask<Reply>(arc, ask, this.nowMs() + timeoutMs, Number.POSITIVE_INFINITY).ended;
+    return this.ask<Reply>(arc, ask, this.nowMs() + timeoutMs, undefined).ended;
   }
 
   /** The same, told by the moments at which it ends, and with a handle to `withdraw` it. */
-  ask<Reply extends GatewayReply>(arc: ArcId, ask: Ask, deadlineMs: number, staleMs: number): Asked<Reply> {
+  ask<Reply extends GatewayReply>(
+    arc: ArcId,
+    ask: Ask,
+    deadlineMs: number,
+    command: HostCommand | undefined,
+  ): Asked<Reply> {
     let settle: ((end: ExchangeEnd<Reply>) => void) | undefined;
     const ended = new Promise<ExchangeEnd<Reply>>((resolve) => {
       settle = resolve;
@@ -120,7 +126,7 @@ export class Gateway {
       ask,
       settle: settle as unknown as (end: ExchangeEnd<GatewayReply>) => void,
       deadlineMs,
-      staleMs,
+      command,
       tries: 0,
       openTries: 0,
       requests: [],
@@ -195,11 +201,13 @@ export class Gateway {
       case 'overtaken':
         this.#moved(exchange, from, reply.leader);
         return;
+      case 'stale':
+        // Its host has sent something since: a newer ticket may go with the next try.
+        if (isStale(exchange.command, this.nowMs())) this.#settle(exchange, reply);
+        else this.#later(exchange, from);
+        return;
       case 'busy':
-        exchange.openTries -= 1;
-        if (exchange.target !== from) return;
-        exchange.hint = from; // it leads, and will have room
-        this.#wait(exchange);
+        this.#later(exchange, from);
         return;
       case 'windowFull':
         if (exchange.target === from) this.#wait(exchange);
@@ -207,6 +215,14 @@ export class Gateway {
       default:
         this.#settle(exchange, reply);
     }
+  }
+
+  /** `from` leads, and did not propose this try: it may do so with a later one. */
+  #later(exchange: Exchange, from: CoreletId): void {
+    exchange.openTries -= 1;
+    if (exchange.target !== from) return;
+    exchange.hint = from;
+    this.#wait(exchange);
   }
 
   /** `from` doesn't lead; it follows `leader`, if anyone. */
@@ -274,7 +290,7 @@ export class Gateway {
     this.#waiting.delete(exchange);
     exchange.waiting = false;
     const now = this.nowMs();
-    if (now > exchange.staleMs) {
+    if (isStale(exchange.command, now)) {
       this.#settle(exchange, 'stale');
       return;
     }

@@ -5,7 +5,7 @@ import type { HostCommand } from './block-device.ts';
 import type { Exchange } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import type { ArcSession } from './session.ts';
-import { staleAfter } from './tickets.ts';
+import { isStale } from './tickets.ts';
 
 /** How long one attempt to open a session lasts before the operation looks at its own limits again. */
 const sessionOpenMs = 500;
@@ -34,9 +34,9 @@ export class Operation {
   readonly body: OpBody;
   readonly #gateway: Gateway;
   readonly #arc: ArcId;
-  readonly #arrivedAfterMs: number;
   readonly #deadlineMs: number;
-  readonly #staleMs: number;
+  /** Undefined: nobody's command, of no age. */
+  readonly #command: HostCommand | undefined;
   #asking: Exchange | undefined;
   #givenUp = false;
 
@@ -45,9 +45,8 @@ export class Operation {
     this.body = body;
     this.#gateway = gateway;
     this.#arc = arc;
-    this.#arrivedAfterMs = options.command?.arrivedAfterMs ?? now;
     this.#deadlineMs = now + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
-    this.#staleMs = isHostCommand(body) ? staleAfter(this.#arrivedAfterMs) : Number.POSITIVE_INFINITY;
+    this.#command = isHostCommand(body) ? (options.command ?? { arrivedAfterMs: now }) : undefined;
     const abandonment = options.command?.abandonment;
     this.outcome = abandonment === undefined ? this.#run() : this.#runUntilGivenUp(abandonment);
   }
@@ -87,13 +86,13 @@ export class Operation {
   #endedUnsent(): OpOutcome | undefined {
     if (this.#givenUp) return cancelled;
     const now = this.#gateway.nowMs();
-    if (now > this.#staleMs) return stale;
+    if (isStale(this.#command, now)) return stale;
     return now >= this.#deadlineMs ? timedOut : undefined;
   }
 
   /** Undefined: the session is unknown and nothing happened; another session may try. */
   async #carryOut(session: ArcSession, number: number): Promise<OpOutcome | undefined> {
-    const { exchange, ended } = this.#ask(session, number, this.body, this.#staleMs);
+    const { exchange, ended } = this.#ask(session, number, this.body, this.#command);
     this.#asking = exchange;
     const end = await ended;
     this.#asking = undefined;
@@ -114,16 +113,15 @@ export class Operation {
   }
 
   async #cancel(session: ArcSession, number: number, refusal: OpOutcome): Promise<OpOutcome> {
-    const end = await this.#ask(session, number, { kind: 'cancel' }, Number.POSITIVE_INFINITY).ended;
+    const end = await this.#ask(session, number, { kind: 'cancel' }, undefined).ended;
     if (typeof end === 'string') return timedOut;
     if (end.code === 'cancelled') return refusal;
     return end.code === 'noSession' ? unknown : end;
   }
 
-  #ask(session: ArcSession, number: number, body: OpBody, staleMs: number) {
+  #ask(session: ArcSession, number: number, body: OpBody, command: HostCommand | undefined) {
     const gateway = this.#gateway;
     const arc = this.#arc;
-    const needsTicket = staleMs < Number.POSITIVE_INFINITY;
     return gateway.ask<OpReply>(
       arc,
       (request, leader) => ({
@@ -133,11 +131,11 @@ export class Operation {
         session: session.id,
         number,
         lowestOpen: session.lowestOpen,
-        ticket: needsTicket ? gateway.ticketFor(leader, this.#arrivedAfterMs) : undefined,
+        ticket: command && gateway.ticketFor(leader, command.arrivedAfterMs),
         body,
       }),
       this.#deadlineMs,
-      staleMs,
+      command,
     );
   }
 }

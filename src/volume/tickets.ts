@@ -1,4 +1,5 @@
 import type { CoreletId } from '../base/ids.ts';
+import type { HostCommand } from './block-device.ts';
 import { ticketLifeMs } from '../wire/peer/limits.ts';
 import type { Ticket } from '../wire/peer/types.ts';
 
@@ -59,7 +60,7 @@ export class Tickets {
   }
 }
 
-/** Until when a command may still be appended that came after this moment, by any leader's clock. */
-export function staleAfter(arrivedAfterMs: number): number {
-  return arrivedAfterMs + ticketLifeMs;
+/** Whether no leader would take a command any more, whatever ticket it carries. */
+export function isStale(command: HostCommand | undefined, nowMs: number): boolean {
+  return command !== undefined && nowMs - command.arrivedAfterMs > ticketLifeMs;
 }

@@ -10,27 +10,18 @@ export class InputQueue {
   at = 0;
   readonly #scratch = new Uint8Array(scratchBytes);
   readonly #chunks: Uint8Array[] = [];
-  readonly #arrivedAfterMs: number[] = []; // of each chunk
   #consumed = 0; // of the first chunk
 
-  /** `arrivedAfterMs`: a moment at which the chunk had surely not arrived. */
-  push(chunk: Uint8Array, arrivedAfterMs: number): void {
+  push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
-    this.#arrivedAfterMs.push(arrivedAfterMs);
     this.available += chunk.length;
   }
 
   clear(): void {
     this.#chunks.length = 0;
-    this.#arrivedAfterMs.length = 0;
     this.#consumed = 0;
     this.available = 0;
-  }
-
-  /** Of the next byte, which there must be. */
-  get arrivedAfterMs(): number {
-    return this.#arrivedAfterMs[0] as number;
   }
 
   /** Sets `bytes` and `at` to `count` contiguous bytes without consuming them. @returns false while they aren't all there. */
@@ -95,7 +86,6 @@ export class InputQueue {
     this.available -= count;
     if (this.#consumed === (this.#chunks[0] as Uint8Array).length) {
       this.#chunks.shift();
-      this.#arrivedAfterMs.shift();
       this.#consumed = 0;
     }
     return count;

@@ -20,9 +20,9 @@ export interface NbdLimits {
 }
 
 export const defaultNbdLimits: NbdLimits = {
-  requestsMax: 128,
-  inFlightBytesMax: 64 * mebi,
-  inputBytesMax: mebi / 2,
+  requestsMax: 1024,
+  inFlightBytesMax: 48 * mebi,
+  inputBytesMax: 80 * mebi,
   payloadBytesMax: 32 * mebi,
   handshakeMsMax: 15_000,
   openRetryMsMax: 5_000,

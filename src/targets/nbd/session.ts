@@ -45,6 +45,7 @@ export class NbdSession implements TransmissionListener {
   #optionReceivedBytes = 0;
   #transmission: Transmission | undefined;
   #handshakeTimer: Timer | undefined;
+  #arrivedAfterMs = 0;
   #isFlushDue = false;
   #isSaturated = false;
   #isPaused = false;
@@ -73,7 +74,9 @@ export class NbdSession implements TransmissionListener {
    */
   receive(chunk: Uint8Array, arrivedAfterMs: number = this.#clock.nowMs()): void {
     if (this.#phase === 'finishing' || this.#phase === 'closed') return;
-    this.#input.push(chunk, arrivedAfterMs);
+    this.#arrivedAfterMs = arrivedAfterMs;
+    if (this.#transmission !== undefined) this.#transmission.arrivedAfterMs = arrivedAfterMs;
+    this.#input.push(chunk);
     this.#advance();
   }
 
@@ -270,6 +273,7 @@ export class NbdSession implements TransmissionListener {
           replies: this.#replies,
           listener: this,
         });
+        this.#transmission.arrivedAfterMs = this.#arrivedAfterMs;
         if (this.#isStopping) this.#transmission.stop();
         this.#phase = 'transmission';
     }

@@ -4,6 +4,8 @@ import type { RequestFields } from '../../wire/nbd/request.ts';
 
 /** Who is told when the device has done a request. */
 export interface TransactionOwner {
+  /** What the client sent last had not arrived by then: whoever still sends has given nothing up (docs/decisions/0018). */
+  readonly arrivedAfterMs: number;
   readDone(transaction: Transaction, result: ReadResult): void;
   ioDone(transaction: Transaction, result: IoResult): void;
   extentsDone(transaction: Transaction, result: ExtentsResult): void;
@@ -14,7 +16,6 @@ export interface TransactionOwner {
  * A promise that rejects is a bug of the device and deliberately not caught: the Corelet stops.
  */
 export class Transaction implements HostCommand {
-  arrivedAfterMs = 0;
   flags = 0;
   command = 0;
   cookieHigh = 0;
@@ -32,14 +33,20 @@ export class Transaction implements HostCommand {
   readonly whenDone: (result: IoResult) => void;
   readonly whenExtents: (result: ExtentsResult) => void;
 
+  readonly #owner: TransactionOwner;
+
   constructor(owner: TransactionOwner) {
+    this.#owner = owner;
     this.whenRead = (result) => owner.readDone(this, result);
     this.whenDone = (result) => owner.ioDone(this, result);
     this.whenExtents = (result) => owner.extentsDone(this, result);
   }
 
-  begin(request: RequestFields, error: ErrorNumber, costBytes: number, arrivedAfterMs: number): void {
-    this.arrivedAfterMs = arrivedAfterMs;
+  get arrivedAfterMs(): number {
+    return this.#owner.arrivedAfterMs;
+  }
+
+  begin(request: RequestFields, error: ErrorNumber, costBytes: number): void {
     this.flags = request.flags;
     this.command = request.command;
     this.cookieHigh = request.cookieHigh;

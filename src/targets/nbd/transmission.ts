@@ -51,6 +51,7 @@ export class Transmission implements TransactionOwner {
     offset: 0,
     lengthBytes: 0,
   };
+  arrivedAfterMs = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
   #receiving: Transaction | undefined;
@@ -88,8 +89,7 @@ export class Transmission implements TransactionOwner {
   step(input: InputQueue): StepResult {
     if (this.#receiving !== undefined) return this.#receive(this.#receiving, input);
     if (!input.peek(requestBytes)) return 'starved';
-    const { arrivedAfterMs } = input;
-    if (this.#clock.nowMs() - arrivedAfterMs > ticketLifeMs) return 'stale';
+    if (this.#clock.nowMs() - this.arrivedAfterMs > ticketLifeMs) return 'stale';
     const request = this.#request;
     decodeRequest(input.bytes, input.at, request);
     const error = this.#check(request);
@@ -100,7 +100,7 @@ export class Transmission implements TransactionOwner {
     if (request.command === commands.write && request.lengthBytes > skippedPayloadBytesMax)
       throw new RemoteProtocolError(`write of ${request.lengthBytes} bytes`);
     const transaction = this.#idle.pop() ?? new Transaction(this);
-    transaction.begin(request, error, costBytes, arrivedAfterMs);
+    transaction.begin(request, error, costBytes);
     this.#inFlight++;
     this.#inFlightBytes += costBytes;
     if (request.command === commands.write && request.lengthBytes > 0) this.#receiving = transaction;

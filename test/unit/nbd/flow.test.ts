@@ -74,7 +74,7 @@ test('INV-8: a client that does not read its replies is not read from', async ()
   assert.ok(!client.isPaused);
 });
 
-test('requests beyond the bound are still taken off the socket, up to a bound of their own: each keeps the moment when it came', async () => {
+test('requests beyond the bound are still taken off the socket, up to a bound of their own: what waits there can’t be told from what is old', async () => {
   const { client, device, release } = await gated({ requestsMax: 1, inputBytesMax: 100 });
   const write = (cookie: number) => requestBytesOf({ command: commands.write, payload: pattern(16), cookie });
   client.session.receive(write(1), 0);
@@ -88,11 +88,7 @@ test('requests beyond the bound are still taken off the socket, up to a bound of
     release();
     assert.equal((await client.reply()).cookie, cookie);
   }
-  assert.deepEqual(
-    device.arrivals,
-    [0, 300, 350, 360],
-    'the volume is told of each when it can’t have come before: its tickets depend on it',
-  );
+  assert.equal(device.calls.length, 4);
 });
 
 test('a request that waited longer than its host may wait stays unread, and its connection is closed', async () => {
@@ -103,6 +99,19 @@ test('a request that waited longer than its host may wait stays unread, and its 
   release();
   await until(() => client.isDestroyed, 'closed');
   assert.equal(device.calls.length, 1, 'the second write never reached the volume');
+});
+
+test('the volume is told when a write had not come yet; what its client sends later proves that it is still there', async () => {
+  const { client, device, release } = await gated({});
+  client.clock.advance(400);
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 1 }), 300);
+  const [command] = device.commands;
+  assert.equal(command?.arrivedAfterMs, 300);
+  client.clock.advance(700);
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 2 }), 1000);
+  assert.equal(command.arrivedAfterMs, 1000, 'whoever still sends on a connection has not left it');
+  release();
+  release();
 });
 
 test('a write goes to the volume in the pieces in which it came: payload is not copied', async () => {

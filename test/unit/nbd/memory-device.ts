@@ -49,8 +49,8 @@ export class MemoryDevice implements BlockDevice {
   remembersCalls = true;
   /** Pieces of the last write, as they were passed. */
   lastPieces: readonly Uint8Array[] = [];
-  /** Of each write, when its command can't have arrived yet. */
-  readonly arrivals: (number | undefined)[] = [];
+  /** Of each write, the command that it came with. */
+  readonly commands: HostCommand[] = [];
   /** Hosts that said good-bye. */
   closes = 0;
   readonly #written: Uint8Array; // a byte per block
@@ -86,7 +86,7 @@ export class MemoryDevice implements BlockDevice {
   }
 
   async write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult> {
-    this.arrivals.push(command?.arrivedAfterMs);
+    if (command !== undefined) this.commands.push(command);
     let lengthBytes = 0;
     for (const piece of data) lengthBytes += piece.length;
     const code = await this.#begin('write', offset, lengthBytes);

@@ -37,6 +37,7 @@ for (const refusal of ['full', 'corrupt', 'fenced', 'stale'] as const) {
     net.answer(first.to, first.op, 'overtaken', b); // it is in a's log, and may still be committed
     const second = await net.op('zero');
     assert.deepEqual([second.to, second.op.number], [b, first.op.number], 'the same operation, asked elsewhere');
+    if (refusal === 'stale') net.clock.advance(ticketLifeMs + 1); // before, it would be asked again
     net.answer(b, second.op, refusal);
     const cancel = await net.op('cancel');
     assert.deepEqual([cancel.op.session, cancel.op.number], [first.op.session, first.op.number]);
@@ -130,6 +131,25 @@ test('a command that no leader would take any more isn’t sent: refused, surely
   await net.opened();
   assert.equal((await outcome).code, 'stale');
   assert.equal(net.count('zero'), 0);
+});
+
+test('refused for an old ticket while its host is still there: asked again with a newer one', async () => {
+  const net = new Leaders();
+  net.gateway.ticket(a, 11, 500);
+  const command = { arrivedAfterMs: net.clock.nowMs() };
+  const outcome = net.gateway.operate(arc, zero, { command });
+  await net.opened();
+  const first = await net.op('zero');
+  net.clock.advance(100);
+  net.gateway.ticket(a, 11, 1400);
+  command.arrivedAfterMs = net.clock.nowMs(); // its connection brought something new
+  net.answer(a, first.op, 'stale');
+  for (let step = 0; step < 10; step++) net.clock.advance(gatewayLimits.tickMs);
+  const second = await net.op('zero');
+  assert.deepEqual(second.op.ticket, { incarnation: 11, issuedMs: 1400 });
+  assert.equal(second.op.number, first.op.number);
+  net.answer(a, second.op, 'ok');
+  assert.equal((await outcome).code, 'ok');
 });
 
 test('control operations are nobody’s commands: no ticket, no age', async () => {
