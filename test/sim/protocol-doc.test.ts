@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { codes } from '../../src/wire/peer/codes.ts';
+import { storyOf } from '../../src/sim/scenario/play.ts';
+
+// Who changes the protocol reads docs/protocol.md first. If it names what isn't there, it lies about what protects a host's data.
+
+const text = readFileSync('docs/protocol.md', 'utf8');
+const rulesMax = 15;
+
+/** What others still build: told, and not counted yet. */
+const arriving: Readonly<Record<string, string>> = {
+  'rule 7 is asserted in the code': 'with leases',
+  'rule 8 is asserted in the code': 'with repair from peers',
+  'rule 10 is broken by a mutation': 'with the mutations of the gateway',
+};
+
+function options(name: string): { readonly todo?: string } {
+  const todo = arriving[name];
+  return todo === undefined ? {} : { todo };
+}
+
+interface RuleText {
+  readonly number: number;
+  readonly body: string;
+}
+
+function rules(): readonly RuleText[] {
+  const parts = text.split(/^### Rule (\d+): .*$/m).slice(1);
+  const found: RuleText[] = [];
+  for (let at = 0; at < parts.length; at += 2) {
+    const body = (parts[at + 1] as string).split(/^## /m)[0] as string;
+    found.push({ number: Number(parts[at]), body });
+  }
+  return found;
+}
+
+function listed(body: string, heading: string): readonly string[] {
+  const line = new RegExp(`^- ${heading}: (.*)$`, 'm').exec(body)?.[1] ?? '';
+  return [...line.matchAll(/`([^`]+)`/g)].map(([, name]) => name as string);
+}
+
+/** Names of all mutations; undefined where there are none in this tree. */
+function mutations(): ReadonlySet<string> | undefined {
+  const folder = 'src/sim/mutations';
+  if (!existsSync(folder)) return undefined;
+  const names = new Set<string>();
+  for (const file of readdirSync(folder)) {
+    const source = readFileSync(`${folder}/${file}`, 'utf8');
+    for (const [, name] of source.matchAll(/^\s+name: '([a-z0-9-]+)',$/gm)) names.add(name as string);
+  }
+  return names;
+}
+
+test('all fifteen rules are told, in order', () => {
+  assert.deepEqual(
+    rules().map(({ number }) => number),
+    Array.from({ length: rulesMax }, (_, at) => at + 1),
+  );
+});
+
+for (const { number, body } of rules()) {
+  const asserted = `rule ${number} is asserted in the code`;
+  test(asserted, options(asserted), () => {
+    const asserts = [...body.matchAll(/^- Asserted in `([^`]+)`: "([^"]+)"$/gm)];
+    assert(asserts.length > 0, 'no line "Asserted in"');
+    for (const [, file, message] of asserts) {
+      const source = readFileSync(file as string, 'utf8');
+      const found = [...source.matchAll(/assert\((?:[^;]|\n)*?\);/g)].some(([call]) =>
+        call.includes(message as string),
+      );
+      assert(found, `${file} asserts nothing with the words "${message}"`);
+    }
+  });
+
+  test(`rule ${number} has scenarios, which name it`, () => {
+    const scenarios = listed(body, 'Scenarios');
+    assert(scenarios.length > 0);
+    const naming = scenarios.filter((name) => {
+      const file = `test/scenarios/${name}.txt`;
+      return storyOf(file, readFileSync(file, 'utf8')).rules.includes(number);
+    });
+    assert(naming.length > 0, `none of ${scenarios.join(', ')} says "rule ${number}"`);
+  });
+
+  const broken = `rule ${number} is broken by a mutation`;
+  test(broken, options(broken), (t) => {
+    const known = mutations();
+    if (known === undefined) {
+      t.skip('no mutations in this tree');
+      return;
+    }
+    const named = listed(body, 'Mutations');
+    assert(named.length > 0);
+    assert.deepEqual(
+      named.filter((name) => !known.has(name)),
+      [],
+    );
+  });
+}
+
+test('every scenario is told of, and every file that is named exists', () => {
+  const files = readdirSync('test/scenarios').filter((name) => name.endsWith('.txt'));
+  const untold = files.map((name) => name.replace(/\.txt$/, '')).filter((name) => !text.includes(`\`${name}\``));
+  assert.deepEqual(untold, []);
+  const paths = [...text.matchAll(/`((?:src|test|docs)\/[a-z0-9/.-]+)`/g)].map(([, path]) => path as string);
+  const links = [...text.matchAll(/\]\(([a-z0-9/.-]+\.md)\)/g)].map(([, path]) => `docs/${path}`);
+  assert.deepEqual(
+    [...paths, ...links].filter((path) => !existsSync(path)),
+    [],
+  );
+});
+
+test('every message is in the table', () => {
+  const missing = Object.keys(codes).filter((type) => !text.includes(`\`${type}\``));
+  assert.deepEqual(missing, []);
+});
