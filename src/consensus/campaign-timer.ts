@@ -1,5 +1,5 @@
 import type { RaftState } from './state.ts';
-import type { ElectionCause } from './types.ts';
+import type { ElectionCause, MemberId } from './types.ts';
 
 const attemptDoublingsMax = 8;
 
@@ -19,7 +19,7 @@ function turnMs<Body>(s: RaftState<Body>): number {
 
 function campaignAt<Body>(s: RaftState<Body>, atMs: number): void {
   s.campaignUnscheduled = false;
-  s.campaignAtMs = Math.max(atMs, s.abstainUntilMs);
+  s.campaignAtMs = Math.max(atMs, s.abstainUntilMs, s.promisedUntilMs);
 }
 
 /** After a campaign without result, or while no leader is known: exponential, with jitter of a quarter (design §10.13). */
@@ -31,7 +31,7 @@ export function scheduleRetry<Body>(s: RaftState<Body>): void {
 
 /** For a cause that just arose: in this member's turn, unless it is already going to. */
 export function scheduleTurn<Body>(s: RaftState<Body>): void {
-  const atMs = s.nowMs + turnMs(s);
+  const atMs = Math.max(s.nowMs, s.promisedUntilMs) + turnMs(s);
   if (s.campaignUnscheduled || atMs < s.campaignAtMs) campaignAt(s, atMs);
 }
 
@@ -48,14 +48,40 @@ export function raiseCause<Body>(s: RaftState<Body>, cause: ElectionCause): void
     if (s.leader === undefined) scheduleTurn(s);
     return;
   }
+  if (cause === 'complaint' && believesInLeader(s)) {
+    askLeader(s);
+    return;
+  }
   s.leaderDoubted = true;
   if (cause === 'view') s.leaderDropped = true;
+  scheduleTurn(s);
+}
+
+/** One gateway's word is no reason yet: the leader may be busy, or only out of that one's reach. It is asked to show itself. */
+function askLeader<Body>(s: RaftState<Body>): void {
+  if (s.leader === undefined || s.complaintDueMs !== Number.POSITIVE_INFINITY) return;
+  s.complaintDueMs = s.nowMs + s.limits.leaderProofMs;
+  demandAssertion(s, s.leader);
+}
+
+/** A pre-vote request, which a leader answers by asserting itself. */
+export function demandAssertion<Body>(s: RaftState<Body>, leader: MemberId): void {
+  const { lastIndex, lastTerm } = s.log;
+  s.send(leader, { type: 'vote', term: s.term + 1, lastIndex, lastTerm, pre: true, transfer: false }, false);
+}
+
+/** The leader that was complained about stayed silent. */
+export function complaintDue<Body>(s: RaftState<Body>): void {
+  if (s.nowMs < s.complaintDueMs) return;
+  s.complaintDueMs = Number.POSITIVE_INFINITY;
+  s.leaderDoubted = true;
   scheduleTurn(s);
 }
 
 /** The leader spoke: the causes against it are void, but for the view's. */
 export function heardFromLeader<Body>(s: RaftState<Body>): void {
   s.leaderProofDueMs = Number.POSITIVE_INFINITY;
+  s.complaintDueMs = Number.POSITIVE_INFINITY;
   if (s.leaderDropped) return;
   s.leaderDoubted = false;
   cancelCampaign(s);

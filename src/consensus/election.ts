@@ -1,4 +1,12 @@
-import { believesInLeader, cancelCampaign, raiseCause, scheduleRetry } from './campaign-timer.ts';
+import {
+  believesInLeader,
+  cancelCampaign,
+  demandAssertion,
+  raiseCause,
+  scheduleRetry,
+  scheduleTurn,
+} from './campaign-timer.ts';
+import { holdVote, isPromised, releasePromise } from './leases.ts';
 import { voteOutcome, voterIds } from './quorum.ts';
 import { becomeFollower, becomeLeader } from './roles.ts';
 import type { RaftState } from './state.ts';
@@ -13,6 +21,11 @@ export function mayCampaign<Body>(s: RaftState<Body>): boolean {
 export function campaignDue<Body>(s: RaftState<Body>): void {
   if (!mayCampaign(s) || (s.role === 'follower' && believesInLeader(s))) {
     cancelCampaign(s);
+    return;
+  }
+  if (isPromised(s)) {
+    cancelCampaign(s);
+    scheduleTurn(s);
     return;
   }
   s.campaignAttempts += 1;
@@ -69,11 +82,10 @@ function hasCompleteLog<Body>(s: RaftState<Body>, request: VoteRequest): boolean
 function demandProof<Body>(s: RaftState<Body>): void {
   if (s.leader === undefined || s.leader === s.self) return;
   if (s.nowMs >= s.leaderProofDueMs) {
-    raiseCause(s, 'complaint');
+    raiseCause(s, 'lapse');
   } else if (s.leaderProofDueMs === Number.POSITIVE_INFINITY) {
     s.leaderProofDueMs = s.nowMs + s.limits.campaignRetryMs;
-    const { lastIndex, lastTerm } = s.log;
-    s.send(s.leader, { type: 'vote', term: s.term + 1, lastIndex, lastTerm, pre: true, transfer: false }, false);
+    demandAssertion(s, s.leader);
   }
 }
 
@@ -81,9 +93,16 @@ function demandProof<Body>(s: RaftState<Body>): void {
 function onPreVote<Body>(s: RaftState<Body>, from: MemberId, request: VoteRequest): void {
   const newer = request.term > s.term;
   // Whoever asks for votes leads no more.
-  if (newer && from === s.leader) becomeFollower(s, s.term, undefined);
+  if (newer && from === s.leader) {
+    becomeFollower(s, s.term, undefined);
+    releasePromise(s);
+  }
   if (newer && !request.transfer && believesInLeader(s)) demandProof(s);
   const granted = newer && (request.transfer || !believesInLeader(s)) && hasCompleteLog(s, request);
+  if (granted && !request.transfer && isPromised(s)) {
+    holdVote(s, from, request);
+    return;
+  }
   s.send(from, { type: 'voteReply', term: granted ? request.term : s.term, pre: true, granted }, false);
   if (granted || s.role !== 'leader') return;
   // It knows no leader: tell it who leads, or learn from its answer that its term is newer.
@@ -99,6 +118,10 @@ export function onVoteRequest<Body>(s: RaftState<Body>, from: MemberId, request:
   if (request.term > s.term) {
     // A removed or half-deaf member doesn't disturb a good leader (Ongaro §4.2.3).
     if (!request.transfer && from !== s.leader && believesInLeader(s)) return;
+    if (!request.transfer && from !== s.leader && isPromised(s)) {
+      holdVote(s, from, request);
+      return;
+    }
     becomeFollower(s, request.term, undefined);
   }
   const granted =
@@ -111,6 +134,14 @@ export function onVoteRequest<Body>(s: RaftState<Body>, from: MemberId, request:
     scheduleRetry(s); // leave it time to win
   }
   s.send(from, { type: 'voteReply', term: s.term, pre: false, granted }, true);
+}
+
+/** The promise has ended, and the leader hasn't spoken since they asked. */
+export function answerHeldVotes<Body>(s: RaftState<Body>): void {
+  if (s.heldVotes.size === 0 || isPromised(s)) return;
+  const held = [...s.heldVotes];
+  s.heldVotes.clear();
+  for (const [from, request] of held) onVoteRequest(s, from, request);
 }
 
 export function onVoteReply<Body>(s: RaftState<Body>, from: MemberId, reply: VoteReply): void {
@@ -138,6 +169,6 @@ export function onTimeoutNow<Body>(s: RaftState<Body>, from: MemberId, message: 
   startTransferCampaign(s);
 }
 
-export function startTransferCampaign<Body>(s: RaftState<Body>): void {
+function startTransferCampaign<Body>(s: RaftState<Body>): void {
   if (mayCampaign(s) && s.hasLiveQuorum) campaign(s, true);
 }

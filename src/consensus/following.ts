@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { LogIndex } from '../base/ids.ts';
 import { heardFromLeader } from './campaign-timer.ts';
+import { promise } from './leases.ts';
 import { becomeFollower } from './roles.ts';
 import type { RaftState } from './state.ts';
 import { type AppendRequest, entryKinds, type MemberId, type ReadProbe } from './types.ts';
@@ -10,10 +11,12 @@ import { type AppendRequest, entryKinds, type MemberId, type ReadProbe } from '.
 function follow<Body>(s: RaftState<Body>, from: MemberId, term: number): void {
   if (term === s.term && s.leader === from && s.role === 'follower') {
     heardFromLeader(s);
+    promise(s);
     return;
   }
   assert(term > s.term || s.leader === undefined, `INV-3: two leaders in term ${term}: ${s.leader} and ${from}`);
   becomeFollower(s, term, from);
+  promise(s);
 }
 
 function checkShape<Body>(request: AppendRequest<Body>): void {

@@ -25,18 +25,24 @@ export class Progress {
   assertNow = false;
   resendAtMs = Number.POSITIVE_INFINITY;
   commitDueMs = Number.POSITIVE_INFINITY;
-  /** Newest read context that it confirmed. */
+  /** Newest read context that it confirmed, and how long its confirmations take, smoothed. */
   readContext = 0;
+  readAnswerMs = 0;
+  /** The newest message that it surely accepted in this term was sent then: its promise counts from there (leases.ts). */
+  supportMs = Number.NEGATIVE_INFINITY;
+  /** Highest index ever sent to it in this term: what is sent again tells nothing of when an answer's question was asked. */
+  #newestSent: LogIndex;
   inflightBytes = 0;
   inflightMessages = 0;
   #resends = 0;
-  /** Ring of (last index, bytes) of the messages on the way, oldest at `#oldest`. Made when first used. */
+  /** Ring of (last index, bytes, time) of the messages on the way, oldest at `#oldest`. Made when first used. */
   #ring: Float64Array | undefined;
   #oldest = 0;
 
   constructor(member: MemberId, nextIndex: LogIndex, alive: boolean, limits: RaftLimits) {
     this.member = member;
     this.nextIndex = nextIndex;
+    this.#newestSent = nextIndex - 1;
     this.alive = alive;
     this.#limits = limits;
   }
@@ -47,14 +53,21 @@ export class Progress {
     );
   }
 
-  sent(lastIndex: LogIndex, bytes: number): void {
+  sent(lastIndex: LogIndex, bytes: number, nowMs: number): void {
     const capacity = this.#limits.inflightMessagesMax;
-    this.#ring ??= new Float64Array(2 * capacity);
+    this.#ring ??= new Float64Array(3 * capacity);
     const slot = (this.#oldest + this.inflightMessages) % capacity;
-    this.#ring[2 * slot] = lastIndex;
-    this.#ring[2 * slot + 1] = bytes;
+    this.#ring[3 * slot] = lastIndex;
+    this.#ring[3 * slot + 1] = bytes;
+    this.#ring[3 * slot + 2] = lastIndex > this.#newestSent ? nowMs : Number.NEGATIVE_INFINITY;
+    this.noteSent(lastIndex);
     this.inflightMessages += 1;
     this.inflightBytes += bytes;
+  }
+
+  /** Entries up to `lastIndex` were sent, in a message whose answer will tell nothing of when. */
+  noteSent(lastIndex: LogIndex): void {
+    if (lastIndex > this.#newestSent) this.#newestSent = lastIndex;
   }
 
   /** An answer is awaited from `nowMs` on. Keeps an earlier deadline: that of the oldest message on the way. */
@@ -67,8 +80,9 @@ export class Progress {
   matched(index: LogIndex, nowMs: number): void {
     if (index > this.matchIndex) this.matchIndex = index;
     const ring = this.#ring;
-    while (ring !== undefined && this.inflightMessages > 0 && (ring[2 * this.#oldest] as number) <= index) {
-      this.inflightBytes -= ring[2 * this.#oldest + 1] as number;
+    while (ring !== undefined && this.inflightMessages > 0 && (ring[3 * this.#oldest] as number) <= index) {
+      this.inflightBytes -= ring[3 * this.#oldest + 1] as number;
+      this.supportedSince(ring[3 * this.#oldest + 2] as number);
       this.inflightMessages -= 1;
       this.#oldest = (this.#oldest + 1) % this.#limits.inflightMessagesMax;
     }
@@ -79,7 +93,14 @@ export class Progress {
     if (this.inflightMessages > 0) this.expectAnswer(nowMs);
   }
 
-  becomeReplicate(): void {
+  /** It accepted a message of this term that was sent at `sentMs`. */
+  supportedSince(sentMs: number): void {
+    if (sentMs > this.supportMs) this.supportMs = sentMs;
+  }
+
+  /** `lastIndex` is the leader's. */
+  becomeReplicate(lastIndex: LogIndex): void {
+    if (this.state === 'copying') this.noteSent(lastIndex); // a copy may have brought it anything up to here
     this.#clear();
     this.state = 'replicate';
     this.commitSent = Math.min(this.commitSent, this.matchIndex);
@@ -101,6 +122,7 @@ export class Progress {
 
   /** What was on the way is given up: find out anew where it stands. `lastIndex` is the leader's. */
   restart(lastIndex: LogIndex): void {
+    if (this.state === 'copying') this.noteSent(lastIndex);
     if (this.state === 'replicate') this.becomeProbe(this.matchIndex + 1);
     else this.becomeProbe(this.state === 'probe' ? this.nextIndex : lastIndex + 1);
   }

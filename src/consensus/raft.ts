@@ -1,15 +1,9 @@
 import { assert, unreachable } from '../base/assert.ts';
 import type { LogIndex, Term } from '../base/ids.ts';
-import { believesInLeader, raiseCause, scheduleRetry, scheduleTurn } from './campaign-timer.ts';
-import {
-  campaignDue,
-  mayCampaign,
-  onTimeoutNow,
-  onVoteReply,
-  onVoteRequest,
-  startTransferCampaign,
-} from './election.ts';
+import { believesInLeader, complaintDue, raiseCause, scheduleRetry, scheduleTurn } from './campaign-timer.ts';
+import { answerHeldVotes, campaignDue, mayCampaign, onTimeoutNow, onVoteReply, onVoteRequest } from './election.ts';
 import { onAppend, onReadProbe } from './following.ts';
+import { heldVotesDueMs, leaseHolds } from './leases.ts';
 import type { Progress } from './progress.ts';
 import { isJoint } from './quorum.ts';
 import { askRead, flushReads, onReadProbeReply, resendReads } from './reads.ts';
@@ -41,6 +35,11 @@ export const defaultRaftLimits: RaftLimits = {
   campaignRetryMs: 100,
   campaignRetryMaxMs: 2000,
   resendMs: 500,
+  leaderProofMs: 150,
+  readHedgeMs: 10,
+  leases: true,
+  leaseMs: 80,
+  clockDriftPpmMax: 1000,
 };
 
 /**
@@ -98,6 +97,10 @@ export class RaftCore<Body> {
   get ownTermCommitted(): boolean {
     return this.#s.ownTermCommitted;
   }
+  /** Leader: reads are answered alone now. */
+  get leaseHolds(): boolean {
+    return leaseHolds(this.#s);
+  }
   /** Whom leadership is being handed to; proposals are refused meanwhile. */
   get transferring(): MemberId | undefined {
     return this.#s.transferTo;
@@ -117,8 +120,9 @@ export class RaftCore<Body> {
   get deadlineMs(): number {
     const s = this.#s;
     if (s.role === 'leader') return leaderDeadlineMs(s);
-    if (!mayCampaign(s)) return Number.POSITIVE_INFINITY;
-    return s.campaignUnscheduled ? 0 : s.campaignAtMs;
+    const heldMs = heldVotesDueMs(s);
+    if (!mayCampaign(s)) return heldMs;
+    return s.campaignUnscheduled ? 0 : Math.min(heldMs, s.campaignAtMs, s.complaintDueMs);
   }
 
   entry(index: LogIndex): Entry<Body> | undefined {
@@ -137,7 +141,7 @@ export class RaftCore<Body> {
   /** @throws RemoteProtocolError on a message that no correct peer sends; nothing has changed then. */
   receive(from: MemberId, message: RaftMessage<Body>, nowMs: number): void {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     switch (message.type) {
       case 'append':
         return onAppend(s, from, message);
@@ -169,7 +173,7 @@ export class RaftCore<Body> {
   /** `bytes`: what the entry takes in a message. `ok: false` means that nothing was appended. */
   propose(body: Body, bytes: number, nowMs: number): ProposeResult {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     if (s.role !== 'leader') return { ok: false, code: 'NOT_LEADER' };
     if (s.transferTo !== undefined) return { ok: false, code: 'TRANSFERRING' };
     const index = s.log.lastIndex + 1;
@@ -186,28 +190,27 @@ export class RaftCore<Body> {
    * committed. Stops (assert) on a step that no rule allows.
    */
   proposeConfiguration(next: Configuration, nowMs: number): ProposeResult {
-    this.#s.nowMs = nowMs;
+    this.#s.at(nowMs);
     return proposeConfiguration(this.#s, next);
   }
 
   /** A linearizable read: `token` comes back in `readsReady` with the index to apply first, or in `readsRefused`. */
   readIndex(token: number, nowMs: number): { ok: true } | { ok: false; code: 'NOT_LEADER' | 'BUSY' } {
-    this.#s.nowMs = nowMs;
+    this.#s.at(nowMs);
     return askRead(this.#s, token);
   }
 
   /** Something speaks against the leader: this member campaigns in its turn, unless the leader is heard before. */
   cause(cause: ElectionCause, nowMs: number): void {
     const s = this.#s;
-    s.nowMs = nowMs;
-    if (cause === 'transfer') startTransferCampaign(s);
-    else raiseCause(s, cause);
+    s.at(nowMs);
+    raiseCause(s, cause);
   }
 
   /** Liveness of a member's Corelet, as this one sees it. A leader without a live majority steps down at once. */
   setAlive(member: MemberId, alive: boolean, nowMs: number): void {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     if (member === s.self || s.dead.has(member) !== alive) return;
     if (alive) s.dead.delete(member);
     else s.dead.add(member);
@@ -230,7 +233,7 @@ export class RaftCore<Body> {
   /** The connection to `member` was reset: what was on the way is lost, and its process perhaps too. */
   reset(member: MemberId, nowMs: number): void {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     if (s.role === 'leader') s.followers.get(member)?.restart(s.log.lastIndex);
     else if (member === s.leader) raiseCause(s, 'reset');
   }
@@ -263,7 +266,7 @@ export class RaftCore<Body> {
 
   /** `member` has installed, durably, the state as of `index`. */
   copied(member: MemberId, index: LogIndex, nowMs: number): void {
-    this.#s.nowMs = nowMs;
+    this.#s.at(nowMs);
     onCopied(this.#s, member, index);
   }
 
@@ -281,7 +284,7 @@ export class RaftCore<Body> {
     nowMs: number,
   ): void {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     assert(s.role !== 'leader', 'INV-3: a leader has everything that is committed');
     assert(this.copyUseful(copy.index, copy.term), `INV-3: a copy as of ${copy.index} replaces acknowledged entries`);
     s.log.restart(copy.index, copy.term);
@@ -306,7 +309,7 @@ export class RaftCore<Body> {
   /** Hands leadership to a live voter; given up after a while. False: not possible now. */
   transfer(to: MemberId, nowMs: number): boolean {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     const possible = s.role === 'leader' && to !== s.self && s.transferTo === undefined;
     if (!possible || !s.configuration.voters.includes(to) || !s.isAlive(to)) return false;
     startTransfer(s, to, s.limits.campaignRetryMaxMs);
@@ -316,7 +319,7 @@ export class RaftCore<Body> {
   /** Leads no more and doesn't campaign for a while: others are better placed. */
   abdicate(nowMs: number): void {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     s.abstainUntilMs = nowMs + s.limits.campaignRetryMaxMs;
     if (s.role === 'leader') resign(s);
     else if (s.role !== 'follower') becomeFollower(s, s.term, undefined);
@@ -325,15 +328,16 @@ export class RaftCore<Body> {
 
   tick(nowMs: number): void {
     const s = this.#s;
-    s.nowMs = nowMs;
+    s.at(nowMs);
     if (s.role === 'leader') {
       tickLeader(s);
       resendReads(s);
-    } else if (s.campaignUnscheduled) {
-      scheduleRetry(s);
-    } else if (nowMs >= s.campaignAtMs) {
-      campaignDue(s);
+      return;
     }
+    answerHeldVotes(s);
+    complaintDue(s);
+    if (s.campaignUnscheduled) scheduleRetry(s);
+    else if (nowMs >= s.campaignAtMs) campaignDue(s);
   }
 
   /** What the events since the last call ask of the owner, once per batch; undefined when nothing. */

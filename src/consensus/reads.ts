@@ -1,11 +1,16 @@
 import type { LogIndex } from '../base/ids.ts';
-import { quorumReached, voterIds } from './quorum.ts';
-import type { RaftState } from './state.ts';
+import { leaseHolds } from './leases.ts';
+import type { Progress } from './progress.ts';
+import { hasQuorum, quorumReached, voterIds } from './quorum.ts';
+import { type RaftState, readContextsKept } from './state.ts';
 import type { MemberId, ReadProbe, ReadProbeReply } from './types.ts';
 
 const two32 = 0x1_0000_0000;
 
-/** Linearizable reads without the log (Ongaro §6.4; design §10.7): confirmed by a majority that was asked after the read came. */
+/**
+ * Linearizable reads without the log (Ongaro §6.4; design §10.7): under a lease at once, else confirmed by a majority that
+ * was asked after the read came.
+ */
 export function askRead<Body>(
   s: RaftState<Body>,
   token: number,
@@ -24,25 +29,59 @@ export function refuseReads<Body>(s: RaftState<Body>): void {
   s.readBatches = [];
   s.readsUnasked = [];
   s.readsPending = 0;
-  s.readResendAtMs = Number.POSITIVE_INFINITY;
+  asked(s);
 }
 
-function probe<Body>(s: RaftState<Body>): void {
-  const message: ReadProbe = { type: 'readProbe', term: s.term, context: s.readContext % two32 };
+/** Nothing is open: nobody has to be asked again. */
+function asked<Body>(s: RaftState<Body>): void {
+  s.readResendAtMs = Number.POSITIVE_INFINITY;
+  s.readHedgeAtMs = Number.POSITIVE_INFINITY;
+}
+
+function byAnswer(a: Progress, b: Progress): number {
+  return a.readAnswerMs - b.readAnswerMs;
+}
+
+/** The quickest live voters that make a majority with the leader; all live voters when `all`, or when fewer wouldn't do. */
+function whomToAsk<Body>(s: RaftState<Body>, all: boolean): readonly Progress[] {
+  const live: Progress[] = [];
   for (const member of voterIds(s.configuration)) {
-    if (member !== s.self && s.isAlive(member)) s.send(member, message, false);
+    const progress = s.followers.get(member);
+    if (progress !== undefined && s.isAlive(member)) live.push(progress);
   }
+  if (all) return live;
+  live.sort(byAnswer);
+  for (let count = 1; count < live.length; count++) {
+    const some = live.slice(0, count);
+    if (hasQuorum(s.configuration, (member) => member === s.self || some.some((each) => each.member === member))) {
+      return some;
+    }
+  }
+  return live;
+}
+
+function probe<Body>(s: RaftState<Body>, all: boolean): void {
+  const message: ReadProbe = { type: 'readProbe', term: s.term, context: s.readContext % two32 };
+  for (const { member } of whomToAsk(s, all)) s.send(member, message, false);
+  s.readHedgeAtMs = all ? Number.POSITIVE_INFINITY : Math.min(s.readHedgeAtMs, s.nowMs + s.limits.readHedgeMs);
   s.readResendAtMs = s.nowMs + s.limits.resendMs;
 }
 
 /** At the end of a batch of events: all reads that came in it share one context. */
 export function flushReads<Body>(s: RaftState<Body>): void {
   if (s.readsUnasked.length === 0 || !s.ownTermCommitted) return;
+  if (leaseHolds(s)) {
+    for (const token of s.readsUnasked) s.outbox.readReady(token, s.commitIndex);
+    s.readsPending -= s.readsUnasked.length;
+    s.readsUnasked = [];
+    return;
+  }
   s.readContext += 1;
+  s.readAskedMs[s.readContext % readContextsKept] = s.nowMs;
   s.readBatches.push({ context: s.readContext, index: s.commitIndex, tokens: s.readsUnasked });
   s.readsUnasked = [];
   confirmReads(s);
-  if (s.readBatches.length > 0) probe(s);
+  if (s.readBatches.length > 0) probe(s, false);
 }
 
 /** Contexts only grow, so a confirmation of one confirms all before it. */
@@ -60,7 +99,7 @@ export function confirmReads<Body>(s: RaftState<Body>): void {
     done += 1;
   }
   if (done > 0) s.readBatches.splice(0, done);
-  if (s.readBatches.length === 0) s.readResendAtMs = Number.POSITIVE_INFINITY;
+  if (s.readBatches.length === 0) asked(s);
 }
 
 /** `reply.term` is the leader's own. */
@@ -72,10 +111,15 @@ export function onReadProbeReply<Body>(s: RaftState<Body>, from: MemberId, reply
   const context = s.readContext - behind;
   if (context <= progress.readContext) return;
   progress.readContext = context;
+  if (behind < readContextsKept) {
+    const askedMs = s.readAskedMs[context % readContextsKept] as number;
+    progress.supportedSince(askedMs);
+    progress.readAnswerMs += (s.nowMs - askedMs - progress.readAnswerMs) / 4;
+  }
   confirmReads(s);
 }
 
+/** The quickest weren't quick, or an answer was lost. */
 export function resendReads<Body>(s: RaftState<Body>): void {
-  if (s.nowMs < s.readResendAtMs) return;
-  probe(s);
+  if (s.nowMs >= s.readHedgeAtMs || s.nowMs >= s.readResendAtMs) probe(s, true);
 }

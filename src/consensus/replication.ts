@@ -63,10 +63,11 @@ function sendAppend<Body>(s: RaftState<Body>, p: Progress, built: Built<Body>): 
   const lastIndex = prevIndex + message.entries.length;
   told(s, p, lastIndex);
   if (p.state === 'probe') {
+    p.noteSent(lastIndex);
     p.awaiting = true;
   } else {
     p.nextIndex = lastIndex + 1;
-    p.sent(lastIndex, built.bytes);
+    p.sent(lastIndex, built.bytes, s.nowMs);
   }
   p.expectAnswer(s.nowMs);
   return true;
@@ -123,7 +124,8 @@ export function onAppendReply<Body>(s: RaftState<Body>, from: MemberId, reply: A
     throw new RemoteProtocolError(`${from} acknowledges ${reply.index}, the log ends at ${s.log.lastIndex}`);
   }
   p.matched(reply.index, s.nowMs);
-  if (p.state === 'probe' || (p.state === 'copying' && s.log.termAt(p.matchIndex) !== undefined)) p.becomeReplicate();
+  if (p.state === 'probe' || (p.state === 'copying' && s.log.termAt(p.matchIndex) !== undefined))
+    p.becomeReplicate(s.log.lastIndex);
   advanceCommit(s);
   scheduleCommit(s, p);
   continueTransfer(s);
@@ -142,6 +144,7 @@ export function onCopied<Body>(s: RaftState<Body>, member: MemberId, index: LogI
   const p = s.followers.get(member);
   if (s.role !== 'leader' || p === undefined) return;
   p.matched(index, s.nowMs);
+  p.noteSent(s.log.lastIndex); // what the copy brought
   p.becomeProbe(p.matchIndex + 1);
   advanceCommit(s);
 }
@@ -157,7 +160,7 @@ export function tickLeader<Body>(s: RaftState<Body>): void {
 }
 
 export function leaderDeadlineMs<Body>(s: RaftState<Body>): number {
-  let deadlineMs = Math.min(s.transferDeadlineMs, s.readResendAtMs);
+  let deadlineMs = Math.min(s.transferDeadlineMs, s.readResendAtMs, s.readHedgeAtMs);
   for (const p of s.followers.values()) deadlineMs = Math.min(deadlineMs, p.resendAtMs, p.commitDueMs);
   return deadlineMs;
 }

@@ -35,6 +35,8 @@ export function becomeLeader<Body>(s: RaftState<Body>, alone: boolean): void {
   s.followers.clear();
   s.updateFollowers();
   s.holdAppends = alone;
+  s.leaseGivenUp = false;
+  s.heldVotes.clear();
   s.uncommittedBytes = 0;
   for (let index = s.commitIndex + 1; index <= s.log.lastIndex; index++) {
     s.uncommittedBytes += s.log.entry(index)?.bytes ?? 0;

@@ -1,11 +1,12 @@
 import { assert } from '../base/assert.ts';
 import type { LogIndex, Term } from '../base/ids.ts';
 import { ConfigurationHistory } from './configurations.ts';
+import { promiseAfterRestart } from './leases.ts';
 import { RaftLog } from './log.ts';
 import { Outbox } from './outbox.ts';
 import { Progress } from './progress.ts';
 import { hasQuorum, isVoter, memberIds } from './quorum.ts';
-import type { Configuration, Entry, HardState, MemberId, RaftLimits, RaftMessage } from './types.ts';
+import type { Configuration, Entry, HardState, MemberId, RaftLimits, RaftMessage, VoteRequest } from './types.ts';
 
 export type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader';
 
@@ -43,6 +44,9 @@ export interface ReadBatch {
   readonly tokens: number[];
 }
 
+/** Contexts whose time of asking is remembered; an answer to an older one supports no lease. */
+export const readContextsKept = 64;
+
 /** Everything a replica knows. The rooms beside this file are the steps that change it. */
 export class RaftState<Body> {
   readonly self: MemberId;
@@ -53,6 +57,7 @@ export class RaftState<Body> {
   readonly outbox: Outbox<Body>;
   /** Time of the latest event that brought one. */
   nowMs = 0;
+  #started = false;
 
   role: Role = 'follower';
   term: Term;
@@ -79,6 +84,15 @@ export class RaftState<Body> {
   leaderDropped = false;
   /** Somebody else knows no leader: ours was asked to show itself until then. */
   leaderProofDueMs = Number.POSITIVE_INFINITY;
+  /** A gateway complained: the leader was asked, and is doubted when it hasn't answered by then. */
+  complaintDueMs = Number.POSITIVE_INFINITY;
+
+  // Leases (leases.ts)
+  /** Follower: helps nobody into the leadership before that. */
+  promisedUntilMs = Number.NEGATIVE_INFINITY;
+  readonly heldVotes = new Map<MemberId, VoteRequest>();
+  /** Leader: no lease for the rest of this term. */
+  leaseGivenUp = false;
 
   // Leadership (replication.ts, reads.ts, transfer.ts)
   readonly followers = new Map<MemberId, Progress>();
@@ -94,6 +108,9 @@ export class RaftState<Body> {
   readsPending = 0;
   readContext = 0;
   readResendAtMs = Number.POSITIVE_INFINITY;
+  readHedgeAtMs = Number.POSITIVE_INFINITY;
+  /** When the newest contexts were asked first: a ring. */
+  readonly readAskedMs = new Float64Array(readContextsKept);
 
   constructor(options: RaftOptions<Body>) {
     const { restored } = options;
@@ -141,10 +158,25 @@ export class RaftState<Body> {
   readonly matchOf = (member: MemberId): LogIndex =>
     member === this.self ? this.persistedIndex : (this.followers.get(member)?.matchIndex ?? 0);
 
+  /** Since when a member has supported this leader, counted from when it was asked. */
+  readonly supportOf = (member: MemberId): number => {
+    if (member === this.self) return Number.POSITIVE_INFINITY;
+    const p = this.followers.get(member);
+    return p === undefined || p.matchIndex < this.leadStartIndex ? Number.NEGATIVE_INFINITY : p.supportMs;
+  };
+
   readonly isAlive = (member: MemberId): boolean => member === this.self || !this.dead.has(member);
 
   get hasLiveQuorum(): boolean {
     return hasQuorum(this.configuration, this.isAlive);
+  }
+
+  /** The time of an event. The first one after a start begins the wait for promises that a former life made. */
+  at(nowMs: number): void {
+    this.nowMs = nowMs;
+    if (this.#started) return;
+    this.#started = true;
+    promiseAfterRestart(this);
   }
 
   send(to: MemberId, message: RaftMessage<Body>, afterSync: boolean): void {
@@ -167,6 +199,7 @@ export class RaftState<Body> {
     this.leaderDoubted = false;
     this.leaderDropped = false;
     this.leaderProofDueMs = Number.POSITIVE_INFINITY;
+    this.complaintDueMs = Number.POSITIVE_INFINITY;
     this.outbox.changed = true;
   }
 

@@ -1,3 +1,4 @@
+import { giveUpLease } from './leases.ts';
 import type { RaftState } from './state.ts';
 import type { MemberId } from './types.ts';
 
@@ -16,6 +17,7 @@ export function successor<Body>(s: RaftState<Body>, notBefore: MemberId | undefi
 
 /** Asks `to` to take over as soon as it holds the whole log (Ongaro §3.10); proposals are refused until then. */
 export function startTransfer<Body>(s: RaftState<Body>, to: MemberId, withinMs: number): void {
+  giveUpLease(s);
   s.transferTo = to;
   s.transferDeadlineMs = s.nowMs + withinMs;
   continueTransfer(s);

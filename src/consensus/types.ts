@@ -119,7 +119,7 @@ export interface Effects<Body> {
 }
 
 /** Why a campaign may start (design §10.13). */
-export type ElectionCause = 'reset' | 'lapse' | 'complaint' | 'view' | 'no-leader' | 'transfer';
+export type ElectionCause = 'reset' | 'lapse' | 'complaint' | 'view' | 'no-leader';
 
 /** All limits of the core, named. Times in milliseconds. */
 export interface RaftLimits {
@@ -139,6 +139,16 @@ export interface RaftLimits {
   readonly campaignRetryMaxMs: number;
   /** An unanswered append to a live follower is sent again after this. */
   readonly resendMs: number;
+  /** A leader that somebody complains about, asked whether it leads, has so long to show itself. */
+  readonly leaderProofMs: number;
+  /** Reads are confirmed by the quickest followers; the others are asked too when they don't answer within this. */
+  readonly readHedgeMs: number;
+  /** Leaders read alone while a majority promises to elect nobody else (design §10.7). */
+  readonly leases: boolean;
+  /** How long a follower's promise binds it. With an election on top it bounds how soon a killed leader is replaced. */
+  readonly leaseMs: number;
+  /** The most that any clock gains or loses, in parts per million. */
+  readonly clockDriftPpmMax: number;
 }
 
 export type ProposeResult =

@@ -16,7 +16,14 @@ const chaosLimits: RaftLimits = {
   campaignRetryMs: 20,
   campaignRetryMaxMs: 200,
   resendMs: 60,
+  leaderProofMs: 30,
+  readHedgeMs: 3,
+  leaseMs: 25,
+  clockDriftPpmMax: 20_000,
 };
+
+/** Clocks so bad and promises so long that a lease that is counted wrongly outlives the next election. */
+const leaseLimits: RaftLimits = { ...chaosLimits, leases: true, leaseMs: 100, clockDriftPpmMax: 200_000 };
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f'];
 
@@ -69,6 +76,12 @@ export class Chaos {
   working = true;
   /** Liveness notices late: stale leaders and half-deaf members live longer. */
   readonly #sleepy: boolean;
+  /** Leaders are cut off while they don't notice, and asked for reads all the time: a stale lease would show. */
+  readonly #hunting: boolean;
+  /** The leader that was cut off, until when. */
+  #deposed: { readonly id: MemberId; readonly untilMs: number } | undefined;
+  /** How much faster than true time each clock runs, in parts per million: at its bound, so that a lease is tight. */
+  readonly #drifts = new Map<MemberId, number>();
   #token = 0;
   #proposed = 0;
 
@@ -76,20 +89,27 @@ export class Chaos {
     this.#chance = new Chance(seed);
     this.#sleepy = seed % 2 === 1;
     const configuration = this.#founding;
+    this.#hunting = seed % 3 === 1;
+    const limits = this.#hunting ? leaseLimits : { ...chaosLimits, leases: seed % 3 === 2 };
     for (const id of names) {
       this.replicas.set(
         id,
         new Replica({
           id,
           configuration,
-          limits: chaosLimits,
+          limits,
           random: this.#chance,
           observer: this.checker,
           send: (from, to, message) => this.#send({ from, to, message, atMs: 0 }),
         }),
       );
       (this.replicas.get(id) as Replica).autoSync = false;
+      this.#drifts.set(id, this.#chance.of([-1, 0, 1]) * limits.clockDriftPpmMax);
     }
+  }
+
+  #timeOf(id: MemberId): number {
+    return this.nowMs * (1 + (this.#drifts.get(id) ?? 0) / 1_000_000);
   }
 
   #send(flying: Flying): void {
@@ -119,12 +139,13 @@ export class Chaos {
   step(): void {
     this.nowMs += 1;
     if (this.faults) this.#fault();
+    if (this.#hunting) this.#hunt();
     if (this.working) this.#work();
     this.#deliver();
     for (const replica of this.replicas.values()) {
       const { core } = replica;
       if (core === undefined) continue;
-      if (core.deadlineMs <= this.nowMs) core.tick(this.nowMs);
+      if (core.deadlineMs <= this.#timeOf(replica.id)) core.tick(this.#timeOf(replica.id));
       replica.drain();
       if (!this.faults || this.#chance.hit(400)) replica.sync(this.faults ? 1 + this.#chance.below(3) : undefined);
       replica.drain();
@@ -141,14 +162,14 @@ export class Chaos {
       const replica = this.replicas.get(to) as Replica;
       const { core } = replica;
       if (core === undefined) continue;
-      if (message !== undefined) core.receive(from, message, this.nowMs);
-      if (copy !== undefined && replica.install(copy, this.nowMs)) {
+      if (message !== undefined) core.receive(from, message, this.#timeOf(to));
+      if (copy !== undefined && replica.install(copy, this.#timeOf(to))) {
         this.#send({ from: to, to: from, message: undefined, copiedIndex: copy.index, atMs: 0 });
       } else if (copy !== undefined) {
-        core.reset(from, this.nowMs);
-        this.replicas.get(from)?.core?.reset(to, this.nowMs);
+        core.reset(from, this.#timeOf(to));
+        this.replicas.get(from)?.core?.reset(to, this.#timeOf(from));
       }
-      if (copiedIndex !== undefined) core.copied(from, copiedIndex, this.nowMs);
+      if (copiedIndex !== undefined) core.copied(from, copiedIndex, this.#timeOf(to));
     }
   }
 
@@ -163,17 +184,17 @@ export class Chaos {
     const core = this.leader()?.core;
     if (core === undefined) return;
     for (const progress of core.progress().values()) {
-      if (progress.state === 'copying') core.reset(progress.member, this.nowMs);
+      if (progress.state === 'copying') core.reset(progress.member, this.#timeOf(this.leader()?.id ?? 'a'));
     }
   }
 
   #liveness(): void {
     for (const a of names) {
       for (const b of names) {
-        if (a === b || (this.#sleepy && this.faults && !this.#chance.hit(100))) continue;
+        if (a === b || a === this.#deposed?.id || (this.#sleepy && this.faults && !this.#chance.hit(100))) continue;
         const up =
           this.replicas.get(b)?.core !== undefined && !this.#cut.has(`${a}>${b}`) && !this.#cut.has(`${b}>${a}`);
-        this.replicas.get(a)?.core?.setAlive(b, up, this.nowMs);
+        this.replicas.get(a)?.core?.setAlive(b, up, this.#timeOf(a));
       }
     }
   }
@@ -183,15 +204,16 @@ export class Chaos {
     const id = chance.hit(700) ? (this.leader()?.id ?? 'a') : chance.of(names);
     const core = this.replicas.get(id)?.core;
     if (core === undefined) return;
+    const nowMs = this.#timeOf(id);
     if (chance.hit(300)) {
       this.#proposed += 1;
-      core.propose(`op${this.#proposed}`, 5 + chance.below(30), this.nowMs);
+      core.propose(`op${this.#proposed}`, 5 + chance.below(30), nowMs);
     }
     if (chance.hit(100)) this.read(id);
     if (!this.faults) return;
-    if (chance.hit(3)) core.transfer(chance.of(names), this.nowMs);
-    if (chance.hit(2)) core.abdicate(this.nowMs);
-    if (chance.hit(3)) core.cause(chance.of(['complaint', 'view', 'reset'] as const), this.nowMs);
+    if (chance.hit(3)) core.transfer(chance.of(names), nowMs);
+    if (chance.hit(2)) core.abdicate(nowMs);
+    if (chance.hit(3)) core.cause(chance.of(['complaint', 'view', 'reset'] as const), nowMs);
     if (chance.hit(30)) this.#reconfigure(id);
     if (chance.hit(15)) this.replicas.get(id)?.compact();
   }
@@ -199,11 +221,11 @@ export class Chaos {
   read(id: MemberId): number | undefined {
     this.#token += 1;
     this.checker.readAsked(this.#token);
-    return this.replicas.get(id)?.core?.readIndex(this.#token, this.nowMs).ok ? this.#token : undefined;
+    return this.replicas.get(id)?.core?.readIndex(this.#token, this.#timeOf(id)).ok ? this.#token : undefined;
   }
 
   propose(body: string): boolean {
-    return this.leader()?.core?.propose(body, 10, this.nowMs).ok ?? false;
+    return this.leader()?.core?.propose(body, 10, this.#timeOf(this.leader()?.id ?? 'a')).ok ?? false;
   }
 
   #reconfigure(id: MemberId): void {
@@ -225,7 +247,7 @@ export class Chaos {
     } else {
       next = { voters, votersOutgoing: [], learners: [] };
     }
-    core.proposeConfiguration(next, this.nowMs);
+    core.proposeConfiguration(next, this.#timeOf(id));
   }
 
   #fault(): void {
@@ -251,8 +273,34 @@ export class Chaos {
     if (chance.hit(5)) this.#cut.clear();
   }
 
+  #hunt(): void {
+    if (this.working) for (const { id, core } of this.replicas.values()) if (core?.role === 'leader') this.read(id);
+    const deposed = this.#deposed;
+    if (deposed !== undefined && (this.nowMs >= deposed.untilMs || !this.faults)) {
+      this.#deposed = undefined;
+      this.#cut.clear();
+    }
+    const leader = this.leader();
+    if (this.#deposed !== undefined || !this.faults || leader === undefined || !this.#chance.hit(10)) return;
+    if (this.#chance.hit(300)) leader.running.transfer(this.#chance.of(names), this.#timeOf(leader.id));
+    this.#deposed = { id: leader.id, untilMs: this.nowMs + 200 };
+    const delivered = this.#flying.filter(({ from, to }) => from === leader.id || to === leader.id);
+    for (const flying of delivered) this.#flying[this.#flying.indexOf(flying)] = { ...flying, atMs: this.nowMs };
+    this.#deliver();
+    for (const replica of this.replicas.values()) replica.drain();
+    for (const other of this.replicas.values()) {
+      if (other === leader) continue;
+      this.#cut.add(`${leader.id}>${other.id}`).add(`${other.id}>${leader.id}`);
+      if (this.#chance.hit(300)) {
+        other.crash();
+        other.start();
+      }
+      other.core?.setAlive(leader.id, false, this.#timeOf(other.id));
+    }
+  }
+
   #resetTo(id: MemberId): void {
-    for (const other of this.replicas.values()) if (other.id !== id) other.core?.reset(id, this.nowMs);
+    for (const other of this.replicas.values()) if (other.id !== id) other.core?.reset(id, this.#timeOf(other.id));
   }
 
   /** No new faults from here on; all are up and connected. */

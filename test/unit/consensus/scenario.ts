@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { defaultRaftLimits } from '../../../src/consensus/raft.ts';
 import { commitDelayMs } from '../../../src/consensus/replication.ts';
-import type { Configuration, MemberId, ProposeResult, RaftMessage } from '../../../src/consensus/types.ts';
+import type { Configuration, MemberId, ProposeResult, RaftLimits, RaftMessage } from '../../../src/consensus/types.ts';
 import { Checker } from './checker.ts';
 import { Replica } from './replica.ts';
 
@@ -13,7 +13,8 @@ interface Queued {
 
 const roundsMax = 1000;
 /** A body of more than a few letters fills a message. */
-const scenarioLimits = { ...defaultRaftLimits, appendBytesMax: 16 };
+/** Leases bring waits of their own: scenarios about them turn them on. */
+const scenarioLimits: RaftLimits = { ...defaultRaftLimits, appendBytesMax: 16, leases: false };
 
 function members(text: string | undefined): MemberId[] {
   return text === undefined || text === '' ? [] : text.split(',');
@@ -29,9 +30,20 @@ export class Scenario {
   #queue: Queued[] = [];
   readonly #cut = new Set<string>();
   #nowMs = 0;
+  #limits = scenarioLimits;
+  /** How much faster than true time a replica's clock runs, in parts per million. */
+  readonly #drifts = new Map<MemberId, number>();
   #refusal = '';
 
   readonly #words: Record<string, (words: string[]) => void> = {
+    limits: (settings) => {
+      const given = settings.map((setting) => setting.split('=') as [string, string]);
+      const values = given.map(([name, value]) => [name, value === 'on' ? true : Number(value)] as const);
+      this.#limits = { ...this.#limits, ...Object.fromEntries(values) };
+    },
+    clock: ([id, ppm]) => {
+      this.#drifts.set(this.#replica(id).id, Number(ppm));
+    },
     cluster: (ids) => this.#cluster(ids),
     campaign: ([id]) => this.#campaign(this.#replica(id)),
     elect: ([id]) => {
@@ -40,7 +52,7 @@ export class Scenario {
       assert.equal(this.#replica(id).running.role, 'leader');
     },
     propose: ([id, ...bodies]) => {
-      for (const body of bodies) this.#note(this.#replica(id).running.propose(body, body.length, this.#nowMs));
+      for (const body of bodies) this.#note(this.#replica(id).running.propose(body, body.length, this.#timeOf(id)));
       this.#replica(id).drain();
     },
     change: ([id, ...fields]) => this.#change(this.#replica(id), fields),
@@ -59,10 +71,10 @@ export class Scenario {
     dead: ([id, ...others]) => this.#alive(this.#replica(id), others, false),
     alive: ([id, ...others]) => this.#alive(this.#replica(id), others, true),
     reset: ([id, other]) => {
-      this.#replica(id).running.reset(other as MemberId, this.#nowMs);
+      this.#replica(id).running.reset(other as MemberId, this.#timeOf(id));
       this.#replica(id).drain();
     },
-    cause: ([id, cause]) => this.#replica(id).running.cause(cause as 'lapse', this.#nowMs),
+    cause: ([id, cause]) => this.#replica(id).running.cause(cause as 'lapse', this.#timeOf(id)),
     hold: ([id]) => {
       this.#replica(id).autoSync = false;
     },
@@ -81,11 +93,11 @@ export class Scenario {
     copy: ([id, member]) => this.#copy(this.#replica(id), member as MemberId),
     read: ([id, token]) => this.#read(this.#replica(id), Number(token)),
     transfer: ([id, to]) => {
-      assert.ok(this.#replica(id).running.transfer(to as MemberId, this.#nowMs));
+      assert.ok(this.#replica(id).running.transfer(to as MemberId, this.#timeOf(id)));
       this.#replica(id).drain();
     },
     abdicate: ([id]) => {
-      this.#replica(id).running.abdicate(this.#nowMs);
+      this.#replica(id).running.abdicate(this.#timeOf(id));
       this.#replica(id).drain();
     },
     ineligible: ([id]) => {
@@ -131,7 +143,7 @@ export class Scenario {
         new Replica({
           id,
           configuration: { voters, votersOutgoing: [], learners: [] },
-          limits: scenarioLimits,
+          limits: this.#limits,
           random: { u32: () => 0x8000_0000 },
           observer: this.checker,
           send: (from, to, message) => {
@@ -142,6 +154,10 @@ export class Scenario {
     }
   }
 
+  #timeOf(id: MemberId | undefined): number {
+    return this.#nowMs * (1 + (this.#drifts.get(id ?? '') ?? 0) / 1_000_000);
+  }
+
   #note(result: ProposeResult): void {
     this.#refusal = result.ok ? '' : result.code;
   }
@@ -149,9 +165,10 @@ export class Scenario {
   /** Its turn comes at once, before anybody else's. */
   #campaign(replica: Replica): void {
     const core = replica.running;
-    core.cause('view', this.#nowMs);
-    core.cause('no-leader', this.#nowMs);
-    if (core.deadlineMs !== Number.POSITIVE_INFINITY) core.tick(Math.max(core.deadlineMs, this.#nowMs));
+    const nowMs = this.#timeOf(replica.id);
+    core.cause('view', nowMs);
+    core.cause('no-leader', nowMs);
+    if (core.deadlineMs !== Number.POSITIVE_INFINITY) core.tick(Math.max(core.deadlineMs, nowMs));
     replica.drain();
   }
 
@@ -162,7 +179,7 @@ export class Scenario {
       votersOutgoing: members(given.get('outgoing')),
       learners: members(given.get('learners')),
     };
-    this.#note(replica.running.proposeConfiguration(next, this.#nowMs));
+    this.#note(replica.running.proposeConfiguration(next, this.#timeOf(replica.id)));
     replica.drain();
   }
 
@@ -179,7 +196,7 @@ export class Scenario {
       this.#queue = this.#queue.filter((queued) => !due.includes(queued));
       for (const { from, to, message } of due) {
         const replica = this.#replica(to);
-        replica.core?.receive(from, message, this.#nowMs);
+        replica.core?.receive(from, message, this.#timeOf(to));
         replica.drain();
       }
     }
@@ -190,7 +207,8 @@ export class Scenario {
     for (let i = 0; i < delayMs; i++) {
       this.#nowMs += 1;
       for (const replica of this.replicas.values()) {
-        if (replica.core !== undefined && replica.core.deadlineMs <= this.#nowMs) replica.core.tick(this.#nowMs);
+        const nowMs = this.#timeOf(replica.id);
+        if (replica.core !== undefined && replica.core.deadlineMs <= nowMs) replica.core.tick(nowMs);
         replica.drain();
       }
       if (deliver) this.#deliver('');
@@ -198,20 +216,20 @@ export class Scenario {
   }
 
   #alive(replica: Replica, others: string[], alive: boolean): void {
-    for (const other of others) replica.running.setAlive(other, alive, this.#nowMs);
+    for (const other of others) replica.running.setAlive(other, alive, this.#timeOf(replica.id));
     replica.drain();
   }
 
   #copy(leader: Replica, member: MemberId): void {
     const snapshot = leader.snapshot();
-    assert.ok(this.#replica(member).install(snapshot, this.#nowMs), 'the copy was of no use');
-    leader.running.copied(member, snapshot.index, this.#nowMs);
+    assert.ok(this.#replica(member).install(snapshot, this.#timeOf(member)), 'the copy was of no use');
+    leader.running.copied(member, snapshot.index, this.#timeOf(leader.id));
     leader.drain();
   }
 
   #read(replica: Replica, token: number): void {
     this.checker.readAsked(token);
-    const result = replica.running.readIndex(token, this.#nowMs);
+    const result = replica.running.readIndex(token, this.#timeOf(replica.id));
     if (!result.ok) this.checker.readRefused(replica, token);
     replica.drain();
   }
@@ -266,6 +284,10 @@ export class Scenario {
         return;
       case 'learners':
         assert.equal(core.configuration.learners.join(','), wanted);
+        return;
+      case 'lease':
+        this.#replica(replica.id).core?.tick(this.#timeOf(replica.id));
+        assert.equal(core.leaseHolds ? 'yes' : 'no', wanted);
         return;
       case 'idle':
         assert.equal(core.deadlineMs, Number.POSITIVE_INFINITY, 'waits for time');
