@@ -11,7 +11,7 @@ import type { Store } from '../store/store.ts';
 import { Gateway } from '../volume/gateway.ts';
 import { RouteTable } from '../volume/routes.ts';
 import { Volumes } from '../volume/volumes.ts';
-import type { PeerMessage } from '../wire/peer/types.ts';
+import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import { AddressBook } from './address-book.ts';
 import { Gossip } from './gossip.ts';
 import { inspectReplica } from './inspect.ts';
@@ -32,7 +32,7 @@ import { CheckedVolumes } from './volume-control.ts';
 
 const rateSampleMs = 1000;
 /** Between two looks at the arcs led here while nothing happens; `healingLimits.tickMs` apart for a while after something did. */
-const restTickMs = 500;
+const restTickMs = 1000;
 const wakefulMs = 5000;
 /** A flash that has owed an answer for so long serves nobody: whoever leads here gives it to others (design §10.13). */
 const flashStallMs = 1000;
@@ -119,10 +119,7 @@ class Corelet implements CoreletHandle {
       send,
       registers: restarted.registers,
       isFull: (id) => this.#isFull(id),
-      onRoute: (route) => {
-        this.#gossip.announce(route);
-        this.#wakeHealing();
-      },
+      onRoute: (route) => this.#announce(route),
     });
     this.#gateway = new Gateway({
       self: this.id,
@@ -254,6 +251,11 @@ class Corelet implements CoreletHandle {
       default:
         this.#host.receive(from, message satisfies ArcMessage);
     }
+  }
+
+  #announce(route: Route): void {
+    this.#gossip.announce(route);
+    this.#wakeHealing();
   }
 
   // ---- time and failure -----------------------------------------------------------------------------------------------
