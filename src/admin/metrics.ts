@@ -11,6 +11,15 @@ export interface ProcessFigures {
   readonly cpuSeconds: number;
   readonly startWallSeconds: number;
   readonly eventsRecorded: number;
+  /** Over the connections to other Corelets since the start; a write carries the messages of a turn. */
+  readonly fabric?: FabricFigures;
+}
+
+export interface FabricFigures {
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  readonly writes: number;
+  readonly reads: number;
 }
 
 /** The Prometheus text format (version 0.0.4): every metric with HELP and TYPE, base units, prefix `corelet_`. */
@@ -49,6 +58,14 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
   add('events_recorded_total', 'counter', 'Observations and decisions recorded since the start.', [
     { value: figures.eventsRecorded },
   ]);
+  if (figures.fabric !== undefined) {
+    const { messagesSent, messagesReceived, writes, reads } = figures.fabric;
+    const counter = (name: string, help: string, value: number): void => add(name, 'counter', help, [{ value }]);
+    counter('fabric_messages_sent_total', 'Messages to other Corelets since the start.', messagesSent);
+    counter('fabric_messages_received_total', 'Messages from other Corelets since the start.', messagesReceived);
+    counter('fabric_writes_total', 'Times that messages were handed to the system, those of a turn at once.', writes);
+    counter('fabric_reads_total', 'Times that messages were taken from the system.', reads);
+  }
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', figures.residentBytes);
   add('process_cpu_seconds_total', 'counter', 'Processor time used by the process.', [{ value: figures.cpuSeconds }]);
   gauge('process_start_time_seconds', 'Start of the process, seconds since 1970.', figures.startWallSeconds);

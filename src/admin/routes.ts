@@ -3,7 +3,7 @@ import type { CoreletHandle, VolumeErrorCode, VolumeResult } from '../corelet/ty
 import type { ErrorCode } from './errors.ts';
 import { type EventLog, eventsMax } from './events.ts';
 import { jsonReply, Refusal, readJson, type Reply } from './http.ts';
-import { metricsText } from './metrics.ts';
+import { type FabricFigures, metricsText } from './metrics.ts';
 import { pageAsset } from './page.ts';
 import type { AnsweredBy, ChassisAnswer, EventsAnswer, VersionAnswer, VolumesAnswer } from './types.ts';
 
@@ -12,6 +12,8 @@ export interface AdminSource {
   readonly corelet: CoreletHandle;
   readonly events: EventLog;
   readonly version: string;
+  /** What went to and came from other Corelets. */
+  readonly fabric?: FabricFigures;
   /** Where the Corelets of the chassis answer, this one included; asked at every request, modules are swapped. */
   peers(): ChassisAnswer['slots'];
 }
@@ -165,6 +167,7 @@ function metrics(source: AdminSource): Reply {
     cpuSeconds: (user + system) / 1e6,
     startWallSeconds: Math.round(Date.now() / 1000 - process.uptime()),
     eventsRecorded: source.events.recordedTotal,
+    ...(source.fabric === undefined ? {} : { fabric: source.fabric }),
   });
   return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: text };
 }

@@ -10,7 +10,7 @@ import { ownerOf } from '../corelet/device.ts';
 import { nbdDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
-import { createFabric } from '../platform/fabric.ts';
+import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
 import { createRandom } from '../platform/random.ts';
@@ -64,8 +64,8 @@ function eventsBeside({ device, dir, slot }: RunOptions): string | undefined {
 async function serve(options: RunOptions, events: EventLog, stopped: Promise<string>): Promise<number> {
   const flash = await openDevice(options.device);
   const clock = createClock();
-  const corelet = await start(options, flash, clock, events);
-  const doors = await openDoors(options, corelet, clock, events);
+  const { corelet, fabric } = await start(options, flash, clock, events);
+  const doors = await openDoors(options, corelet, fabric, clock, events);
   log(
     `serving as ${corelet.id}: NBD ${options.nbd.host}:${options.nbd.port}, admin ${options.admin.host}:${options.admin.port}`,
   );
@@ -91,7 +91,12 @@ async function serve(options: RunOptions, events: EventLog, stopped: Promise<str
   process.exit(0);
 }
 
-async function start(options: RunOptions, flash: Flash, clock: Clock, events: EventLog): Promise<CoreletHandle> {
+interface Started {
+  readonly corelet: CoreletHandle;
+  readonly fabric: SocketFabric;
+}
+
+async function start(options: RunOptions, flash: Flash, clock: Clock, events: EventLog): Promise<Started> {
   const owner = await ownerOf(flash);
   if (!owner.ok) throw unownedDevice(options.device, owner.code, owner.message);
   const { cluster, id } = owner;
@@ -114,10 +119,11 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
   });
   const { readings } = watchSensors(options.device);
   const { mapBytes } = options;
-  return startCorelet(
+  const corelet = await startCorelet(
     { clock, random, flash, fabric, events, sensors: readings },
     { self, seeds: seedsOf(options, id), ...(mapBytes === undefined ? {} : { mapBytes }) },
   );
+  return { corelet, fabric };
 }
 
 /** Grows from start to start: milliseconds since 1970, then 12 random bits so that no two starts share one. */
@@ -137,6 +143,7 @@ interface Doors {
 async function openDoors(
   { nbd, admin, dir }: RunOptions,
   corelet: CoreletHandle,
+  fabric: SocketFabric,
   clock: Clock,
   events: EventLog,
 ): Promise<Doors> {
@@ -145,7 +152,10 @@ async function openDoors(
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots.map(({ slot, admin, nbd }) => ({ slot, admin, nbd })) : [];
   };
-  const api: AdminServer = await listenAdmin({ corelet, events, version: programVersion(), peers }, admin);
+  const api: AdminServer = await listenAdmin(
+    { corelet, events, fabric: fabric.counts, version: programVersion(), peers },
+    admin,
+  );
   return {
     async close() {
       await Promise.all([door.close(), api.close()]);

@@ -52,3 +52,12 @@ test('a sensor that isn’t there has no metric: 0 °C would look like a reading
   assert.doesNotMatch(text, /temperature|power_watts|wear/);
   assert.doesNotMatch(metricsText(statusOf(3), figures), /corelet_device/);
 });
+
+test('what goes over the fabric is told: an operator sees what a chassis at rest costs', () => {
+  const fabric = { messagesSent: 7, messagesReceived: 6, writes: 5, reads: 4 };
+  const text = metricsText(statusOf(3), { ...figures, fabric });
+  assert.ok(
+    text.includes('\n# TYPE corelet_fabric_messages_sent_total counter\ncorelet_fabric_messages_sent_total 7\n'),
+  );
+  assert.ok(text.includes('\ncorelet_fabric_writes_total 5\n'));
+});
