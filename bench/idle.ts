@@ -1,0 +1,77 @@
+import { parseArgs } from 'node:util';
+import { startChassis } from '../test/interop/chassis.ts';
+import { cpuMicros } from '../test/interop/processes.ts';
+
+const usage = `npm run bench:idle -- [--json] [--slots 24] [--seconds 30] [--settle 20]
+
+A chassis at rest: processor time of all Corelets together, as a share of one core, and their messages per second.`;
+
+const perCent = 10;
+
+interface Counters {
+  readonly messages: number;
+  readonly writes: number;
+}
+
+async function countersOf(admins: readonly string[]): Promise<Counters> {
+  let messages = 0;
+  let writes = 0;
+  for (const admin of admins) {
+    const text = await (await fetch(`${admin}/metrics`)).text();
+    const counter = (name: string) => Number(new RegExp(`^corelet_fabric_${name}_total (\\d+)$`, 'm').exec(text)?.[1]);
+    messages += counter('messages_sent');
+    writes += counter('writes');
+  }
+  return { messages, writes };
+}
+
+async function bench(slots: number, seconds: number, settleSeconds: number, json: boolean): Promise<void> {
+  const rest = (s: number) => new Promise((resolve) => setTimeout(resolve, s * 1000));
+  const chassis = await startChassis({ slots, limitMs: 180_000 });
+  try {
+    await chassis.full(180_000);
+    await rest(settleSeconds);
+    const records = chassis.slots();
+    const pids = records.map(({ pid }) => pid);
+    const admins = records.map(({ admin }) => admin);
+    const before = await countersOf(admins);
+    const cpuBefore = cpuMicros(pids);
+    const began = performance.now();
+    await rest(seconds);
+    const cpu = cpuMicros(pids) - cpuBefore;
+    const tookSeconds = (performance.now() - began) / 1000;
+    const after = await countersOf(admins);
+    const report = {
+      schemaVersion: 1,
+      bench: 'idle',
+      slots,
+      seconds: tookSeconds,
+      corePercent: cpu / tookSeconds / 1e4,
+      messagesPerSecond: (after.messages - before.messages) / tookSeconds,
+      writesPerSecond: (after.writes - before.writes) / tookSeconds,
+    };
+    if (json) console.log(JSON.stringify(report));
+    else {
+      console.log(
+        `${slots} slots at rest for ${seconds} s: ${report.corePercent.toFixed(1)} % of one core for all Corelets together ` +
+          `(the bar: ${perCent} %), ${Math.round(report.messagesPerSecond)} messages/s in ` +
+          `${Math.round(report.writesPerSecond)} writes/s between them`,
+      );
+    }
+    if (report.corePercent > perCent) process.exitCode = 1;
+  } finally {
+    await chassis.stop();
+  }
+}
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+    slots: { type: 'string', default: '24' },
+    seconds: { type: 'string', default: '30' },
+    settle: { type: 'string', default: '20' },
+  },
+});
+if (values.help) console.log(usage);
+else await bench(Number(values.slots), Number(values.seconds), Number(values.settle), values.json);
