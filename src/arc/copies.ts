@@ -1,17 +1,22 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { MemberId } from '../consensus/types.ts';
-import type { CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
+import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
 import { type CopyResult, CopySender } from './copy-sender.ts';
 import type { EndedLives } from './ended-lives.ts';
+import { newestOf } from './lives.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
-import type { Replica, ReplicaOrigin } from './replica.ts';
+import { originOf, type ReplicaOrigin } from './origin.ts';
+import type { Replica } from './replica.ts';
 import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
 
 /** What copies ask of whoever keeps the replicas. */
 export interface ReplicaKeeper {
   add(arc: ArcId, origin: ReplicaOrigin): Replica;
+  /** Stops it and forgets it; its blocks stay. */
+  drop(replica: Replica): void;
+  /** The same, and its blocks go. */
   retire(replica: Replica, why: string): void;
 }
 
@@ -34,8 +39,10 @@ export class Copies {
 
   offered(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
     let replica = present;
-    if (this.#ended.has(message.arc, message.toGeneration)) {
-      this.#context.send(from, copyReply(message, 'refused', 0));
+    const known = replica?.generation === message.toGeneration;
+    // INV-10: a voter that isn't known here has told what nobody here remembers. It may not begin as if it hadn't.
+    if (this.#ended.has(message.arc, message.toGeneration) || (message.voter && !known)) {
+      this.#context.send(from, copyReply(message, 'ended', 0));
       return;
     }
     if (replica !== undefined && replica.generation !== message.toGeneration) {
@@ -45,7 +52,9 @@ export class Copies {
         this.#context.send(from, copyReply(message, 'refused', 0));
         return;
       }
-      this.#keeper.retire(replica, 'it comes back under a new generation');
+      // What one without a state holds are blocks of an earlier life or copy: a base that is compared with the leader's.
+      if (replica.installed) this.#keeper.retire(replica, 'it comes back under a new generation');
+      else this.#keeper.drop(replica);
       replica = undefined;
     }
     replica ??= this.#begin(message);
@@ -59,23 +68,19 @@ export class Copies {
     this.#receivers.set(message.arc, new CopyReceiver(replica, this.#context, from, message));
   }
 
-  /** A replica without anything: durable before the offer is answered. */
+  /** A replica without a state: durable before the offer is answered. */
   #begin({ arc, toGeneration }: CopyOffer): Replica {
-    const snapshot = emptySnapshot('copying', toGeneration);
+    const completeIndex = newestOf(this.#context.store.map(arc));
+    const snapshot = { ...emptySnapshot('copying', toGeneration), completeIndex };
     this.#context.store.appendArcState(arc, encodeSnapshot(snapshot));
-    return this.#keeper.add(arc, {
-      generation: toGeneration,
-      installed: false,
-      completeIndex: 0,
-      hardState: { term: 0, vote: undefined },
-      configuration: snapshot.configuration,
-      compactedIndex: 0,
-      compactedTerm: 0,
-      entries: [],
-      commitIndex: 0,
-      appliedIndex: 0,
-      state: snapshot.state,
-    });
+    return this.#keeper.add(arc, originOf(snapshot));
+  }
+
+  check(from: CoreletId, replica: Replica | undefined, message: CopyCheck): void {
+    const receiver = this.#receivers.get(message.arc);
+    const valid = replica?.generation === message.toGeneration && receiver?.matches(from, message.copy);
+    if (receiver === undefined || !valid) this.#context.send(from, copyReply(message, 'refused', 0));
+    else void receiver.check(message);
   }
 
   part(from: CoreletId, replica: Replica | undefined, message: CopyChunk | CopyFinish): void {

@@ -1,6 +1,8 @@
-import { blockBytes, type CoreletId, type VolumeId } from '../base/ids.ts';
+import { blockBytes, blocksPerChunk, type CoreletId, type LogIndex, type VolumeId } from '../base/ids.ts';
 import type { ArcMap } from '../store/map.ts';
-import type { BetweenReplicas, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
+import type { BetweenReplicas, CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
+import { chunkDigest } from './chunk-digest.ts';
+import { ChunkSet } from './chunk-set.ts';
 import type { ReplicaContext } from './context.ts';
 import type { Replica } from './replica.ts';
 import { decodeSnapshot, encodeSnapshot } from './snapshot.ts';
@@ -19,6 +21,8 @@ export class CopyReceiver {
   readonly #context: ReplicaContext;
   readonly #from: CoreletId;
   readonly #offer: CopyOffer;
+  /** Chunks that the leader has, where all are compared. */
+  #seen: ChunkSet | undefined;
   #sequence = 0;
 
   constructor(replica: Replica, context: ReplicaContext, from: CoreletId, offer: CopyOffer) {
@@ -26,13 +30,31 @@ export class CopyReceiver {
     this.#context = context;
     this.#from = from;
     this.#offer = offer;
-    // A replica without a state may hold parts of an earlier copy, of no known index: everything is sent.
+    // A replica without a state may hold blocks of an earlier life or copy, of no known index: all chunks are compared.
+    const compares = !replica.installed && replica.map.chunkCount > 0;
+    if (compares) this.#seen = new ChunkSet();
     const base = replica.installed ? replica.core.appliedIndex : 0;
-    context.store.afterSync(() => this.#reply('ready', base));
+    context.store.afterSync(() => this.#reply(compares ? 'base' : 'ready', base));
   }
 
   matches(from: CoreletId, copy: number): boolean {
     return from === this.#from && copy === this.#offer.copy;
+  }
+
+  /** The same in every block, and every block can be read. */
+  async check(message: CopyCheck): Promise<void> {
+    this.#seen?.add(message);
+    const loaded = this.#replica.map.load(message);
+    const page = loaded instanceof Promise ? await loaded : loaded;
+    let same = page !== undefined && chunkDigest(page) === message.digest;
+    if (page !== undefined && same) {
+      const mapped = [...page.positions.keys()].filter((block) => page.positions[block] !== 0);
+      const positions = mapped.map((block) => page.positions[block] as number);
+      const crcs = mapped.map((block) => page.crcs[block] as number);
+      const into = new Uint8Array(mapped.length * blockBytes);
+      same = (await this.#context.store.readBlocks(positions, crcs, into)).ok;
+    }
+    this.#reply(same ? 'same' : 'differs', message.check);
   }
 
   chunk(message: CopyChunk): void {
@@ -44,6 +66,7 @@ export class CopyReceiver {
       return;
     }
     this.#sequence = message.sequence;
+    this.#seen?.add(message);
     const record = {
       arc: message.arc,
       key: { volume: message.volume, layer: message.layer, chunk: message.chunk },
@@ -63,7 +86,9 @@ export class CopyReceiver {
     const core = replica.core;
     if (core.copyUseful(message.index, message.indexTerm)) {
       const snapshot = decodeSnapshot(message.state);
-      const own = { ...snapshot, status: 'active', generation: replica.generation } as const;
+      const completeIndex = Math.max(snapshot.completeIndex, replica.completeIndex);
+      const own = { ...snapshot, status: 'active', generation: replica.generation, completeIndex } as const;
+      this.#dropUnseen(message.index);
       // The record goes into the log before anything that the core says from here on, so it is durable before that is told.
       // The sender left out what was applied here: a restart has to apply it too, before the state takes the log's place.
       this.#context.store.appendApplied(replica.arc, replica.core.appliedIndex);
@@ -72,6 +97,22 @@ export class CopyReceiver {
       replica.install(own);
     }
     this.#context.store.afterSync(() => this.#reply(replica.installed ? 'done' : 'refused', message.index));
+  }
+
+  /** Design §10.6: what the leader doesn't have is nothing any more, whatever an earlier life here knew of it. */
+  #dropUnseen(version: LogIndex): void {
+    const seen = this.#seen;
+    if (seen === undefined) return;
+    const { arc, map } = this.#replica;
+    const none = { blocks: new Uint16Array(0), versions: new Float64Array(0), crcs: new Uint32Array(0) };
+    const emptyBlocks = Uint16Array.from({ length: blocksPerChunk }, (_, block) => block);
+    const emptyVersions = new Float64Array(blocksPerChunk).fill(version);
+    for (const key of Array.from(map.keys())) {
+      if (seen.has(key)) continue;
+      const record = { arc, key, ...none, emptyBlocks, emptyVersions };
+      this.#context.store.appendChunkCopy({ ...record, data: [] });
+      this.#replica.takeBlocks({ ...record, position: undefined });
+    }
   }
 
   #reply(code: CopyReply['code'], number: number): void {

@@ -2,11 +2,17 @@ import { blockBytes, type LogIndex } from '../base/ids.ts';
 import { isVoter } from '../consensus/quorum.ts';
 import type { MemberId } from '../consensus/types.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
-import type { CopyReply, Replica as ReplicaName } from '../wire/peer/types.ts';
+import type { CopyCheck, CopyReply, Replica as ReplicaName } from '../wire/peer/types.ts';
+import { chunkDigest } from './chunk-digest.ts';
 import type { ReplicaContext } from './context.ts';
 import { holdsMember, replicaOf } from './members.ts';
 import { readTriesMax } from './mending.ts';
 import type { Replica } from './replica.ts';
+import { encodeSnapshot } from './snapshot.ts';
+import { snapshotOf } from './store-owner.ts';
+
+/** Chunks that a receiver with a base is asked about in one go. */
+const checksAtOnce = 16;
 
 export interface CopyResult {
   readonly member: MemberId;
@@ -42,6 +48,9 @@ export class CopySender {
   #blocks = 0;
   #bytesLeft: number;
   #streaming = false;
+  /** Chunks that the receiver was asked about and hasn't answered yet. */
+  readonly #checks = new Map<number, (same: boolean) => void>();
+  #check = 0;
   #ended = false;
   #wake: (() => void) | undefined;
 
@@ -53,7 +62,7 @@ export class CopySender {
     this.#onEnd = onEnd;
     this.#copy = context.random.u32();
     this.index = replica.core.appliedIndex;
-    this.#state = replica.snapshot('active');
+    this.#state = encodeSnapshot({ ...snapshotOf(replica), completeIndex: this.index });
     this.#term = replica.core.term;
     this.#startedMs = context.clock.nowMs();
     this.#heardMs = this.#startedMs;
@@ -73,6 +82,11 @@ export class CopySender {
     else if (reply.code === 'ready' && !this.#streaming) {
       this.#streaming = true;
       void this.#stream(reply.number);
+    } else if (reply.code === 'base' && !this.#streaming) {
+      this.#streaming = true;
+      void this.#compareAndStream();
+    } else if (reply.code === 'same' || reply.code === 'differs') {
+      this.#checks.get(reply.number)?.(reply.code === 'same');
     } else if (reply.code === 'stored') {
       for (; this.#storedSequence < reply.number; this.#storedSequence++) {
         this.#inflightBytes -= this.#inflight.shift() ?? 0;
@@ -93,6 +107,7 @@ export class CopySender {
     if (this.#ended) return;
     this.#ended = true;
     this.#wakeUp();
+    for (const settle of this.#checks.values()) settle(true);
     const durationMs = this.#context.clock.nowMs() - this.#startedMs;
     this.#onEnd({ member: this.member, ok, reason, blocks: this.#blocks, durationMs });
   }
@@ -105,6 +120,7 @@ export class CopySender {
 
   #send(
     message:
+      | Pick<CopyCheck, 'type' | 'check' | 'volume' | 'layer' | 'chunk' | 'digest'>
       | { type: 'copyOffer'; index: LogIndex; voter: boolean }
       | { type: 'copyFinish'; index: LogIndex; indexTerm: number; state: Uint8Array },
   ): void {
@@ -121,20 +137,61 @@ export class CopySender {
   /** `base`: everything up to that index the receiver has applied already. */
   async #stream(base: LogIndex): Promise<void> {
     const { map } = this.#replica;
-    const keys: ChunkKey[] = [...map.keys()];
-    for (const key of keys) {
-      if (map.newestOf(key) <= base) continue;
-      while (!this.#ended && this.#inflightBytes >= this.#context.limits.copyInflightBytesMax) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-      }
-      if (this.#ended) return;
-      if (!(await this.#sendChunk(key, base))) {
-        this.#end(false, 'a block could not be read here');
-        return;
+    for (const key of Array.from(map.keys())) {
+      if (map.newestOf(key) > base && !(await this.#sendInTurn(key, base))) return;
+    }
+    await this.#finish();
+  }
+
+  /**
+   * The receiver holds blocks of which nobody knows how far they go: it is asked about every chunk, and gets whole what
+   * differs (design §10.6).
+   */
+  async #compareAndStream(): Promise<void> {
+    const keys = Array.from(this.#replica.map.keys());
+    for (let from = 0; from < keys.length && !this.#ended; from += checksAtOnce) {
+      const some = keys.slice(from, from + checksAtOnce);
+      const same = await Promise.all(some.map((key) => this.#isSame(key)));
+      for (const [i, key] of some.entries()) {
+        if (same[i] !== true && !(await this.#sendInTurn(key, 0))) return;
       }
     }
+    await this.#finish();
+  }
+
+  async #isSame(key: ChunkKey): Promise<boolean> {
+    const loaded = this.#replica.map.load(key);
+    const page = loaded instanceof Promise ? await loaded : loaded;
+    if (page === undefined || this.#ended) return true;
+    const check = ++this.#check;
+    const digest = chunkDigest(page);
+    const mapped = page.positions.reduce((count, position) => (position === 0 ? count : count + 1), 0);
+    return new Promise((resolve) => {
+      this.#checks.set(check, (same) => {
+        this.#checks.delete(check);
+        if (same) this.#bytesLeft -= mapped * blockBytes;
+        resolve(same);
+      });
+      const { volume, layer, chunk } = page.key;
+      this.#send({ type: 'copyCheck', check, volume, layer, chunk, digest });
+    });
+  }
+
+  /** Waits until there is room on the way. False: the copy has ended. */
+  async #sendInTurn(key: ChunkKey, base: LogIndex): Promise<boolean> {
+    while (!this.#ended && this.#inflightBytes >= this.#context.limits.copyInflightBytesMax) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#ended) return false;
+    if (await this.#sendChunk(key, base)) return true;
+    this.#end(false, 'a block could not be read here');
+    return false;
+  }
+
+  /** When everything is stored there: windows, epochs, keys and configuration, last and whole (design §10.4). */
+  async #finish(): Promise<void> {
     while (!this.#ended && this.#storedSequence < this.#sequence) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -30,13 +30,18 @@ export class EndedLives {
     return this.#ofArc.get(arc)?.includes(generation) ?? false;
   }
 
-  /** Goes into the log with what is appended now: durable before anything that is told from here on. */
-  add(arc: ArcId, generation: Generation): void {
+  /**
+   * Goes into the log with what is appended now: durable before anything that is told from here on. Returns the register
+   * and its value.
+   */
+  add(arc: ArcId, generation: Generation): readonly [string, Uint8Array] {
     const lives = [...(this.#ofArc.get(arc) ?? []), generation].slice(-livesPerArcMax);
     this.#ofArc.set(arc, lives);
     const writer = new Writer(4 + 4 * livesPerArcMax);
     writer.u32(lives.length);
     for (const life of lives) writer.u32(life);
-    this.#store.setRegister(`${registerPrefix}${arc}`, writer.copy());
+    const register = [`${registerPrefix}${arc}`, writer.copy()] as const;
+    this.#store.setRegister(...register);
+    return register;
   }
 }

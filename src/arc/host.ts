@@ -1,15 +1,19 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { StoreOwner } from '../store/types.ts';
-import type { Complaint, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
+import type { Complaint, CopyReply, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { Copies } from './copies.ts';
 import { copyReply } from './copy-receiver.ts';
 import { EndedLives } from './ended-lives.ts';
-import { holdsMember } from './members.ts';
+import { Lives } from './lives.ts';
+import { holdsMember, memberId } from './members.ts';
 import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
 import { keyRefusal, readRefusal } from './reads.ts';
-import { Replica, type ReplicaOrigin } from './replica.ts';
+import { Questions } from './questions.ts';
+import type { ReplicaOrigin } from './origin.ts';
+import { Replica } from './replica.ts';
+import { completeVoters, routeOf } from './route.ts';
 import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
 import { storeOwnerOf } from './store-owner.ts';
 
@@ -42,6 +46,8 @@ export class ArcHost {
   readonly #announced = new Map<ArcId, string>();
   readonly #ended: EndedLives;
   readonly copies: Copies;
+  readonly #lives: Lives;
+  readonly #questions: Questions;
   #wheelRuns = false;
   #stopped = false;
 
@@ -66,7 +72,19 @@ export class ArcHost {
     };
     this.copies = new Copies(this.#context, this.#ended, {
       add: (arc, origin) => this.#add(arc, origin),
+      drop: (replica) => this.#drop(replica),
       retire: (replica, why) => this.#retire(replica, why),
+    });
+    this.#lives = new Lives(this.#context, this.#ended, {
+      add: (arc, origin) => this.#add(arc, origin),
+      drop: (replica) => this.#drop(replica),
+    });
+    this.#questions = new Questions(this.#context, {
+      replicas: () => this.#replicas.values(),
+      replica: (arc) => this.#replicas.get(arc),
+      lost: (replica, why) => this.#lives.lose(replica, why),
+      ended: (replica, member) => this.#lives.memberEnded(replica, member),
+      formerLife: (replica) => this.#lives.formerLife(replica),
     });
   }
 
@@ -74,11 +92,12 @@ export class ArcHost {
 
   /** A replica that the device told of. */
   restore(arc: ArcId, origin: ReplicaOrigin): void {
-    this.#add(arc, origin);
+    this.#add(arc, origin).keepSilent();
   }
 
   /** Starts elections where no leader is known. Call when the fabric is up. */
   start(): void {
+    this.#questions.start();
     for (const replica of this.#replicas.values()) {
       replica.core.cause('no-leader', this.#context.clock.nowMs());
       replica.flush();
@@ -87,6 +106,7 @@ export class ArcHost {
 
   stop(): void {
     this.#stopped = true;
+    this.#questions.stop();
     for (const replica of this.#replicas.values()) replica.stop();
     this.#replicas.clear();
   }
@@ -113,6 +133,12 @@ export class ArcHost {
     if (alive) this.#dead.delete(id);
     else this.#dead.add(id);
     for (const replica of this.#replicas.values()) replica.setAlive(id, alive);
+    if (alive) this.#questions.ask(id);
+  }
+
+  /** A connection to it is up. */
+  peerUp(id: CoreletId): void {
+    this.#questions.ask(id);
   }
 
   peerReset(id: CoreletId): void {
@@ -131,7 +157,8 @@ export class ArcHost {
 
   receive(from: CoreletId, message: ArcMessage): void {
     if (this.#stopped) return;
-    if (message.type === 'question' || message.type === 'answer') return;
+    if (message.type === 'question') return this.#questions.question(from, message);
+    if (message.type === 'answer') return this.#questions.answer(from, message);
     const replica = this.#replicas.get(message.arc);
     switch (message.type) {
       case 'op':
@@ -160,9 +187,11 @@ export class ArcHost {
         this.copies.part(from, replica, message);
         return;
       case 'copyReply':
-        this.copies.reply(from, replica, message);
+        if (message.code === 'ended') this.#memberEnded(from, replica, message);
+        else this.copies.reply(from, replica, message);
         return;
       case 'copyCheck':
+        this.copies.check(from, replica, message);
         return;
       case 'fetch':
       case 'fetchReply':
@@ -175,6 +204,10 @@ export class ArcHost {
 
   #consensus(from: CoreletId, replica: Replica | undefined, message: RaftWireMessage): void {
     const known = replica?.generation === message.toGeneration;
+    if (!known && this.#ended.has(message.arc, message.toGeneration)) {
+      this.#options.send(from, copyReply({ ...message, copy: 0 }, 'ended', 0));
+      return;
+    }
     if (message.type === 'append' && !(known && replica.installed)) {
       // Not there, or without a state: entries would be taken for a log to continue. The leader is told to copy instead.
       this.#options.send(from, copyReply({ ...message, copy: 0 }, 'refused', 0));
@@ -203,18 +236,24 @@ export class ArcHost {
     replica.flush();
   }
 
+  #memberEnded(from: CoreletId, replica: Replica | undefined, message: CopyReply): void {
+    if (replica?.generation !== message.toGeneration) return;
+    this.#lives.memberEnded(replica, memberId(from, message.fromGeneration));
+  }
+
   #retireOrder(replica: Replica | undefined, message: Retire): void {
-    if (replica === undefined || replica.generation !== message.generation || replica.isLeader) return;
-    if (message.configurationIndex <= replica.core.configurationIndex) return;
+    if (replica === undefined || replica.isLeader) return;
+    const former = this.#lives.formerLife(replica);
+    const means =
+      replica.generation === message.generation || former === memberId(this.#options.self, message.generation);
+    if (!means || message.configurationIndex <= replica.core.configurationIndex) return;
     this.#retire(replica, 'the arc went on without it while it was away');
   }
 
   #retire(replica: Replica, why: string): void {
     if (this.#replicas.get(replica.arc) !== replica) return;
-    replica.stop();
+    this.#drop(replica);
     replica.map.dropAll();
-    this.#replicas.delete(replica.arc);
-    this.copies.forget(replica.arc);
     this.#ended.add(replica.arc, replica.generation);
     this.#options.store.appendArcState(replica.arc, encodeSnapshot(emptySnapshot('retired', replica.generation)));
     this.#options.events.record({
@@ -223,6 +262,17 @@ export class ArcHost {
       corelet: this.#options.self,
       text: `Dropped the copy of arc ${replica.arc}: ${why}.`,
     });
+  }
+
+  /** Its blocks stay. */
+  #drop(replica: Replica): void {
+    replica.stop();
+    this.#replicas.delete(replica.arc);
+    this.copies.forget(replica.arc);
+  }
+
+  completeVoters(replica: Replica): number {
+    return completeVoters(replica, this.#options.limits.completeLagMax);
   }
 
   // ---- time and news ------------------------------------------------------------------------------------------------
@@ -265,7 +315,8 @@ export class ArcHost {
   announce(replica: Replica, healBytesLeft: number): void {
     const { core } = replica;
     if (!replica.isLeader || !core.ownTermCommitted || core.configurationIndex > core.commitIndex) return;
-    const route = replica.route(healBytesLeft);
+    const { self, limits } = this.#options;
+    const route = routeOf(replica, self, limits.completeLagMax, healBytesLeft);
     const summary = `${route.term} ${route.configurationIndex} ${route.complete} ${route.healBytesLeft}`;
     if (this.#announced.get(replica.arc) === summary) return;
     this.#announced.set(replica.arc, summary);

@@ -6,8 +6,9 @@ import type { ArcCheckpoint, StoredChunkCopy, StoredEntry } from '../store/types
 import { applyToMap, newestIn } from './apply.ts';
 import { dropUnknownVolumes } from './copy-receiver.ts';
 import { type ArcEntry, bodyIn, entryFromStore, forgetPayload } from './entry.ts';
-import type { ReplicaOrigin } from './replica.ts';
-import { decodeHardState, decodeSnapshot, emptySnapshot, type ReplicaSnapshot } from './snapshot.ts';
+import type { ReplicaOrigin } from './origin.ts';
+import { anew } from './lives.ts';
+import { decodeHardState, decodeSnapshot, emptySnapshot, encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
 
 /** One replica as the device tells it, rebuilt record by record in the order in which they were appended. */
 class RecoveringReplica {
@@ -16,6 +17,8 @@ class RecoveringReplica {
   installed: boolean;
   completeIndex: LogIndex;
   hardState: HardState = { term: 0, vote: undefined };
+  /** Records of it may be lost: what comes after them can't be continued from here, and what it told isn't known. */
+  doubted = false;
   #snapshot: ReplicaSnapshot;
   /** Contiguous, from `compactedIndex` + 1: some applied ones for followers that lag, then those not known committed. */
   #entries: ArcEntry[] = [];
@@ -73,6 +76,12 @@ class RecoveringReplica {
     this.#entries.length = Math.max(0, Math.min(this.#entries.length, fromIndex - this.#compactedIndex - 1));
   }
 
+  /** What a new life begins with, whose blocks are these. */
+  anew(generation: Generation): ReplicaSnapshot {
+    const configuration = this.#entries.reduce((now, entry) => entry.configuration ?? now, this.#configuration);
+    return anew({ ...this.#snapshot, index: this.#appliedIndex, configuration }, generation, this.map);
+  }
+
   origin(): ReplicaOrigin {
     return {
       generation: this.generation,
@@ -95,6 +104,7 @@ export class ArcRecovery {
   readonly #mapOf: (arc: ArcId) => ArcMap;
   readonly #entriesKept: number;
   readonly #replicas = new Map<ArcId, RecoveringReplica>();
+  #anyLost = false;
 
   constructor(mapOf: (arc: ArcId) => ArcMap, entriesKept: number) {
     this.#mapOf = mapOf;
@@ -110,26 +120,50 @@ export class ArcRecovery {
   }
 
   entry(stored: StoredEntry): void {
-    this.#known(stored.arc).entry(stored, this.#entriesKept);
+    this.#known(stored.arc)?.entry(stored, this.#entriesKept);
   }
 
   truncated(arc: ArcId, fromIndex: LogIndex): void {
-    this.#known(arc).truncated(fromIndex);
+    this.#known(arc)?.truncated(fromIndex);
   }
 
   appliedUpTo(arc: ArcId, index: LogIndex): void {
-    this.#known(arc).applyUpTo(index);
+    this.#known(arc)?.applyUpTo(index);
   }
 
   hardState(arc: ArcId, state: Uint8Array): void {
-    this.#known(arc).hardState = decodeHardState(state);
+    const replica = this.#known(arc);
+    if (replica !== undefined) replica.hardState = decodeHardState(state);
+  }
+
+  /** Records that were durable can't be had any more, of whatever arc: each is doubted until a whole state comes. */
+  lost(): void {
+    this.#anyLost = true;
+    for (const replica of this.#replicas.values()) replica.doubted = true;
+  }
+
+  /** Arcs of which something may be lost. */
+  *doubted(): IterableIterator<ArcId> {
+    for (const [arc, replica] of this.#replicas) if (replica.doubted) yield arc;
+  }
+
+  /** INV-10: that life is over, another begins, with its blocks. Returns what has to be in the log before anything is said. */
+  beginAnew(arc: ArcId, generation: Generation): { readonly ended: Generation; readonly state: Uint8Array } {
+    const former = this.#replicas.get(arc);
+    assert(former !== undefined, `arc ${arc} has a replica here`);
+    const snapshot = former.anew(generation);
+    this.#replicas.set(arc, new RecoveringReplica(former.map, snapshot));
+    return { ended: former.generation, state: encodeSnapshot(snapshot) };
   }
 
   arcState(arc: ArcId, bytes: Uint8Array): void {
     const snapshot = decodeSnapshot(bytes);
     const before = this.#replicas.get(arc);
     const map = this.#mapOf(arc);
-    if (before?.generation !== snapshot.generation || snapshot.status !== 'active') map.dropAll();
+    // One that begins without a state keeps the blocks of an earlier life here as a base, unless that was retired before.
+    if (snapshot.status === 'retired' || (snapshot.status === 'active' && before?.generation !== snapshot.generation)) {
+      map.dropAll();
+    }
     this.#replicas.delete(arc);
     if (snapshot.status === 'retired') return;
     const replica = new RecoveringReplica(map, snapshot);
@@ -156,6 +190,7 @@ export class ArcRecovery {
 
   chunkCopy(copy: StoredChunkCopy): void {
     const replica = this.#known(copy.arc);
+    if (replica === undefined) return;
     replica.map.applyCopy(copy);
     replica.completeIndex = Math.max(replica.completeIndex, newestIn(copy));
   }
@@ -167,8 +202,10 @@ export class ArcRecovery {
     })();
   }
 
-  #known(arc: ArcId): RecoveringReplica {
+  /** Undefined: what is told of it comes after something that is lost. */
+  #known(arc: ArcId): RecoveringReplica | undefined {
     const replica = this.#replicas.get(arc);
+    if (replica?.doubted === true || (replica === undefined && this.#anyLost)) return undefined;
     assert(replica !== undefined, `a record of arc ${arc}, which has no replica here`);
     return replica;
   }

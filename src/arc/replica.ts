@@ -1,17 +1,10 @@
 import { assert } from '../base/assert.ts';
 import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex } from '../base/ids.ts';
 import { RaftCore } from '../consensus/raft.ts';
-import {
-  type Configuration,
-  type Effects,
-  entryKinds,
-  type HardState,
-  type MemberId,
-  type Outgoing,
-} from '../consensus/types.ts';
+import { type Effects, entryKinds, type HardState, type MemberId, type Outgoing } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
 import type { StoredChunkCopy } from '../store/types.ts';
-import type { PeerMessage, Route } from '../wire/peer/types.ts';
+import type { PeerMessage } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
@@ -19,27 +12,15 @@ import { Intake } from './intake.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
 import { Mending } from './mending.ts';
 import { Operations } from './operations.ts';
+import type { ReplicaOrigin } from './origin.ts';
 import { raftFromWire, type RaftWireMessage, raftToWire } from './raft-wire.ts';
 import { Reads } from './reads.ts';
 import { Resender } from './resender.ts';
-import { encodeHardState, encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
+import { Reticence } from './reticence.ts';
+import { encodeHardState, type ReplicaSnapshot } from './snapshot.ts';
+import { Standing } from './standing.ts';
 import type { ArcState } from './state.ts';
 import { Traffic } from './traffic.ts';
-
-/** What a restart (or a founding, or an installed copy) gives a replica to begin with. */
-export interface ReplicaOrigin {
-  readonly generation: Generation;
-  readonly installed: boolean;
-  readonly completeIndex: LogIndex;
-  readonly hardState: HardState;
-  readonly configuration: Configuration;
-  readonly compactedIndex: LogIndex;
-  readonly compactedTerm: number;
-  readonly entries: ArcEntry[];
-  readonly commitIndex: LogIndex;
-  readonly appliedIndex: LogIndex;
-  readonly state: ArcState;
-}
 
 /**
  * One replica of one arc: the consensus core, its state machine, and the order between flash, network and answers.
@@ -64,6 +45,9 @@ export class Replica {
   hardState: HardState;
   /** How often copied blocks were taken: they may change a chunk without making it newer. */
   copiesTaken = 0;
+  /** Set while the questions at restart are open: nothing is told as a voter meanwhile. */
+  reticence: Reticence | undefined;
+  readonly standing = new Standing();
   /** Copies under way from here keep the log from this index on. */
   pinnedIndex = Number.MAX_SAFE_INTEGER;
   /** Set by the host: a follower needs more than the log holds. */
@@ -101,7 +85,7 @@ export class Replica {
         appliedIndex: origin.appliedIndex,
       },
     });
-    this.core.eligible = this.complete;
+    this.#updateEligible();
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
     this.mending = new Mending(this, context);
@@ -137,13 +121,49 @@ export class Replica {
 
   receive(from: CoreletId, message: RaftWireMessage): void {
     if (message.toGeneration !== this.generation) return; // INV-10: meant for another life of this replica
-    if (message.type === 'append') this.#intake.take(from, message);
+    if (this.reticence !== undefined) this.reticence.hold(from, message, this.now);
+    else if (message.type === 'append') this.#intake.take(from, message);
     else this.#deliver(from, message);
   }
 
   #deliver(from: CoreletId, message: RaftWireMessage): void {
-    this.core.receive(this.memberFrom(from, message.fromGeneration), raftFromWire(message), this.now);
+    const member = this.memberFrom(from, message.fromGeneration);
+    this.standing.heard(member, message);
+    this.core.receive(member, raftFromWire(message), this.now);
     this.flush();
+  }
+
+  /** After a restart: until `speak`, what comes is kept, and nothing is told (design §10.12). */
+  keepSilent(): void {
+    this.reticence = new Reticence();
+    this.#updateEligible();
+  }
+
+  /** A majority has told what it saw of this replica, and it knows all of that. */
+  speak(): void {
+    const held = this.reticence?.held ?? [];
+    this.reticence = undefined;
+    this.#updateEligible();
+    for (const { from, message } of held) this.receive(from, message);
+    this.core.cause('no-leader', this.now);
+    this.flush();
+  }
+
+  /** That life of a member is over: it counts for nothing until the configuration goes without it (INV-10). */
+  memberEnded(member: MemberId): boolean {
+    if (member === this.member || !this.standing.end(member)) return false;
+    this.core.setAlive(member, false, this.now);
+    this.flush();
+    return true;
+  }
+
+  isLive(member: MemberId): boolean {
+    return this.#context.isAlive(replicaOf(member).id) && !this.standing.isEnded(member);
+  }
+
+  #updateEligible(): void {
+    const eligible = this.complete && this.reticence === undefined;
+    if (eligible !== this.core.eligible) this.core.eligible = eligible;
   }
 
   /** Remembered: the same few peers speak all the time. */
@@ -159,7 +179,8 @@ export class Replica {
     const configuration = this.core.configuration;
     for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
       for (const member of members) {
-        if (member !== this.member && replicaOf(member).id === id) this.core.setAlive(member, alive, this.now);
+        if (member === this.member || replicaOf(member).id !== id) continue;
+        this.core.setAlive(member, alive && !this.standing.isEnded(member), this.now);
       }
     }
     this.flush();
@@ -246,6 +267,7 @@ export class Replica {
 
   #send(outgoing: Outgoing<EntryBody>): void {
     const message = outgoing.message;
+    assert(this.reticence === undefined, 'INV-10: nothing is told before the questions at restart are answered');
     const to = replicaOf(outgoing.to);
     if (message.type === 'append' && message.entries.length > 0) this.#resender.send(to, message);
     else this.transmit(to.id, raftToWire(this.arc, this.generation, to.generation, message));
@@ -265,7 +287,7 @@ export class Replica {
       this.#applyEntry(entry);
     }
     this.core.applied(index);
-    if (!this.core.eligible && this.complete) this.core.eligible = true;
+    if (!this.core.eligible) this.#updateEligible();
     this.#compact();
     this.operations.afterApply(index);
   }
@@ -311,8 +333,7 @@ export class Replica {
     const configuration = this.core.configuration;
     for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
       for (const member of members) {
-        const id = replicaOf(member).id;
-        if (member !== this.member && !this.#context.isAlive(id)) this.core.setAlive(member, false, this.now);
+        if (member !== this.member && !this.isLive(member)) this.core.setAlive(member, false, this.now);
       }
     }
     this.#context.changed(this);
@@ -324,7 +345,7 @@ export class Replica {
     this.core.restore(snapshot, this.now);
     this.state = snapshot.state;
     this.installed = true;
-    this.core.eligible = this.complete;
+    this.#updateEligible();
     this.flush();
   }
 
@@ -340,13 +361,13 @@ export class Replica {
     this.map.applyCopy(copy);
     this.copiesTaken++;
     this.#completeIndex = Math.max(this.#completeIndex, newestIn(copy));
-    if (this.core.role !== 'leader') this.core.eligible = this.complete;
+    if (this.core.role !== 'leader') this.#updateEligible();
   }
 
   /** Entries up to `index`, not applied yet, can't be read here: until they are, others are better leaders. */
   distrustUpTo(index: LogIndex): void {
     this.#completeIndex = Math.max(this.#completeIndex, index);
-    this.core.eligible = this.complete;
+    this.#updateEligible();
     this.core.abdicate(this.now);
   }
 
@@ -355,53 +376,8 @@ export class Replica {
     return this.map.blockCount * blockBytes;
   }
 
-  /** Voters that have what is committed, or are behind by little, and are alive. Only the leader knows. */
-  completeVoters(): number {
-    let complete = 0;
-    const floor = this.core.commitIndex - this.#context.limits.completeLagMax;
-    const progress = this.core.progress();
-    for (const member of this.core.configuration.voters) {
-      if (member === this.member) complete += 1;
-      else if (
-        this.#context.isAlive(replicaOf(member).id) &&
-        (progress.get(member)?.matchIndex ?? 0) >= Math.max(floor, 1)
-      )
-        complete += 1;
-    }
-    return complete;
-  }
-
-  route(healBytesLeft: number): Route {
-    const configuration = this.core.configuration;
-    return {
-      arc: this.arc,
-      term: this.core.term,
-      leader: this.#context.self,
-      configurationIndex: this.core.configurationIndex,
-      voters: configuration.voters.map(replicaOf),
-      votersOutgoing: configuration.votersOutgoing.map(replicaOf),
-      learners: configuration.learners.map(replicaOf),
-      complete: this.completeVoters(),
-      healBytesLeft,
-    };
-  }
-
   /** Blocks may be as new as this: until the log is applied up to it, they are ahead of the rest. */
   get completeIndex(): LogIndex {
     return this.#completeIndex;
-  }
-
-  snapshot(status: ReplicaSnapshot['status']): Uint8Array {
-    const index = this.core.appliedIndex;
-    return encodeSnapshot({
-      status,
-      generation: this.generation,
-      index,
-      completeIndex: index,
-      term: this.core.termAt(index) ?? 0,
-      configuration: this.core.appliedConfiguration,
-      configurationIndex: Math.min(this.core.configurationIndex, index),
-      state: this.state,
-    });
   }
 }

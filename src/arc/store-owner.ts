@@ -3,7 +3,7 @@ import type { ArcId } from '../base/ids.ts';
 import type { ArcCheckpoint, DevicePosition, StoredEntry, StoreOwner } from '../store/types.ts';
 import { liesIn, storedShape } from './entry.ts';
 import type { Replica } from './replica.ts';
-import { encodeHardState, encodeSnapshot } from './snapshot.ts';
+import { encodeHardState, encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
 
 /** What the store asks of the replicas for its checkpoints, and before it gives space back. */
 export function storeOwnerOf(replicas: ReadonlyMap<ArcId, Replica>): StoreOwner {
@@ -37,11 +37,11 @@ function markOf(replica: Replica): string {
   return `${generation} ${installed} ${completeIndex} ${log} ${hardState.term} ${hardState.vote ?? ''}`;
 }
 
-/** What a restart of the replica begins from, as of now. */
-function checkpointOf(replica: Replica): ArcCheckpoint {
-  const { arc, core } = replica;
+/** Everything of a replica but its blocks, as of what it has applied: all of that is committed. */
+export function snapshotOf(replica: Replica): ReplicaSnapshot {
+  const { core } = replica;
   const index = core.appliedIndex;
-  const state = encodeSnapshot({
+  return {
     status: replica.installed ? 'active' : 'copying',
     generation: replica.generation,
     index,
@@ -50,7 +50,14 @@ function checkpointOf(replica: Replica): ArcCheckpoint {
     configuration: core.appliedConfiguration,
     configurationIndex: Math.min(core.configurationIndex, index),
     state: replica.state,
-  });
+  };
+}
+
+/** What a restart of the replica begins from, as of now. */
+function checkpointOf(replica: Replica): ArcCheckpoint {
+  const { arc, core } = replica;
+  const index = core.appliedIndex;
+  const state = encodeSnapshot(snapshotOf(replica));
   const tail: StoredEntry[] = [];
   for (let at = index + 1; at <= core.lastIndex; at++) {
     const entry = core.entry(at);

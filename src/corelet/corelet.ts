@@ -44,7 +44,7 @@ export async function startCorelet(
   limits: ArcLimits = defaultArcLimits,
 ): Promise<CoreletHandle> {
   const { flash, clock, fabric } = ports;
-  const restarted = await restart(flash, clock, fabric.self, limits.entriesKept, options.mapBytes);
+  const restarted = await restart(flash, clock, fabric.self, ports, limits.entriesKept, options.mapBytes);
   const corelet = new Corelet(ports, options, restarted, limits);
   await corelet.start(options.seeds);
   return corelet;
@@ -175,7 +175,10 @@ class Corelet implements CoreletHandle {
         this.#host.peerReset(id);
         this.#gateway.peerDown(id);
       },
-      onUp: (id) => this.#gossip.peerUp(id),
+      onUp: (id) => {
+        this.#host.peerUp(id);
+        this.#gossip.peerUp(id);
+      },
       onLedDigest: (from, digest) => this.#gossip.compare(from, digest),
       onTicket: (from, incarnation, issuedMs) => this.#gateway.ticket(from, incarnation, issuedMs),
       guard: (step) => this.#guard(step),

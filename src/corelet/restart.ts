@@ -1,9 +1,12 @@
+import { EndedLives } from '../arc/ended-lives.ts';
 import { ArcRecovery } from '../arc/recovery.ts';
-import type { ReplicaOrigin } from '../arc/replica.ts';
+import type { ReplicaOrigin } from '../arc/origin.ts';
 import { memberId } from '../arc/members.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Events } from '../ports/events.ts';
 import type { Flash } from '../ports/flash.ts';
+import type { Random } from '../ports/random.ts';
 import { placementOf } from '../ring/placement.ts';
 import { type View, viewOf } from '../ring/view.ts';
 import { MapSpace } from '../store/map-space.ts';
@@ -12,7 +15,7 @@ import { readSuperblock } from '../store/superblock.ts';
 import { decodeFounding } from './founding.ts';
 import type { Founding } from './types.ts';
 
-/** The device can't be served from: foreign, unknown, or known to have lost what was acknowledged. */
+/** The device can't be served from: foreign, unknown, or without a founding record that can be read. */
 export class DeviceRefused extends Error {
   override name = 'DeviceRefused';
 }
@@ -34,6 +37,7 @@ export async function restart(
   flash: Flash,
   clock: Clock,
   identity: { readonly cluster: string; readonly id: CoreletId },
+  ports: { readonly random: Random; readonly events: Events },
   entriesKept: number,
   mapBytes?: number,
 ): Promise<Restarted> {
@@ -49,34 +53,56 @@ export async function restart(
   const recovery = new ArcRecovery((arc) => space.of(arc), entriesKept);
   if (foundingView !== undefined) foundArcs(recovery, founding, foundingView, identity.id);
   const registers = new Map<string, Uint8Array>();
-  let whole = true;
   const opened = await Store.open(
     flash,
     { clock },
     {
-      entry: (entry) => whole && recovery.entry(entry),
-      truncated: (arc, fromIndex) => whole && recovery.truncated(arc, fromIndex),
-      hardState: (arc, state) => whole && recovery.hardState(arc, state),
-      arcState: (arc, state) => whole && recovery.arcState(arc, state),
-      chunkCopy: (copy) => whole && recovery.chunkCopy(copy),
-      appliedUpTo: (arc, index) => whole && recovery.appliedUpTo(arc, index),
+      entry: (entry) => recovery.entry(entry),
+      truncated: (arc, fromIndex) => recovery.truncated(arc, fromIndex),
+      hardState: (arc, state) => recovery.hardState(arc, state),
+      arcState: (arc, state) => recovery.arcState(arc, state),
+      chunkCopy: (copy) => recovery.chunkCopy(copy),
+      appliedUpTo: (arc, index) => recovery.appliedUpTo(arc, index),
       checkpointBegins: () => recovery.checkpointBegins(),
       arcCheckpoint: (arc, checkpoint) => recovery.arcCheckpoint(arc, checkpoint),
       register: (name, value) => registers.set(name, value.slice()),
-      lost: () => {
-        whole = false;
-      },
+      lost: () => recovery.lost(),
     },
     space,
   );
   if (!opened.ok) throw new DeviceRefused(opened.message);
   const { store } = opened;
-  if (!whole || store.recovery.tailUnreadable) {
-    await store.close();
-    // INV-10: it may have forgotten a vote or an acknowledged write; its arcs go on with the other copies.
-    throw new DeviceRefused('records that were acknowledged can no longer be read: insert a blank module in its place');
-  }
+  if (store.recovery.tailUnreadable) recovery.lost();
+  await endDoubtedLives(recovery, store, registers, ports, identity.id);
   return { store, founding, foundingView, replicas: recovery.replicas(), registers };
+}
+
+/**
+ * INV-10: a device that lost records may have forgotten a vote or an acknowledged write. The replicas concerned end; what
+ * they held begins anew, under generations that nobody has heard of, and is durable before anything is said.
+ */
+async function endDoubtedLives(
+  recovery: ArcRecovery,
+  store: Store,
+  registers: Map<string, Uint8Array>,
+  { random, events }: { readonly random: Random; readonly events: Events },
+  self: CoreletId,
+): Promise<void> {
+  const doubted = Array.from(recovery.doubted());
+  if (doubted.length === 0) return;
+  const lives = new EndedLives(store, registers);
+  for (const arc of doubted) {
+    const { ended, state } = recovery.beginAnew(arc, random.u32() || 1);
+    const [name, value] = lives.add(arc, ended);
+    registers.set(name, value);
+    store.appendArcState(arc, state);
+  }
+  const text = `This flash lost records that were durable: its ${doubted.length} copies of arcs begin anew and wait to be added.`;
+  events.record({ kind: 'flash.lost-records', corelet: self, text, data: { arcs: doubted.length } });
+  await new Promise<void>((resolve, reject) => {
+    store.onFailed(reject);
+    store.afterSync(resolve);
+  });
 }
 
 /** The first voters of every arc are placement's answer to the founding view: the same at each of its members. */

@@ -75,7 +75,7 @@ export class Healer {
   /** Complete voters beyond the majority: 0 means that one more loss stops the arc. */
   #margin(replica: Replica): number {
     const { voters } = replica.core.configuration;
-    return replica.completeVoters() - (Math.floor(voters.length / 2) + 1);
+    return this.#options.host.completeVoters(replica) - (Math.floor(voters.length / 2) + 1);
   }
 
   #advance(led: readonly { replica: Replica; margin: number }[], table: PlacementTable): void {
@@ -91,7 +91,7 @@ export class Healer {
         core.transfer(step.to, replica.now);
         replica.flush();
       } else if (step.kind === 'addLearner') {
-        const missing = replica.completeVoters() < this.#options.copies;
+        const missing = this.#options.host.completeVoters(replica) < this.#options.copies;
         if (learners >= (missing ? healingLimits.repairsMax : healingLimits.movesMax)) continue;
         learners += 1;
         this.#addLearner(replica, step.id);
@@ -117,7 +117,8 @@ export class Healer {
         const progress = core.progress().get(member);
         return progress?.state === 'replicate' && progress.matchIndex + healingLimits.lagMax >= core.lastIndex;
       },
-      isStuck: (learner) => this.#isStuck(replica, learner),
+      isEnded: (member) => replica.standing.isEnded(member),
+      isStuck: (learner) => replica.standing.isEnded(learner) || this.#isStuck(replica, learner),
     });
   }
 

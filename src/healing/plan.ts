@@ -16,6 +16,8 @@ export interface ArcFacts {
   inView(id: CoreletId): boolean;
   /** Has, or nearly has, everything that is in the log. */
   isCaughtUp(member: MemberId): boolean;
+  /** That life of a voter is over, though its Corelet may live: it comes back as a learner of a new generation. */
+  isEnded(member: MemberId): boolean;
   /** A learner with which this leader gets nowhere: it never answered with a log that could be continued, or copied to. */
   isStuck(learner: MemberId): boolean;
 }
@@ -40,7 +42,7 @@ export function planStep(facts: ArcFacts): HealingStep {
   if (unwanted !== undefined) return { kind: 'removeLearner', learner: unwanted };
   const learner = configuration.learners[0];
   if (learner !== undefined) return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;
-  const voterIds = configuration.voters.map((voter) => replicaOf(voter).id);
+  const voterIds = configuration.voters.filter((voter) => !facts.isEnded(voter)).map((voter) => replicaOf(voter).id);
   const missing = target.find((id) => !voterIds.includes(id) && facts.isAlive(id));
   if (missing !== undefined) return { kind: 'addLearner', id: missing };
   if (configuration.voters.length > facts.copies) {
@@ -52,7 +54,9 @@ export function planStep(facts: ArcFacts): HealingStep {
 
 function replaceBy(facts: ArcFacts, learner: MemberId): HealingStep {
   const { voters } = facts.configuration;
-  const victim = voters.length >= facts.copies ? leastWanted(facts) : undefined;
+  const same = voters.find((voter) => replicaOf(voter).id === replicaOf(learner).id);
+  const ended = same ?? voters.find((voter) => facts.isEnded(voter));
+  const victim = ended ?? (voters.length >= facts.copies ? leastWanted(facts) : undefined);
   if (victim !== undefined && replicaOf(victim).id === facts.self) return handOver(facts);
   const next = [...voters.filter((voter) => voter !== victim), learner];
   // A leader never proposes voters of which its view lacks a majority (design §5).

@@ -19,6 +19,8 @@ const volumeBytes = 8 << 20;
 /** Looked through for pages that hosts wrote: more than a short run fills. */
 const writtenBytesMax = 96 << 20;
 const scanBytes = 1 << 20;
+/** `CLB1`, as docs/formats/store.md has it. */
+const batchMagic = 0x31424c43;
 
 /** A cluster whose flashes a test may spoil while hosts write. */
 export class RepairRig {
@@ -111,6 +113,25 @@ export class RepairRig {
     flash.poke(at, Uint8Array.of((byte[0] as number) ^ 0x40));
   }
 
+  /** Where the newest batches of a slot's log are, newest first. */
+  batchesOn(slot: number): number[] {
+    const flash = this.flashes[slot] as SimFlash;
+    const found: { position: number; sequence: number }[] = [];
+    for (let from = 0; from < writtenBytesMax; from += scanBytes) {
+      const view = new DataView(flash.peek(from, scanBytes).buffer);
+      for (let at = 0; at < scanBytes; at += blockBytes) {
+        const isHere = Number(view.getBigUint64(at + 64, true)) === from + at;
+        if (view.getUint32(at, true) !== batchMagic || !isHere) continue;
+        found.push({ position: from + at, sequence: Number(view.getBigUint64(at + 8, true)) });
+      }
+    }
+    return found.sort((a, b) => b.sequence - a.sequence).map(({ position }) => position);
+  }
+
+  async restart(slot: number): Promise<void> {
+    assert(await this.engine.settle(this.cluster.start(slot), 20_000), `slot ${slot} starts`);
+  }
+
   events(kind: string): number {
     return this.cluster.events.filter(({ event }) => event.kind === kind).length;
   }
@@ -134,13 +155,13 @@ export class RepairRig {
     for (let slot = 0; slot < this.cluster.slots.length; slot++) {
       const reads = await engine.settle(workload.readAll(slot), 60_000);
       assert(reads?.value !== undefined, `all can be read through slot ${slot}\n${this.story()}`);
-      const name = (key: number) => workload.registerName(key);
+      const name = (key: number) => registerName(key);
       assert.deepEqual(checkDurability(workload.history, reads.value, name), []);
     }
     const failed = workload.history.operations.filter(({ outcome }) => outcome === 'failed');
     assert.deepEqual(failed.slice(0, 3), [], `a host saw an error\n${this.story()}`);
     assert.deepEqual([...this.cluster.violations, ...workload.violations], [], this.story());
-    assert.deepEqual(checkLinearizability(workload.history, (key) => workload.registerName(key)).violations, []);
+    assert.deepEqual(checkLinearizability(workload.history, (key) => registerName(key)).violations, []);
   }
 
   end(): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { SimFlash } from '../../src/sim/flash.ts';
 import { RepairRig } from './repair-rig.ts';
 
 // Who loses one of these gets an I/O error, or worse, while a good copy of the block lies on another Corelet (INV-7).
@@ -35,5 +36,67 @@ test('a mended block stays mended over a restart: the repair is in the log', asy
   assert(await rig.engine.settle(started, 10_000), 'it starts');
   await rig.judge();
   assert.equal(rig.events('flash.repaired'), mended, rig.story());
+  rig.end();
+});
+
+/** A few batches before the newest: it was acknowledged, and what came after proves that it was there. */
+function loseRecords(rig: RepairRig, slot: number): void {
+  rig.cluster.crash(slot);
+  const batch = rig.batchesOn(slot)[6];
+  assert(batch !== undefined, 'the log has batches');
+  rig.flip(slot, batch + 130);
+}
+
+test('a device that lost synced records comes back under new generations, and its arcs become whole again', async () => {
+  const rig = new RepairRig(14, shape, 3000);
+  await rig.begin();
+  await rig.work(1500);
+  loseRecords(rig, 1);
+  await rig.work(300);
+  await rig.restart(1);
+  await rig.work(10_000);
+  await rig.judge();
+  assert.equal(rig.events('flash.lost-records'), 1, rig.story());
+  assert(rig.events('arc.voter-added') >= shape.arcs, `its copies vote again\n${rig.story()}`);
+  // The gap is still in the log: what was begun anew behind it stands.
+  rig.cluster.crash(1);
+  await rig.restart(1);
+  await rig.judge();
+  assert.equal(rig.events('flash.lost-records'), 1, rig.story());
+  rig.end();
+});
+
+test('a device put back to an earlier state learns from the others what it told, and begins anew', async () => {
+  const rig = new RepairRig(15, shape, 3000);
+  await rig.begin();
+  await rig.work(800);
+  const earlier = (rig.flashes[2] as SimFlash).clone();
+  await rig.work(1500);
+  rig.cluster.crash(2);
+  (rig.flashes[2] as SimFlash).restore(earlier);
+  await rig.work(50);
+  await rig.restart(2);
+  await rig.work(10_000);
+  await rig.judge();
+  assert(rig.events('arc.copy-doubted') > 0, rig.story());
+  rig.end();
+});
+
+test('where a majority lost what it told, nobody is elected, and the arc says so', async () => {
+  const rig = new RepairRig(16, shape, 3000);
+  await rig.begin();
+  await rig.work(1500);
+  loseRecords(rig, 0);
+  loseRecords(rig, 1);
+  await rig.restart(0);
+  await rig.restart(1);
+  await rig.engine.run(rig.engine.nowMs + 10_000);
+  assert(rig.events('arc.majority-lost') >= shape.arcs, rig.story());
+  const replicas = rig.cluster.inspections().flatMap((corelet) => corelet.replicas);
+  assert.deepEqual(
+    replicas.filter(({ role }) => role === 'leader').map(({ arc }) => arc),
+    [],
+  );
+  assert.deepEqual(rig.cluster.violations, []);
   rig.end();
 });
