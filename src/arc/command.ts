@@ -4,6 +4,7 @@ import { RemoteProtocolError } from '../base/errors.ts';
 import type { VolumeId } from '../base/ids.ts';
 import type { Configuration, EntryKind } from '../consensus/types.ts';
 import { entryKinds } from '../consensus/types.ts';
+import { type EpochAction, epochActions } from '../wire/peer/types.ts';
 import { decodeConfiguration, encodeConfiguration } from './members.ts';
 
 /** Which operation an entry carries out: the gateway's session, its number there, and the lowest number still open. */
@@ -27,7 +28,7 @@ export type Command =
       readonly kind: 'epoch';
       readonly volume: VolumeId;
       readonly epoch: number;
-      readonly action: 'raise' | 'drop';
+      readonly action: EpochAction;
     } & OpId)
   | ({
       readonly kind: 'key';
@@ -46,7 +47,6 @@ export type Command =
     } & OpId);
 
 const codes = { openSession: 1, write: 2, zero: 3, epoch: 4, key: 5, cancel: 6, miscompare: 7 } as const;
-const actions = ['raise', 'drop'] as const;
 
 export const keyTextMax = 512;
 export const keyValueBytesMax = 60 * 1024;
@@ -78,7 +78,7 @@ export function encodeHead(command: Command): Uint8Array {
       encodeOp(codes.epoch, command);
       scratch.u64(command.volume);
       scratch.u64(command.epoch);
-      scratch.u8(actions.indexOf(command.action));
+      scratch.u8(epochActions.indexOf(command.action));
       break;
     case 'key':
       encodeOp(codes.key, command);
@@ -127,7 +127,7 @@ export function decodeHead(kind: EntryKind, head: Uint8Array): Command {
     case codes.epoch: {
       const volume = reader.u64() as VolumeId;
       const epoch = reader.u64();
-      const action = actions[reader.u8()];
+      const action = epochActions[reader.u8()];
       if (action === undefined) throw new RemoteProtocolError('unknown epoch action');
       return { kind: 'epoch', session, number, lowestOpen, volume, epoch, action };
     }

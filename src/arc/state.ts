@@ -4,7 +4,7 @@ import { crc32c } from '../base/crc32c.ts';
 import type { LogIndex, VolumeId } from '../base/ids.ts';
 import type { BlockRange } from '../store/types.ts';
 import { peerLimits } from '../wire/peer/limits.ts';
-import { type ReplyCode, replyCodes } from '../wire/peer/types.ts';
+import { type EpochAction, type ReplyCode, replyCodes } from '../wire/peer/types.ts';
 import { type Command, keyTextMax, keyValueBytesMax, type OpId } from './command.ts';
 
 /** What applying an entry came to. `version`: of a key, or the entry's index. */
@@ -136,16 +136,8 @@ export class ArcState {
         if (range === undefined || !this.#admit(range.volume, command.epoch)) return { code: 'fenced', version: 0 };
         return { code: 'ok', version: index };
       }
-      case 'epoch': {
-        if (command.action === 'drop') {
-          this.epochs.delete(command.volume);
-          return { code: 'ok', version: index };
-        }
-        const known = this.epochs.get(command.volume);
-        if (known === undefined && this.epochs.size >= stateLimits.volumesMax) return { code: 'full', version: 0 };
-        if (known === undefined || command.epoch > known) this.epochs.set(command.volume, command.epoch);
-        return { code: 'ok', version: index };
-      }
+      case 'epoch':
+        return this.#changeEpoch(command.volume, command.epoch, command.action, index);
       case 'key':
         return this.#setKey(command.key, command.expectedVersion, command.value, index);
       case 'cancel':
@@ -156,6 +148,19 @@ export class ArcState {
       default:
         return unreachable(command);
     }
+  }
+
+  #changeEpoch(volume: VolumeId, epoch: number, action: EpochAction, index: LogIndex): Outcome {
+    if (action === 'drop') {
+      this.epochs.delete(volume);
+      return { code: 'ok', version: index };
+    }
+    const known = this.epochs.get(volume);
+    // Dropped, or never made: a raise that comes late must not bring it back.
+    if (known === undefined && action === 'raise') return { code: 'fenced', version: 0 };
+    if (known === undefined && this.epochs.size >= stateLimits.volumesMax) return { code: 'full', version: 0 };
+    if (known === undefined || epoch > known) this.epochs.set(volume, epoch);
+    return { code: 'ok', version: index };
   }
 
   /** Whether data of that epoch may still come; where it does, no older may follow (design §10.14). */

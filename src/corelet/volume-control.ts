@@ -1,3 +1,5 @@
+import { utf8Bytes } from '../base/bytes.ts';
+import { type AccessRules, hostNameBytesMax, hostsMax } from '../volume/access.ts';
 import { isVolumeName, type VolumeRecord } from '../volume/records.ts';
 import type { ChangeResult, Volumes } from '../volume/volumes.ts';
 import type { VolumeControl, VolumeErrorCode, VolumeInfo, VolumeResult } from './types.ts';
@@ -56,9 +58,27 @@ export class CheckedVolumes implements VolumeControl {
     return answer(await this.#volumes.show(name), name);
   }
 
+  /** After `ok`, nothing of what the rules no longer allow can land anywhere, whatever was under way. */
+  async setAccess(name: string, rules: AccessRules): Promise<VolumeResult<VolumeInfo>> {
+    const { hosts } = rules;
+    if (hosts !== 'any') {
+      if (hosts.length > hostsMax || new Set(hosts).size !== hosts.length || !hosts.every(isHostName)) {
+        return refused(
+          'INVALID',
+          `at most ${hostsMax} different names of hosts, of 1 to ${hostNameBytesMax} bytes each`,
+        );
+      }
+    }
+    return answer(await this.#volumes.setAccess(name, rules), name);
+  }
+
   async delete(name: string): Promise<VolumeResult<VolumeInfo>> {
     return answer(await this.#volumes.delete(name), name);
   }
+}
+
+function isHostName(host: string): boolean {
+  return host.length > 0 && utf8Bytes(host).length <= hostNameBytesMax;
 }
 
 function refused(code: VolumeErrorCode, message: string): { ok: false; code: VolumeErrorCode; message: string } {
@@ -82,6 +102,7 @@ function answer(result: ChangeResult, name: string): VolumeResult<VolumeInfo> {
 
 function infoOf(record: VolumeRecord): VolumeInfo {
   const { name, sizeBytes, copies, epoch } = record;
-  const state = record.state === 'deleted' ? 'deleting' : record.state;
+  // A change of access under way is no news to whoever looks: I/O goes on.
+  const state = record.state === 'deleted' ? 'deleting' : record.state === 'closing' ? 'open' : record.state;
   return { id: record.id.toString(16).padStart(12, '0'), name, sizeBytes, copies, epoch, state };
 }

@@ -89,7 +89,10 @@ export interface VolumeSummary {
 
 /** The volumes of the cluster, as a target sees them. */
 export interface VolumeCatalog {
-  /** For one host, until `close`. `NOT_FOUND`: no such volume (the answer is linearizable). `RETRYABLE`: its arc has no leader now. */
-  open(name: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'>;
+  /**
+   * For one host (by the name that its protocol gives it), until `close`. `NOT_FOUND`: no such volume for it (the answer is linearizable).
+   * `RETRYABLE`: its arc has no leader now.
+   */
+  open(name: string, host?: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'>;
   list(): Promise<readonly VolumeSummary[]>;
 }

@@ -3,6 +3,7 @@ import { crcOf } from '../base/crc32c.ts';
 import { blockBytes, chunkBytes, type VolumeId } from '../base/ids.ts';
 import { arcOf } from '../ring/keys.ts';
 import type { BlockRangeFields, OpBody, ReadReply } from '../wire/peer/types.ts';
+import { mayUse } from './access.ts';
 import {
   type BlockDevice,
   compareBytesMax,
@@ -17,7 +18,7 @@ import {
 import type { Gateway } from './gateway.ts';
 import type { OpOutcome } from './operation.ts';
 import { blockCrcs, PieceCursor, pushZeros } from './pieces.ts';
-import type { VolumeRecord } from './records.ts';
+import { isInUse, type VolumeRecord } from './records.ts';
 import { isPresent, verifiedParts } from './verify.ts';
 
 /** Reads whose checksums don't hold are asked again; then the host hears of it. */
@@ -43,17 +44,24 @@ export type Reauthorize = (id: VolumeId) => Promise<VolumeRecord | 'NOT_FOUND' |
 
 /** A volume at one gateway: cuts I/O by chunk, sends each piece to its arc, verifies what comes back (INV-4). */
 export class VolumeDevice implements BlockDevice {
-  readonly readOnly = false;
   readonly #gateway: Gateway;
   readonly #arcs: number;
   readonly #reauthorize: Reauthorize;
+  readonly #host: string | undefined;
   #record: VolumeRecord;
   #isClosed = false;
 
-  constructor(gateway: Gateway, arcs: number, record: VolumeRecord, reauthorize: Reauthorize) {
+  constructor(
+    gateway: Gateway,
+    arcs: number,
+    record: VolumeRecord,
+    host: string | undefined,
+    reauthorize: Reauthorize,
+  ) {
     this.#gateway = gateway;
     this.#arcs = arcs;
     this.#record = record;
+    this.#host = host;
     this.#reauthorize = reauthorize;
   }
 
@@ -65,6 +73,9 @@ export class VolumeDevice implements BlockDevice {
   }
   get sizeBytes(): number {
     return this.#record.sizeBytes;
+  }
+  get readOnly(): boolean {
+    return this.#record.access.readOnly;
   }
 
   // ---- reads ------------------------------------------------------------------------------------------------------
@@ -296,11 +307,16 @@ export class VolumeDevice implements BlockDevice {
   /** How one piece ended; fenced for its epoch, it is asked again under the record as it is now. */
   async #decided(chunk: number, command: HostCommand | undefined, bodyAt: BodyAt): Promise<OpOutcome | IoErrorCode> {
     const arc = arcOf(this.#record.id, chunk, this.#arcs);
+    if (this.readOnly) {
+      // The rules may have changed for the better since: nobody tells.
+      const gone = await this.#renew();
+      if (gone !== undefined || this.readOnly) return gone ?? 'READ_ONLY';
+    }
     for (let tries = 0; tries < reauthorizeMax; tries++) {
       const outcome = await this.#gateway.operate(arc, bodyAt(this.#record.epoch), { command });
       if (outcome.code !== 'fenced') return outcome;
       const gone = await this.#renew();
-      if (gone !== undefined) return gone;
+      if (gone !== undefined || this.readOnly) return gone ?? 'READ_ONLY';
     }
     return 'RETRYABLE';
   }
@@ -317,7 +333,7 @@ export class VolumeDevice implements BlockDevice {
   async #renew(): Promise<IoErrorCode | undefined> {
     const record = await this.#reauthorize(this.#record.id);
     if (record === 'RETRYABLE') return 'RETRYABLE';
-    if (record === 'NOT_FOUND' || record.state !== 'open') return 'GONE';
+    if (record === 'NOT_FOUND' || !isInUse(record) || !mayUse(record.access, this.#host)) return 'GONE';
     this.#record = record;
     return undefined;
   }

@@ -1,19 +1,28 @@
 import { Reader, Writer } from '../base/bytes.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { VolumeId } from '../base/ids.ts';
+import { type AccessRules, decodeAccess, encodeAccess, openToAll } from './access.ts';
 
-/** A volume as its record says. `creating`, `deleting`: every arc is being told; whoever finds it so may finish it. */
+/**
+ * A volume as its record says. `creating`, `closing`, `deleting`: every arc is being told; whoever finds it so may finish it.
+ * While `closing`, `access` is what the rules before and after both allow, and I/O goes on under it at the new epoch.
+ */
 export interface VolumeRecord {
   readonly id: VolumeId;
   readonly name: string;
   readonly sizeBytes: number;
   readonly copies: number;
   readonly epoch: number;
-  readonly state: 'creating' | 'open' | 'deleting' | 'deleted';
+  readonly state: 'creating' | 'open' | 'closing' | 'deleting' | 'deleted';
+  readonly access: AccessRules;
+  /** Only while `closing`: the rules from `open` on. */
+  readonly nextAccess: AccessRules | undefined;
 }
 
-const states = ['creating', 'open', 'deleting', 'deleted'] as const;
-const recordFormat = 1;
+const states = ['creating', 'open', 'deleting', 'deleted', 'closing'] as const;
+const recordFormat = 2;
+/** Without access rules: open to all. */
+const recordFormatOld = 1;
 
 export const volumeNameMax = 64;
 const namePattern = /^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/;
@@ -21,6 +30,11 @@ const namePattern = /^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/;
 /** 1 to 64 of a–z, 0–9, '.', '_', '-', beginning and ending with a letter or digit: safe in every protocol's names. */
 export function isVolumeName(name: string): boolean {
   return name.length <= volumeNameMax && namePattern.test(name);
+}
+
+/** Whether hosts may have it open. */
+export function isInUse({ state }: VolumeRecord): boolean {
+  return state === 'open' || state === 'closing';
 }
 
 /** A name's key holds the id (u64) that it stands for; the record is under the id, which is never used again. */
@@ -43,7 +57,7 @@ export function decodeNameValue(bytes: Uint8Array): VolumeId {
   return new Reader(bytes).u64() as VolumeId;
 }
 
-// format u8 · state u8 · copies u8 · id u64 · size u64 · epoch u64 · name text
+// format u8 · state u8 · copies u8 · id u64 · size u64 · epoch u64 · name text · access · nextAccess boolean and rules
 export function encodeRecord(record: VolumeRecord): Uint8Array {
   const writer = new Writer(128);
   writer.u8(recordFormat);
@@ -53,6 +67,9 @@ export function encodeRecord(record: VolumeRecord): Uint8Array {
   writer.u64(record.sizeBytes);
   writer.u64(record.epoch);
   writer.text(record.name);
+  encodeAccess(writer, record.access);
+  writer.boolean(record.nextAccess !== undefined);
+  if (record.nextAccess !== undefined) encodeAccess(writer, record.nextAccess);
   return writer.copy();
 }
 
@@ -60,12 +77,19 @@ export function encodeRecord(record: VolumeRecord): Uint8Array {
 export function decodeRecord(bytes: Uint8Array): VolumeRecord {
   const reader = new Reader(bytes);
   const format = reader.u8();
-  if (format !== recordFormat) throw new RemoteProtocolError(`volume record of format ${format}`);
+  if (format !== recordFormat && format !== recordFormatOld)
+    throw new RemoteProtocolError(`volume record of format ${format}`);
   const state = states[reader.u8()];
   if (state === undefined) throw new RemoteProtocolError('unknown volume state');
   const copies = reader.u8();
   const id = reader.u64() as VolumeId;
   const sizeBytes = reader.u64();
   const epoch = reader.u64();
-  return { id, name: reader.text(volumeNameMax), sizeBytes, copies, epoch, state };
+  const name = reader.text(volumeNameMax);
+  const isOld = format === recordFormatOld;
+  const access = isOld ? openToAll : decodeAccess(reader);
+  const nextAccess = !isOld && reader.boolean() ? decodeAccess(reader) : undefined;
+  if ((state === 'closing') !== (nextAccess !== undefined))
+    throw new RemoteProtocolError('rules to come without a change');
+  return { id, name, sizeBytes, copies, epoch, state, access, nextAccess };
 }

@@ -1,5 +1,8 @@
 import type { ArcId, VolumeId } from '../base/ids.ts';
 import type { Random } from '../ports/random.ts';
+import { unreachable } from '../base/assert.ts';
+import type { EpochAction } from '../wire/peer/types.ts';
+import { type AccessRules, intersection, mayUse, openToAll } from './access.ts';
 import type { BlockDevice, VolumeCatalog, VolumeSummary } from './block-device.ts';
 import { VolumeDevice } from './device.ts';
 import type { Gateway } from './gateway.ts';
@@ -8,6 +11,7 @@ import {
   decodeRecord,
   encodeNameValue,
   encodeRecord,
+  isInUse,
   nameKey,
   recordKey,
   recordKeyPrefix,
@@ -18,6 +22,11 @@ import { KeyRegister } from './register.ts';
 /** Arcs told of an epoch at a time. */
 const arcsAtOnceMax = 64;
 const arcTimeoutMs = 20_000;
+/** Changes of one volume that come in between, before a further one gives up. */
+const changeTriesMax = 5;
+const attendedMax = 64;
+
+const newRules = { access: openToAll, nextAccess: undefined } as const;
 
 export type ChangeResult =
   | { readonly ok: true; readonly record: VolumeRecord }
@@ -30,13 +39,15 @@ interface Found {
 
 /**
  * Volumes as records in the cluster's keys. Every change of who may do what goes through all arcs: record says so
- * (`creating`, `deleting`), each arc is told by an epoch entry, record says done; whoever finds it halfway may finish it.
+ * (`creating`, `closing`, `deleting`), each arc is told by an epoch entry, record says done; whoever finds it halfway may finish it.
  */
 export class Volumes implements VolumeCatalog {
   readonly #gateway: Gateway;
   readonly #keys: KeyRegister;
   readonly #arcs: number;
   readonly #random: Random;
+  /** Volumes whose half done change is being finished from here. */
+  readonly #attended = new Set<VolumeId>();
 
   constructor(gateway: Gateway, arcs: number, random: Random) {
     this.#gateway = gateway;
@@ -45,18 +56,19 @@ export class Volumes implements VolumeCatalog {
     this.#random = random;
   }
 
-  async open(name: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'> {
+  async open(name: string, host?: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'> {
     const found = await this.#find(name);
     if (found === 'unavailable') return 'RETRYABLE';
-    if (found === undefined || found.record.state !== 'open') return 'NOT_FOUND';
+    if (found !== undefined) this.#attend(found);
+    if (found === undefined || !isInUse(found.record) || !mayUse(found.record.access, host)) return 'NOT_FOUND';
     this.#gateway.hosts.came();
     await this.#gateway.hosts.ready();
-    return new VolumeDevice(this.#gateway, this.#arcs, found.record, (id) => this.#reauthorize(id));
+    return new VolumeDevice(this.#gateway, this.#arcs, found.record, host, (id) => this.#reauthorize(id));
   }
 
   async list(): Promise<readonly VolumeSummary[]> {
     const records = await this.records();
-    return records === 'unavailable' ? [] : records.filter((record) => record.state === 'open');
+    return records === 'unavailable' ? [] : records.filter(isInUse);
   }
 
   /** All volumes that exist or are on their way in or out, by name. */
@@ -80,11 +92,11 @@ export class Volumes implements VolumeCatalog {
     if (taken !== undefined) {
       const found = await this.#find(name);
       if (found === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
-      if (found?.record.state === 'creating') await this.#finishCreate(found);
+      if (found?.record.state === 'creating') await this.#finish(found);
       if (found !== undefined && found.record.state !== 'deleted') return { ok: false, code: 'EXISTS' };
     }
     const id = this.#random.u48() as VolumeId;
-    const record: VolumeRecord = { id, name, sizeBytes, copies, epoch: 1, state: 'creating' };
+    const record: VolumeRecord = { id, name, sizeBytes, copies, epoch: 1, state: 'creating', ...newRules };
     if ((await this.#keys.set(recordKey(id), 0, encodeRecord(record))) !== 'ok')
       return { ok: false, code: 'UNAVAILABLE' };
     const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
@@ -95,44 +107,119 @@ export class Volumes implements VolumeCatalog {
       return { ok: false, code: 'EXISTS' };
     }
     if (named !== 'ok') return { ok: false, code: 'UNAVAILABLE' };
-    return this.#finishCreate({ record, version });
+    return this.#finish({ record, version });
   }
 
-  /** Every arc knows the volume's epoch before anyone may write to it (design §10.3). */
-  async #finishCreate(found: Found): Promise<ChangeResult> {
-    const { record } = found;
-    if (!(await this.#tellArcs(record.id, record.epoch, 'raise'))) return { ok: false, code: 'UNAVAILABLE' };
-    return this.#put(found, { ...record, state: 'open' });
+  /** Other rules for hosts. After `ok` they hold everywhere: no write of a host that lost its right can land any more. */
+  async setAccess(name: string, rules: AccessRules): Promise<ChangeResult> {
+    for (let tries = 0; tries < changeTriesMax; tries++) {
+      const found = await this.#settled(name);
+      if (typeof found === 'string') return { ok: false, code: found };
+      const { record } = found;
+      if (record.state !== 'open') return { ok: false, code: 'NOT_FOUND' };
+      const access = intersection(record.access, rules);
+      const closing = { ...record, epoch: record.epoch + 1, state: 'closing', access, nextAccess: rules } as const;
+      const set = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(closing));
+      if (set === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
+      if (set === 'mismatch') continue; // another change came first: ours follows it
+      const version = await this.#versionOf(record.id);
+      if (version === undefined) return { ok: false, code: 'UNAVAILABLE' };
+      return this.#finish({ record: closing, version });
+    }
+    return { ok: false, code: 'UNAVAILABLE' };
   }
 
   async delete(name: string): Promise<ChangeResult> {
-    let found = await this.#find(name);
-    if (found === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
-    if (found === undefined || found.record.state === 'deleted') return { ok: false, code: 'NOT_FOUND' };
-    if (found.record.state !== 'deleting') {
-      const closing: VolumeRecord = { ...found.record, epoch: found.record.epoch + 1, state: 'deleting' };
-      const put = await this.#put(found, closing);
-      if (!put.ok) return put;
-      found = await this.#find(name);
-      if (found === 'unavailable' || found === undefined) return { ok: false, code: 'UNAVAILABLE' };
+    for (let tries = 0; tries < changeTriesMax; tries++) {
+      const found = await this.#settled(name);
+      if (typeof found === 'string') return { ok: false, code: found };
+      const { record } = found;
+      const deleting = { ...record, epoch: record.epoch + 1, state: 'deleting', nextAccess: undefined } as const;
+      const set = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(deleting));
+      if (set === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
+      if (set === 'mismatch') continue;
+      const version = await this.#versionOf(record.id);
+      if (version === undefined) return { ok: false, code: 'UNAVAILABLE' };
+      return this.#finish({ record: deleting, version });
     }
+    return { ok: false, code: 'UNAVAILABLE' };
+  }
+
+  /** The volume, with whatever somebody left half done brought to its end first. */
+  async #settled(name: string): Promise<Found | 'NOT_FOUND' | 'UNAVAILABLE'> {
+    for (let tries = 0; tries < changeTriesMax; tries++) {
+      const found = await this.#find(name);
+      if (found === 'unavailable') return 'UNAVAILABLE';
+      if (found === undefined || found.record.state === 'deleted') return 'NOT_FOUND';
+      if (found.record.state === 'open') return found;
+      const isDeleting = found.record.state === 'deleting';
+      const finished = await this.#finish(found);
+      if (!finished.ok) return 'UNAVAILABLE';
+      if (isDeleting) return 'NOT_FOUND';
+    }
+    return 'UNAVAILABLE';
+  }
+
+  /** A change that its driver left half done is finished on the side, by whoever meets it. */
+  #attend(found: Found): void {
+    const { id, state } = found.record;
+    if (state === 'open' || state === 'deleted' || this.#attended.has(id) || this.#attended.size >= attendedMax) return;
+    this.#attended.add(id);
+    void this.#finish(found).finally(() => this.#attended.delete(id));
+  }
+
+  /** Every arc is told, then the record says so: no step does harm when it is taken twice, by anyone (design §4). */
+  async #finish(found: Found): Promise<ChangeResult> {
+    const { record } = found;
+    switch (record.state) {
+      case 'creating':
+        // Every arc knows the volume before anyone may write to it (design §10.3).
+        if (!(await this.#tellArcs(record, 'create'))) return { ok: false, code: 'UNAVAILABLE' };
+        return this.#put(found, { ...record, state: 'open' });
+      case 'closing':
+        // From here on no arc takes anything that the rules before allowed and the new ones don't.
+        if (!(await this.#tellArcs(record, 'raise'))) return { ok: false, code: 'UNAVAILABLE' };
+        return this.#put(found, {
+          ...record,
+          state: 'open',
+          access: record.nextAccess ?? record.access,
+          nextAccess: undefined,
+        });
+      case 'deleting':
+        return this.#finishDelete(found);
+      case 'open':
+      case 'deleted':
+        return { ok: true, record };
+      default:
+        return unreachable(record.state);
+    }
+  }
+
+  async #finishDelete(found: Found): Promise<ChangeResult> {
     const { record } = found;
     // An arc that has dropped the volume refuses whoever still holds it open: it doesn't know it any more.
-    if (!(await this.#tellArcs(record.id, record.epoch, 'drop'))) return { ok: false, code: 'UNAVAILABLE' };
+    if (!(await this.#tellArcs(record, 'drop'))) return { ok: false, code: 'UNAVAILABLE' };
     const marker = await this.#put(found, { ...record, state: 'deleted' });
     if (!marker.ok) return marker;
-    const named = await this.#keys.get(nameKey(name));
+    const named = await this.#keys.get(nameKey(record.name));
     if (named === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
     if (named !== undefined && decodeNameValue(named.value) === record.id) {
-      await this.#keys.set(nameKey(name), named.version, new Uint8Array(0));
+      await this.#keys.set(nameKey(record.name), named.version, new Uint8Array(0));
     }
     return { ok: true, record };
   }
 
   async #reauthorize(id: VolumeId): Promise<VolumeRecord | 'NOT_FOUND' | 'RETRYABLE'> {
+    const found = await this.#read(id);
+    if (typeof found === 'string') return found;
+    this.#attend(found);
+    return found.record;
+  }
+
+  async #read(id: VolumeId): Promise<Found | 'NOT_FOUND' | 'RETRYABLE'> {
     const entry = await this.#keys.get(recordKey(id));
     if (entry === 'unavailable') return 'RETRYABLE';
-    return entry === undefined ? 'NOT_FOUND' : decodeRecord(entry.value);
+    return entry === undefined ? 'NOT_FOUND' : { record: decodeRecord(entry.value), version: entry.version };
   }
 
   async #find(name: string): Promise<Found | undefined | 'unavailable'> {
@@ -151,24 +238,29 @@ export class Volumes implements VolumeCatalog {
   async #put(found: Found, record: VolumeRecord): Promise<ChangeResult> {
     const set = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(record));
     if (set === 'ok') return { ok: true, record };
-    const now = set === 'mismatch' ? await this.#reauthorize(record.id) : 'RETRYABLE';
-    // Somebody else took the same step: as good as ours.
-    if (typeof now !== 'string' && now.state === record.state) return { ok: true, record: now };
+    const now = set === 'mismatch' ? await this.#read(record.id) : 'RETRYABLE';
+    // Somebody else took the same step, and perhaps more since: as good as ours.
+    if (typeof now !== 'string' && isBeyond(now.record, record)) return { ok: true, record: now.record };
     return { ok: false, code: 'UNAVAILABLE' };
   }
 
-  async #tellArcs(volume: VolumeId, epoch: number, action: 'raise' | 'drop'): Promise<boolean> {
+  async #tellArcs({ id: volume, epoch }: VolumeRecord, action: EpochAction): Promise<boolean> {
     for (let first = 0; first < this.#arcs; first += arcsAtOnceMax) {
       const count = Math.min(arcsAtOnceMax, this.#arcs - first);
+      const body = { kind: 'epoch', volume, epoch, action } as const;
       const told = Array.from({ length: count }, (_, i) =>
-        this.#gateway.operate(
-          (first + i) as ArcId,
-          { kind: 'epoch', volume, epoch, action },
-          { timeoutMs: arcTimeoutMs },
-        ),
+        this.#gateway.operate((first + i) as ArcId, body, { timeoutMs: arcTimeoutMs }),
       );
-      for (const outcome of await Promise.all(told)) if (outcome.code !== 'ok') return false;
+      // An arc that doesn't know the volume has dropped it: somebody went further meanwhile, as the record will tell.
+      for (const outcome of await Promise.all(told))
+        if (outcome.code !== 'ok' && outcome.code !== 'fenced') return false;
     }
     return true;
   }
+}
+
+/** Whether a record has taken the step to `step`, or went on from there. */
+function isBeyond(now: VolumeRecord, step: VolumeRecord): boolean {
+  if (now.epoch !== step.epoch) return now.epoch > step.epoch;
+  return now.state === step.state;
 }

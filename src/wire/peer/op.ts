@@ -18,6 +18,7 @@ import {
 } from './fields.ts';
 import { peerLimits } from './limits.ts';
 import type { PayloadSink, PayloadSource } from './payload.ts';
+import { epochActions } from './types.ts';
 import type {
   CompareWriteBytes,
   OpBody,
@@ -153,13 +154,13 @@ function readTicket(from: Reader): Ticket | undefined {
   return { incarnation, issuedMs };
 }
 
-// volume u64 · epoch u64 · action u8 (0 raise, 1 drop)
+// volume u64 · epoch u64 · action u8 (its place in `epochActions`)
 function readEpoch(from: Reader): RaiseEpoch {
   const volume = readVolume(from);
   const epoch = from.u64();
-  const action = from.u8();
-  if (action > 1) throw new RemoteProtocolError(`epoch action ${action}`);
-  return { kind: 'epoch', volume, epoch, action: action === 0 ? 'raise' : 'drop' };
+  const action = epochActions[from.u8()];
+  if (action === undefined) throw new RemoteProtocolError('unknown epoch action');
+  return { kind: 'epoch', volume, epoch, action };
 }
 
 // key text · expectedVersion u64 · valueBytes u32 · value
@@ -198,7 +199,7 @@ function writeBody(out: Writer, body: OpBody, payload: PayloadSink): void {
     case 'epoch':
       out.u64(body.volume);
       out.u64(body.epoch);
-      return out.u8(body.action === 'raise' ? 0 : 1);
+      return out.u8(epochActions.indexOf(body.action));
     case 'key':
       return writeSetKey(out, body);
     default:

@@ -209,12 +209,19 @@ export interface ZeroBlocks {
   readonly epoch: number;
   readonly range: BlockRangeFields;
 }
-/** `raise`: operations of the volume with a lower epoch are refused from here on. `drop`: its data in this arc is freed and the arc forgets it. */
+/** As numbered on the wire and in entries. */
+export const epochActions = ['raise', 'drop', 'create'] as const;
+export type EpochAction = (typeof epochActions)[number];
+
+/**
+ * `create`: the arc knows the volume from here on. `raise`: operations of the volume with a lower epoch are refused from here on;
+ * of an unknown one, it is refused itself. `drop`: its data in this arc is freed and the arc forgets it.
+ */
 export interface RaiseEpoch {
   readonly kind: 'epoch';
   readonly volume: VolumeId;
   readonly epoch: number;
-  readonly action: 'raise' | 'drop';
+  readonly action: EpochAction;
 }
 /** Compare-and-set. `expectedVersion` 0: the key must not exist. Empty `value` deletes. */
 export interface SetKey {

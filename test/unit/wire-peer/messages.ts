@@ -5,7 +5,7 @@ import type { PeerMessageType } from '../../../src/wire/peer/codec.ts';
 import { copyReplyCodes } from '../../../src/wire/peer/copy.ts';
 import { peerLimits } from '../../../src/wire/peer/limits.ts';
 import type { BlockRangeFields, OpBody, PeerMessage, Replica, WireEntry } from '../../../src/wire/peer/types.ts';
-import { replyCodes } from '../../../src/wire/peer/types.ts';
+import { epochActions, replyCodes } from '../../../src/wire/peer/types.ts';
 
 // Any valid message of every type, small enough that a property can look at every byte of it.
 
@@ -110,7 +110,7 @@ const body: fc.Arbitrary<OpBody> = fc.oneof(
     kind: fc.constant('epoch' as const),
     volume,
     epoch: u64,
-    action: fc.constantFrom('raise' as const, 'drop' as const),
+    action: fc.constantFrom(...epochActions),
   }),
   fc.record({ kind: fc.constant('key' as const), key, expectedVersion: u64, value: bytes(30) }),
 );
