@@ -1,3 +1,4 @@
+import { voterIds } from './quorum.ts';
 import type { RaftState } from './state.ts';
 import type { ElectionCause, MemberId } from './types.ts';
 
@@ -9,12 +10,17 @@ export function believesInLeader<Body>(s: RaftState<Body>): boolean {
   return s.leader !== undefined && !s.leaderDoubted && s.isAlive(s.leader);
 }
 
-/** Candidates take turns: position in the configuration, then chance, so that the first usually wins alone. */
+/**
+ * Candidates take turns: place among those that may live, then a little chance, so that the first usually wins alone. The
+ * leader that is to be replaced takes no place.
+ */
 function turnMs<Body>(s: RaftState<Body>): number {
-  const { voters, votersOutgoing } = s.configuration;
-  const incoming = voters.indexOf(s.self);
-  const position = incoming >= 0 ? incoming : voters.length + Math.max(0, votersOutgoing.indexOf(s.self));
-  return s.limits.candidateStepMs * (position + s.random.u32() / 0x1_0000_0000);
+  let place = 0;
+  for (const member of voterIds(s.configuration)) {
+    if (member === s.self) break;
+    if (member !== s.leader && s.isAlive(member)) place += 1;
+  }
+  return s.limits.candidateStepMs * (place + s.random.u32() / 0x2_0000_0000);
 }
 
 function campaignAt<Body>(s: RaftState<Body>, atMs: number): void {

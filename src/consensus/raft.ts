@@ -38,7 +38,7 @@ export const defaultRaftLimits: RaftLimits = {
   leaderProofMs: 150,
   readHedgeMs: 10,
   leases: true,
-  leaseMs: 80,
+  leaseMs: 50,
   clockDriftPpmMax: 1000,
 };
 
