@@ -1,6 +1,6 @@
 import { joined } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
-import { blockBytes, type CoreletId, type LogIndex, type Version } from '../base/ids.ts';
+import { blockBytes, blocksPerChunk, type CoreletId, type LogIndex, type Version } from '../base/ids.ts';
 import type { ChunkKey } from '../store/types.ts';
 import type { Fetch, FetchReply } from '../wire/peer/fetch.ts';
 import type { ReplicaContext } from './context.ts';
@@ -19,6 +19,9 @@ const fetchMs = 400;
 const patienceMs = 10_000;
 /** Reads of the same blocks, before and after they were mended. */
 export const readTriesMax = 3;
+/** Chunks whose map page is gone and that wait to be mended; of more, the next look tells again. */
+const damagedMax = 1024;
+const damagedAgainMs = 500;
 /** Chunks remembered as hoped for; more than that are forgotten together. */
 const hopesMax = 1024;
 
@@ -39,7 +42,11 @@ export class Mending {
   readonly #asked = new Map<number, (reply: FetchReply | undefined) => void>();
   /** Since when a chunk has blocks that no live voter could give. */
   readonly #hopedSinceMs = new Map<string, number>();
+  /** Chunks whose map page can't be read: what they hold is fetched, whether anybody reads it or not. */
+  readonly #damaged = new Map<string, ChunkKey>();
+  #mendsDamaged = false;
   #request = 0;
+  #stopped = false;
 
   constructor(replica: Replica, context: ReplicaContext) {
     this.#replica = replica;
@@ -66,7 +73,7 @@ export class Mending {
 
   /** Of these blocks of a chunk one or more couldn't be read: brings back those that are bad. Never throws. */
   async mend(key: ChunkKey, blocks: readonly number[]): Promise<MendResult> {
-    const name = `${key.volume}/${key.layer}/${key.chunk}`;
+    const name = nameOf(key);
     const running = this.#running.get(name);
     if (running !== undefined) return (await running) === 'lost' ? 'lost' : 'later';
     if (this.#running.size >= mendsMax) return 'later';
@@ -81,8 +88,32 @@ export class Mending {
 
   /** The replica is no more: nobody waits any longer. */
   stop(): void {
+    this.#stopped = true;
     for (const resolve of this.#asked.values()) resolve(undefined);
     this.#asked.clear();
+  }
+
+  /** Of some chunks here nobody knows what they hold. */
+  get isDamaged(): boolean {
+    return this.#damaged.size > 0;
+  }
+
+  /** A chunk's map page can't be read. */
+  damaged(key: ChunkKey): void {
+    if (this.#stopped || this.#damaged.size >= damagedMax) return;
+    this.#damaged.set(nameOf(key), key);
+    if (this.#mendsDamaged) return;
+    this.#mendsDamaged = true;
+    this.#context.clock.soon(() => void this.#mendDamaged());
+  }
+
+  async #mendDamaged(): Promise<void> {
+    for (const [name, key] of this.#damaged) {
+      if (this.#stopped || !this.#replica.installed) break;
+      if ((await this.mend(key, allBlocks)) === 'mended') this.#damaged.delete(name);
+    }
+    this.#mendsDamaged = this.#damaged.size > 0 && !this.#stopped;
+    if (this.#mendsDamaged) this.#context.clock.after(damagedAgainMs, () => void this.#mendDamaged());
   }
 
   receive(from: CoreletId, message: Fetch | FetchReply): void {
@@ -255,6 +286,12 @@ export class Mending {
     const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has another checksum on this Corelet, at the same version: it was not used.`;
     this.#record('flash.copies-differ', replicaOf(member).id, text);
   }
+}
+
+const allBlocks: readonly number[] = Array.from({ length: blocksPerChunk }, (_, block) => block);
+
+function nameOf(key: ChunkKey): string {
+  return `${key.volume}/${key.layer}/${key.chunk}`;
 }
 
 /** Of a block whose version isn't known here any more, any up to the newest of its chunk is the one that was there. */

@@ -89,6 +89,7 @@ export class Replica {
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
     this.mending = new Mending(this, context);
+    this.map.onDamaged = (key) => this.mending.damaged(key);
     this.#resender = new Resender(this, context);
     this.#intake = new Intake(context, (from, append) => this.#deliver(from, append));
   }
@@ -162,7 +163,7 @@ export class Replica {
   }
 
   #updateEligible(): void {
-    const eligible = this.complete && this.reticence === undefined;
+    const eligible = this.#caughtUp && this.reticence === undefined;
     if (eligible !== this.core.eligible) this.core.eligible = eligible;
   }
 
@@ -353,6 +354,10 @@ export class Replica {
 
   /** Has a state, and no block is ahead of it: until then it leads nothing and serves nothing (design §10.4). */
   get complete(): boolean {
+    return this.#caughtUp && !this.mending.isDamaged;
+  }
+
+  get #caughtUp(): boolean {
     return this.installed && this.core.appliedIndex >= this.#completeIndex;
   }
 

@@ -3,7 +3,14 @@ import { type Chunk, pageMemoryBytes } from './chunk.ts';
 import type { ChunkGroup } from './chunk-group.ts';
 import { FlashError } from '../ports/flash.ts';
 import { pageBytes } from './layout.ts';
-import { damagedChunk, decodeMapPage, encodeMapPage, mappedBlocks, readMapPageHead } from './map-page.ts';
+import {
+  damagedChunk,
+  damagedPosition,
+  decodeMapPage,
+  encodeMapPage,
+  mappedBlocks,
+  readMapPageHead,
+} from './map-page.ts';
 import { ArcMap } from './map.ts';
 import type { MovedRecord } from './records.ts';
 import type { Segments } from './segments.ts';
@@ -141,8 +148,15 @@ export class MapSpace {
       head.key.volume === key.volume &&
       head.key.layer === key.layer &&
       head.key.chunk === key.chunk;
-    if (right) return decodeMapPage(bytes, head);
-    if (this.#pages !== undefined) this.damagedPages++;
+    if (right) {
+      const page = decodeMapPage(bytes, head);
+      if (page.positions.includes(damagedPosition)) chunk.map.onDamaged?.(key);
+      return page;
+    }
+    if (this.#pages !== undefined) {
+      this.damagedPages++;
+      chunk.map.onDamaged?.(key);
+    }
     return damagedChunk(key, newest);
   }
 

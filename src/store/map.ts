@@ -25,6 +25,8 @@ export class ArcMap {
   readonly arc: ArcId;
   readonly #space: MapSpace;
   readonly #volumes = new Map<VolumeId, Map<number, ChunkGroup>>();
+  /** Told of a chunk whose page can't be read: what its blocks hold has to be had from elsewhere. */
+  onDamaged: ((key: ChunkKey) => void) | undefined;
   /** Counts how often all was dropped: what was found before that is nothing any more. */
   life = 0;
   #blockCount = 0;
