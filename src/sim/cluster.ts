@@ -69,6 +69,8 @@ export class SimCluster {
   readonly downListeners: ((slot: number) => void)[] = [];
   /** For checkers: every message that a Corelet hands to its fabric. */
   onSend: ((slot: number, from: CoreletId, to: CoreletId, message: PeerMessage) => void) | undefined;
+  /** For a story: bytes that became durable. Set before `found`. */
+  onSync: ((slot: number, lengthBytes: number) => void) | undefined;
   readonly steering = new Steering();
   readonly #random: SimRandom;
   readonly #draw: Prng;
@@ -158,7 +160,9 @@ export class SimCluster {
     const wired = this.#hardware.wires.attach({ cluster: this.cluster, id, incarnation }, member.address);
     life.plug = wired;
     const fabric = new GatedFabric(this.engine, process, wired, (to, message) => this.onSend?.(index, id, to, message));
-    const flash = new GatedFlash(this.engine, process, medium.attach());
+    const { onSync } = this;
+    const tell = onSync && ((lengthBytes: number) => onSync(index, lengthBytes));
+    const flash = new GatedFlash(this.engine, process, medium.attach(), tell);
     const events = { record: (event: Omit<EventRecord, 'atWallMs'>) => this.#record(index, event) };
     const seeds = this.slots
       .filter((other) => other.id !== id)

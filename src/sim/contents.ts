@@ -8,6 +8,9 @@ export const sectorBytes = 512;
 /** The bytes read are no value that anyone wrote as a whole: half of one, half of another, or rot. */
 export const tornValue = -1;
 
+/** Of one pattern written to many places. */
+export const anyPlace = 0xffff_ffff;
+
 const headWords = 4;
 
 /** The fourth word of a value: tells it from other bytes. */
@@ -47,7 +50,7 @@ export function readValue(bytes: Uint8Array, seed: number, place: number): numbe
   const value = words[0] as number;
   const expected = expectedWords.subarray(0, words.length);
   if (value === zeroValue) expected.fill(0);
-  else fill(expected, seed, value, place);
+  else fill(expected, seed, value, words[2] === anyPlace ? anyPlace : place);
   for (let at = 0; at < words.length; at++) if (words[at] !== expected[at]) return tornValue;
   return value;
 }

@@ -86,5 +86,6 @@ function lostRun(seed: number, summary: string): RunReport {
     uncheckedRegisters: 0,
     convergedAfterMs: undefined,
     journal: [],
+    story: [],
   };
 }

@@ -13,8 +13,11 @@ export class GatedFlash implements Flash {
   readonly #engine: SimEngine;
   readonly #owner: SimProcess;
   readonly #inner: Flash;
+  readonly #onSync: ((lengthBytes: number) => void) | undefined;
 
-  constructor(engine: SimEngine, owner: SimProcess, inner: Flash) {
+  /** `onSync`: for a story, when a write is durable. */
+  constructor(engine: SimEngine, owner: SimProcess, inner: Flash, onSync?: (lengthBytes: number) => void) {
+    this.#onSync = onSync;
     this.#engine = engine;
     this.#owner = owner;
     this.#inner = inner;
@@ -23,7 +26,10 @@ export class GatedFlash implements Flash {
   }
 
   writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
-    return this.#gate('flash write', offset, this.#inner.writeDurably(offset, parts));
+    const written = this.#inner.writeDurably(offset, parts);
+    if (this.#onSync === undefined) return this.#gate('flash write', offset, written);
+    const lengthBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    return this.#gate('flash write', offset, written).then(() => this.#onSync?.(lengthBytes));
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {

@@ -1,7 +1,8 @@
 /** What became of an operation. `failed`: its gateway said that it had no effect. `unknown`: nobody said anything that binds. */
 export type Outcome = 'open' | 'ok' | 'failed' | 'unknown';
 
-export type OperationKind = 'read' | 'write' | 'zero' | 'trim';
+/** `same`: one pattern over the whole range. `compare`: write if the content is what the host takes it for. */
+export type OperationKind = 'read' | 'write' | 'zero' | 'trim' | 'same' | 'compare';
 
 /**
  * One host operation. Instants are counted (`invokedAt`, `completedAt`): they order everything that a host could know;
@@ -16,6 +17,8 @@ export interface Operation {
   readonly lengthBytes: number;
   readonly invokedAt: number;
   readonly invokedMs: number;
+  /** Later than this it can't take effect any more, whatever becomes of it: its tickets are dead. Infinite: not known. */
+  readonly effectByMs: number;
   completedAt: number;
   completedMs: number;
   outcome: Outcome;
@@ -33,24 +36,33 @@ export type RegisterKey = number;
 
 export interface RegisterOperation {
   readonly operation: Operation;
-  readonly kind: 'read' | 'write';
+  /** `compare` wrote `value` because the register held `expected`; `differs` saw that it didn't hold `expected`. */
+  kind: 'read' | 'write' | 'compare' | 'differs';
   /** Written, or read. */
   readonly value: number;
+  readonly expected?: number;
 }
 
 /** Everything hosts did and saw, by register. */
 export class History {
   readonly operations: Operation[] = [];
   readonly registers = new Map<RegisterKey, RegisterOperation[]>();
-  #instant = 0;
+  /** Of every instant: the millisecond of virtual time. Never descends. */
+  readonly #instantMs: number[] = [];
 
   begin(
-    fields: Omit<Operation, 'number' | 'invokedAt' | 'completedAt' | 'completedMs' | 'outcome' | 'code'>,
+    fields: Omit<
+      Operation,
+      'number' | 'invokedAt' | 'completedAt' | 'completedMs' | 'outcome' | 'code' | 'effectByMs'
+    > & {
+      readonly effectByMs?: number;
+    },
   ): Operation {
     const operation: Operation = {
+      effectByMs: Number.POSITIVE_INFINITY,
       ...fields,
       number: this.operations.length + 1,
-      invokedAt: this.#instant++,
+      invokedAt: this.#instantMs.push(fields.invokedMs) - 1,
       completedAt: Number.POSITIVE_INFINITY,
       completedMs: Number.POSITIVE_INFINITY,
       outcome: 'open',
@@ -65,16 +77,37 @@ export class History {
     operation.code = code;
     operation.completedMs = atMs;
     // What is unknown may still happen: its interval has no end.
-    const at = this.#instant++;
+    const at = this.#instantMs.push(atMs) - 1;
     if (outcome !== 'unknown') operation.completedAt = at;
   }
 
-  touch(key: RegisterKey, operation: Operation, kind: 'read' | 'write', value: number): void {
+  /** Just before the first instant that came after `ms`; infinite when none did. */
+  endOf(ms: number): number {
+    let low = 0;
+    let high = this.#instantMs.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#instantMs[middle] as number) > ms) high = middle;
+      else low = middle + 1;
+    }
+    return low === this.#instantMs.length ? Number.POSITIVE_INFINITY : low - 0.5;
+  }
+
+  /** What an operation does to one register, or saw there; what it turned out to be may still be corrected. */
+  touch(
+    key: RegisterKey,
+    operation: Operation,
+    kind: RegisterOperation['kind'],
+    value: number,
+    expected?: number,
+  ): RegisterOperation {
     let register = this.registers.get(key);
     if (register === undefined) {
       register = [];
       this.registers.set(key, register);
     }
-    register.push({ operation, kind, value });
+    const touched = expected === undefined ? { operation, kind, value } : { operation, kind, value, expected };
+    register.push(touched);
+    return touched;
   }
 }

@@ -7,6 +7,7 @@ import { runOnce } from './run.ts';
 import type { RunReport } from './run.ts';
 import { storyMain } from './scenario/program.ts';
 import { runOptionsOf } from './seeded.ts';
+import { shrink } from './shrink.ts';
 import { parseStoreOptions, storeReplayCommand, storeRunOptions, storeUsage } from './store/options.ts';
 import { runStore } from './store/run.ts';
 import { StoreTotals, tellStoreRun } from './store/tell.ts';
@@ -66,21 +67,31 @@ async function main(args: readonly string[]): Promise<number> {
   const single = plan.kind === 'seeds' && plan.first === plan.last;
   const totals = new Totals();
   const failures: object[] = [];
+  let firstFailed: RunReport | undefined;
   const ended = (report: RunReport) => {
     totals.add(report);
     const replay = replayCommand(options, report.seed);
     const failed = report.violations.length > 0;
+    if (failed) firstFailed ??= report;
     if (failed) failures.push({ seed: report.seed, violations: report.violations, replay });
     if (json) return;
     if (single || failed) process.stdout.write(tellRun(report));
     if (failed) process.stdout.write(tellFailure(report, replay));
+    if (report.story.length > 0) process.stdout.write(`${report.story.join('\n')}\n`);
     if (trace) process.stdout.write(`${report.journal.join('\n')}\n`);
   };
   if (single) ended(await runOnce(runOptionsOf(options, plan.first)));
   else await runWithCrew(seedsOf(plan), options.jobs ?? availableParallelism(), options, ended);
   if (json) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...totals.figures(), failures })}\n`);
   else if (!single) process.stdout.write(totals.tell(failures.length));
+  if (options.shrink && firstFailed !== undefined) await tellShorter(options, firstFailed);
   return failures.length > 0 ? 1 : 0;
+}
+
+async function tellShorter(options: SimOptions, failed: RunReport): Promise<void> {
+  const shrunk = await shrink(options, failed, (text) => process.stdout.write(`  still fails with ${text}\n`));
+  const replay = replayCommand(shrunk.options, failed.seed);
+  process.stdout.write(`seed ${failed.seed} after ${shrunk.runs} runs:\n${tellFailure(shrunk.report, replay)}`);
 }
 
 process.exitCode = await main(process.argv.slice(2));

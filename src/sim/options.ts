@@ -25,14 +25,21 @@ export interface SimOptions {
   readonly jobs: number | undefined;
   readonly json: boolean;
   readonly trace: boolean;
+  /** Faults that don't take place, by number. */
+  readonly leaveOut: readonly number[];
+  /** Look for a shorter run that fails in the same way. */
+  readonly shrink: boolean;
+  /** Tell what happened around a violation, message by message. */
+  readonly story: boolean;
 }
 
 export const usage = `npm run sim -- --store …: power losses of one store
-npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace]
+npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace] [--shrink] [--story]
   --slots 5  --arcs 16  --copies 3  --volume 8MiB  --ops 4000  --virtual-seconds 60
-  --hosts 4  --queue-depth 2  --faults-per-second 2.5  --faults ${faultKinds.join(',')}`;
+  --hosts 4  --queue-depth 2  --faults-per-second 2.5  --faults ${faultKinds.join(',')}
+  --leave-out 3,5 (faults, by number)`;
 
-const flags = ['json', 'trace'];
+const flags = ['json', 'trace', 'shrink', 'story'];
 const seedMax = 2 ** 48;
 
 /** Names and values of `--name value`; those of `valueless` stand alone. A sentence where an argument is neither. */
@@ -96,6 +103,9 @@ function interpret(given: Map<string, string>): SimOptions {
     plan: seedPlan(take('seed'), take('seeds'), take('runs'), take('minutes')),
     json: take('json') !== undefined,
     trace: take('trace') !== undefined,
+    leaveOut: faultNumbers(take('leave-out')),
+    shrink: take('shrink') !== undefined,
+    story: take('story') !== undefined,
   };
 }
 
@@ -104,6 +114,12 @@ function volumeSize(text: string): number {
   const bytes = match === null ? Number.NaN : Number(match[1]) * (match[2] === 'GiB' ? 2 ** 30 : 2 ** 20);
   if (!(bytes >= chunkBytes && bytes <= 2 ** 40)) throw new RangeError(`--volume ${text}: 1MiB to 1024GiB`);
   return bytes;
+}
+
+function faultNumbers(text: string | undefined): readonly number[] {
+  if (text === undefined) return [];
+  if (!/^\d+(,\d+)*$/.test(text)) throw new RangeError(`--leave-out ${text}: numbers of faults`);
+  return text.split(',').map(Number);
 }
 
 function faultWeights(text: string | undefined): SimOptions['weights'] {
@@ -144,14 +160,25 @@ export function seedPlan(
 
 /** The one command that replays a run. */
 export function replayCommand(options: SimOptions, seed: number): string {
-  const { slots, arcs, copies, volumeBytes, operations, virtualMs, hosts, queueDepth, faultsPerSecond, weights } =
-    options;
+  const {
+    slots,
+    arcs,
+    copies,
+    volumeBytes,
+    operations,
+    virtualMs,
+    hosts,
+    queueDepth,
+    faultsPerSecond,
+    weights,
+    leaveOut,
+  } = options;
   const kinds = faultKinds.filter((kind) => (weights[kind] ?? 0) > 0);
   const usual = faultKinds.every((kind) => (weights[kind] ?? 0) === (usualWeights[kind] ?? 0));
   const faults = usual ? '' : ` --faults ${kinds.join(',') || 'none'}`;
   return (
     `npm run sim -- --seed ${seed} --slots ${slots} --arcs ${arcs} --copies ${copies} --volume ${volumeBytes / 2 ** 20}MiB` +
     ` --ops ${operations} --virtual-seconds ${virtualMs / 1000} --hosts ${hosts} --queue-depth ${queueDepth}` +
-    ` --faults-per-second ${faultsPerSecond}${faults}`
+    ` --faults-per-second ${faultsPerSecond}${faults}${leaveOut.length === 0 ? '' : ` --leave-out ${leaveOut.join(',')}`}`
   );
 }

@@ -1,3 +1,4 @@
+import { chunkBytes } from '../base/ids.ts';
 import type { VolumeResult } from '../corelet/types.ts';
 import { AcknowledgedWatch } from './checkers/acknowledged.ts';
 import { checkBounds } from './checkers/bounds.ts';
@@ -10,11 +11,14 @@ import { VoteWatch } from './checkers/votes.ts';
 import { SimCluster } from './cluster.ts';
 import type { ClusterShape } from './cluster.ts';
 import { SimEngine } from './engine.ts';
+import type { Operation } from './history.ts';
 import { Nemesis } from './nemesis.ts';
 import type { NemesisOptions } from './nemesis.ts';
 import type { SimHardware, SimProgram } from './program.ts';
 import { SimRandom } from './random.ts';
 import { arcOf } from '../ring/keys.ts';
+import { Story } from './story.ts';
+import { registerName } from './targets.ts';
 import { Workload } from './workload.ts';
 import type { Acknowledgement, WorkloadOptions } from './workload.ts';
 
@@ -36,6 +40,8 @@ export interface RunOptions {
   readonly virtualMs: number;
   readonly workload: WorkloadOptions;
   readonly nemesis: NemesisOptions;
+  /** Whether to write down every message, for the story of a failure. */
+  readonly story?: boolean;
   readonly program: SimProgram;
   readonly hardware: (engine: SimEngine, random: SimRandom) => SimHardware;
 }
@@ -63,6 +69,8 @@ export interface RunReport {
   readonly convergedAfterMs: number | undefined;
   /** What was done to the cluster, and what the Corelets recorded: told with a failure. */
   readonly journal: readonly string[];
+  /** Around the first violation, message by message; empty unless asked for. */
+  readonly story: readonly string[];
 }
 
 /** One seed: found a cluster, make a volume, let hosts and faults at it, mend all, wait, and judge. */
@@ -81,6 +89,7 @@ class Run {
   readonly #votes = new VoteWatch();
   readonly #acknowledged = new AcknowledgedWatch();
   readonly #violations: Violation[] = [];
+  readonly #story: Story | undefined;
   #finalReads: ReadonlySet<number> = new Set();
   #convergedAfterMs: number | undefined;
   #watching = true;
@@ -96,7 +105,13 @@ class Run {
       canLoseOne(this.#cluster.inspections(), this.#options.shape),
     );
     this.#workload.onAcknowledged = (acknowledgement) => this.#checkAcknowledged(acknowledgement);
+    if (options.story === true) {
+      const story = new Story((id) => this.#cluster.slots.find((slot) => slot.id === id)?.index);
+      this.#story = story;
+      this.#cluster.onSync = (slot, lengthBytes) => story.synced(slot, lengthBytes, this.#engine.nowMs);
+    }
     this.#cluster.onSend = (slot, from, to, message) => {
+      this.#story?.sent(slot, to, message, this.#engine.nowMs);
       if (!('arc' in message)) return;
       const replica = () =>
         this.#cluster
@@ -142,6 +157,7 @@ class Run {
       uncheckedRegisters: report.unchecked,
       convergedAfterMs: this.#convergedAfterMs,
       journal: this.#journal(),
+      story: this.#tellStory(),
     };
   }
 
@@ -221,10 +237,9 @@ class Run {
 
   #judge(): { readonly registers: number; readonly unchecked: number } {
     const { history } = this.#workload;
-    const name = (key: number) => this.#workload.registerName(key);
-    const report = checkLinearizability(history, name);
+    const report = checkLinearizability(history, registerName);
     this.#violations.push(...report.violations);
-    if (this.#finalReads.size > 0) this.#violations.push(...checkDurability(history, this.#finalReads, name));
+    if (this.#finalReads.size > 0) this.#violations.push(...checkDurability(history, this.#finalReads, registerName));
     return report;
   }
 
@@ -236,6 +251,7 @@ class Run {
       const corelets = this.#cluster.inspections();
       this.#watch.observe(corelets, engine.nowMs);
       this.#acknowledged.observe(corelets, engine.nowMs);
+      this.#story?.look(corelets, engine.nowMs);
       for (const { slot, replicas } of corelets) {
         for (const replica of replicas) this.#logs.observe(slot, replica, engine.nowMs);
       }
@@ -286,6 +302,21 @@ class Run {
     const [summary = '', ...story] = stack.split('\n');
     const invariant = /INV-\d+/.exec(summary)?.[0] ?? 'ASSERT';
     this.#violate(invariant, `${how} at ${this.#engine.nowMs.toFixed(3)} ms: ${summary}`, story);
+  }
+
+  #tellStory(): readonly string[] {
+    const violation = this.#lists().flat()[0];
+    if (this.#story === undefined || violation === undefined) return [];
+    for (const text of this.#nemesis.journal)
+      this.#story.note(Number.parseFloat(text), text.replace(/^[\d.]+ ms: /, ''));
+    const { volume, history } = this.#workload;
+    const { arcs } = this.#options.shape;
+    const arcsOf = ({ offset, lengthBytes }: Operation) => {
+      if (volume === undefined) return [];
+      const chunks = [Math.floor(offset / chunkBytes), Math.floor((offset + lengthBytes - 1) / chunkBytes)];
+      return [...new Set(chunks)].map((chunk) => arcOf(volume, chunk, arcs));
+    };
+    return this.#story.tell(violation, history.operations, arcsOf);
   }
 
   #journal(): string[] {

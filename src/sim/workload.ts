@@ -1,22 +1,19 @@
 import { assert } from '../base/assert.ts';
 import { joined } from '../base/bytes.ts';
-import { blockBytes, blocksPerChunk, chunkBytes, type VolumeId } from '../base/ids.ts';
+import { blockBytes, chunkBytes, type VolumeId } from '../base/ids.ts';
 import type { Prng } from '../base/prng.ts';
-import type { BlockDevice, IoResult, ReadResult } from '../volume/block-device.ts';
+import type { BlockDevice, CompareResult, HostCommand, IoResult, ReadResult } from '../volume/block-device.ts';
 import type { Violation } from './checkers/violation.ts';
 import { tellOperation } from './checkers/violation.ts';
 import type { SimCluster } from './cluster.ts';
-import { readValue, sectorBytes, tornValue, writeValue } from './contents.ts';
+import { anyPlace, readValue, tornValue, writeValue } from './contents.ts';
 import type { SimEngine } from './engine.ts';
 import { History, zeroValue } from './history.ts';
-import type { Operation, OperationKind, RegisterKey } from './history.ts';
+import type { Operation, OperationKind, RegisterKey, RegisterOperation } from './history.ts';
+import { eachRegister, registerBytesAt, registerName, type Target, Targets } from './targets.ts';
 
-const sectorsPerBlock = blockBytes / sectorBytes;
-const keysPerBlock = sectorsPerBlock + 1;
-/** Blocks at each edge of a chunk that hosts use: few, so that operations meet; at the edges, so that they cross chunks. */
-const edgeBlocks = 6;
-/** In each chunk, blocks that hosts also write by the sector. */
-const sectorBlocks: readonly number[] = [2, 3];
+/** Of writes that a host has waited too long for: the share that it tries again through another gateway. */
+const giveUpShare = 0.5;
 const noGatewayRetryMs = 20;
 /** Operations of one host that hang and were left behind. */
 const abandonedMax = 8;
@@ -28,10 +25,13 @@ export interface WorkloadOptions {
   readonly queueDepth: number;
   /** All hosts together. */
   readonly operations: number;
-  /** Mean pause between an answer and the next operation. */
-  readonly thinkMs: number;
+  readonly thinkMs: number; // mean, between an answer and the next operation
   /** A host that waits longer goes on without the answer; if it still comes, it counts. */
   readonly patienceMs: number;
+  /** For how long a command may still take effect after its host sent it; absent: for ever. Less than `patienceMs`. */
+  readonly effectMsMax?: number;
+  /** Share of operations that compare before they write, or write one pattern many times. */
+  readonly rareShare?: number;
 }
 
 /** A write that its host was told to be done, and one register of it per chunk that it touched. */
@@ -62,7 +62,11 @@ export class Workload {
   readonly #flights = new Set<Flight>();
   /** Opened volume of each slot, for the start that it was opened in. */
   readonly #devices = new Map<number, { readonly start: number; readonly device: BlockDevice }>();
-  #sizeBlocks = 0;
+  /** What each register was last seen or made to hold. */
+  readonly #latest = new Map<RegisterKey, number>();
+  readonly #comparing = new Map<number, RegisterOperation>();
+  #targets: Targets | undefined;
+  volume: VolumeId | undefined; // once a host has opened it
   #issued = 0;
   #stopped = false;
 
@@ -76,8 +80,8 @@ export class Workload {
   }
 
   start(sizeBytes: number): void {
-    this.#sizeBlocks = sizeBytes / blockBytes;
-    const { hosts, queueDepth } = this.#options;
+    const { hosts, queueDepth, rareShare = 0 } = this.#options;
+    this.#targets = new Targets(this.#draw, sizeBytes / blockBytes, rareShare);
     for (let host = 0; host < hosts; host++) for (let lane = 0; lane < queueDepth; lane++) this.#next(host);
   }
 
@@ -89,7 +93,6 @@ export class Workload {
     return this.#issued >= this.#options.operations && this.#flights.size === 0;
   }
 
-  /** Operations whose host still waits. */
   get openCount(): number {
     return this.#flights.size;
   }
@@ -101,24 +104,16 @@ export class Workload {
   /** Reads all that hosts ever used through `slot`; the numbers of the reads. Undefined: a read was refused. */
   async readAll(slot: number): Promise<ReadonlySet<number> | undefined> {
     const device = await this.#device(slot);
-    if (device === undefined) return undefined;
+    if (device === undefined || this.#targets === undefined) return undefined;
     const numbers = new Set<number>();
-    for (let first = 0; first < this.#sizeBlocks; first += blocksPerChunk) {
-      for (const start of [first, first + blocksPerChunk - edgeBlocks]) {
-        const operation = this.#begin(-1, slot, 'read', start * blockBytes, edgeBlocks * blockBytes);
-        const result = await device.read(operation.offset, operation.lengthBytes);
-        this.#answerRead(operation, result);
-        if (!result.ok) return undefined;
-        numbers.add(operation.number);
-      }
+    for (const { offset, lengthBytes } of this.#targets.edges()) {
+      const operation = this.#begin(-1, slot, 'read', offset, lengthBytes);
+      const result = await device.read(operation.offset, operation.lengthBytes);
+      this.#answerRead(operation, result);
+      if (!result.ok) return undefined;
+      numbers.add(operation.number);
     }
     return numbers;
-  }
-
-  registerName(key: RegisterKey): string {
-    const block = Math.floor(key / keysPerBlock);
-    const part = key % keysPerBlock;
-    return part === 0 ? `block ${block}` : `block ${block} sector ${part - 1}`;
   }
 
   #next(host: number): void {
@@ -127,17 +122,18 @@ export class Workload {
     this.#later(pauseMs, () => this.#issue(host));
   }
 
-  #issue(host: number): void {
+  /** `what`: chosen when it is undefined. `not`: the gateway that the host has given up. */
+  #issue(host: number, what?: Target, not?: number): void {
     if (this.#stopped || this.#issued >= this.#options.operations) return;
-    const slot = this.#pickGateway(host);
+    const slot = this.#pickGateway(host, not);
     if (slot === undefined) {
-      this.#later(noGatewayRetryMs, () => this.#issue(host));
+      this.#later(noGatewayRetryMs, () => this.#issue(host, what, not));
       return;
     }
     const start = this.#cluster.slot(slot).starts;
     const opened = this.#devices.get(slot);
     if (opened?.start === start) {
-      this.#operate(host, slot, opened.device);
+      this.#operate(host, slot, opened.device, what ?? this.#choose());
       return;
     }
     // A gateway that dies in the meantime never answers: the host looks elsewhere.
@@ -146,20 +142,21 @@ export class Workload {
       if (!waiting) return;
       waiting = false;
       if (device === undefined || this.#cluster.slot(slot).starts !== start)
-        this.#later(noGatewayRetryMs, () => this.#issue(host));
-      else this.#operate(host, slot, device);
+        this.#later(noGatewayRetryMs, () => this.#issue(host, what, not));
+      else this.#operate(host, slot, device, what ?? this.#choose());
     };
     void this.#device(slot).then(goOn);
     this.#later(this.#options.patienceMs, () => goOn(undefined));
   }
 
   /** Every host has two ways in that change rarely, and now and then takes any other. */
-  #pickGateway(host: number): number | undefined {
+  #pickGateway(host: number, not?: number): number | undefined {
     const count = this.#cluster.slots.length;
     const favourite = (host + (this.#draw.chance(0.5) ? 1 : 0)) % count;
     const first = this.#draw.chance(0.8) ? favourite : this.#draw.below(count);
     for (let step = 0; step < count; step++) {
       const slot = (first + step) % count;
+      if (slot === not) continue;
       // A paused gateway still accepts what a host sends.
       const state = this.#cluster.state(slot);
       if (
@@ -183,12 +180,12 @@ export class Workload {
       return undefined;
     }
     this.#devices.set(slot, { start, device: opened });
+    this.volume = opened.id;
     return opened;
   }
 
-  #operate(host: number, slot: number, device: BlockDevice): void {
+  #operate(host: number, slot: number, device: BlockDevice, { kind, offset, lengthBytes }: Target): void {
     this.#issued++;
-    const { kind, offset, lengthBytes } = this.#choose();
     const operation = this.#begin(host, slot, kind, offset, lengthBytes);
     const flight: Flight = { operation, slot, answered: false, leave: undefined };
     this.#flights.add(flight);
@@ -204,9 +201,10 @@ export class Workload {
       flight.leave?.();
     };
     this.#engine.trace.number(operation.number);
-    // The gateway has the command, and works on it when it runs.
-    const process = this.#cluster.slot(slot).process;
-    assert(process !== undefined, 'a host talks to a process');
+    // The gateway has the command in its socket, and reads it when it runs: by then its host may have gone another way.
+    const { process, clock } = this.#cluster.slot(slot);
+    assert(process !== undefined && clock !== undefined, 'a host talks to a process');
+    const command = { arrivedAfterMs: clock.nowMs() };
     this.#engine.enter(process, () => {
       if (kind === 'read') {
         device.read(offset, lengthBytes).then(
@@ -215,14 +213,29 @@ export class Workload {
         );
         return;
       }
-      this.#change(device, operation).then(
+      this.#change(device, operation, command).then(
         (result) => answer(() => this.#answerChange(operation, result, device.id)),
         (error: unknown) => answer(() => this.#threw(operation, error)),
       );
     });
     this.#later(this.#options.patienceMs, () => {
-      if (this.#hanging(host) < abandonedMax) flight.leave?.();
+      if (flight.leave === undefined) return;
+      const goesElsewhere = kind !== 'read' && this.#draw.chance(giveUpShare);
+      if (goesElsewhere) this.#giveUp(flight, host);
+      else if (this.#hanging(host) < abandonedMax) flight.leave?.();
     });
+  }
+
+  /** The host closes this path and does the same through another, while the first try may still lie in the gateway. */
+  #giveUp(flight: Flight, host: number): void {
+    const { operation } = flight;
+    flight.answered = true;
+    flight.leave = undefined;
+    this.#flights.delete(flight);
+    this.history.end(operation, 'unknown', this.#engine.nowMs, 'GAVE_UP');
+    const { kind, offset, lengthBytes } = operation;
+    const again = kind === 'compare' ? 'write' : kind;
+    this.#issue(host, { kind: again, offset, lengthBytes }, flight.slot);
   }
 
   #hanging(host: number): number {
@@ -231,55 +244,98 @@ export class Workload {
     return count;
   }
 
-  #choose(): { readonly kind: OperationKind; readonly offset: number; readonly lengthBytes: number } {
-    const draw = this.#draw;
-    const chunks = this.#sizeBlocks / blocksPerChunk;
-    const chunk = draw.below(chunks);
-    const choice = draw.fraction();
-    if (choice < 0.18) {
-      // By the sector: read or write, never across the block's edge.
-      const block = chunk * blocksPerChunk + (sectorBlocks[draw.below(sectorBlocks.length)] as number);
-      const first = draw.below(sectorsPerBlock);
-      const count = 1 + draw.below(sectorsPerBlock - first);
-      const kind = draw.chance(0.45) ? 'read' : draw.chance(0.9) ? 'write' : 'zero';
-      return { kind, offset: block * blockBytes + first * sectorBytes, lengthBytes: count * sectorBytes };
-    }
-    const atStart = draw.chance(0.5);
-    const inEdge = draw.below(edgeBlocks);
-    const block = chunk * blocksPerChunk + (atStart ? inEdge : blocksPerChunk - edgeBlocks + inEdge);
-    // From the end of a chunk into the next: its first blocks are an edge too.
-    const runMax = Math.min(edgeBlocks - inEdge + (atStart ? 0 : edgeBlocks), this.#sizeBlocks - block);
-    const blocks = draw.chance(0.75) ? 1 : 1 + draw.below(runMax);
-    const kind = choice < 0.55 ? 'read' : choice < 0.94 ? 'write' : choice < 0.97 ? 'zero' : 'trim';
-    return { kind, offset: block * blockBytes, lengthBytes: blocks * blockBytes };
+  #choose(): Target {
+    assert(this.#targets !== undefined, 'started');
+    return this.#targets.next();
   }
 
   #begin(host: number, slot: number, kind: OperationKind, offset: number, lengthBytes: number): Operation {
-    const operation = this.history.begin({ host, slot, kind, offset, lengthBytes, invokedMs: this.#engine.nowMs });
+    const invokedMs = this.#engine.nowMs;
+    const { effectMsMax = Number.POSITIVE_INFINITY } = this.#options;
+    const operation = this.history.begin({
+      host,
+      slot,
+      kind,
+      offset,
+      lengthBytes,
+      invokedMs,
+      effectByMs: invokedMs + effectMsMax,
+    });
     if (kind === 'read') return operation;
-    const value = kind === 'write' ? operation.number : zeroValue;
+    if (kind === 'compare') {
+      eachRegister(offset, lengthBytes, (key) => {
+        // Mostly what it holds, as far as any host knows.
+        const expected = this.#draw.chance(0.15) ? zeroValue : (this.#latest.get(key) ?? zeroValue);
+        const touched = this.history.touch(key, operation, 'compare', operation.number, expected);
+        this.#comparing.set(operation.number, touched);
+      });
+      return operation;
+    }
+    const value = kind === 'write' || kind === 'same' ? operation.number : zeroValue;
     eachRegister(offset, lengthBytes, (key) => this.history.touch(key, operation, 'write', value));
     return operation;
   }
 
-  #change(device: BlockDevice, { kind, number, offset, lengthBytes }: Operation): Promise<IoResult> {
-    if (kind === 'zero') return device.zero(offset, lengthBytes, { mayPunch: this.#draw.chance(0.5) });
-    if (kind === 'trim') return device.trim(offset, lengthBytes);
+  #change(device: BlockDevice, operation: Operation, command: HostCommand): Promise<IoResult | CompareResult> {
+    const { kind, number, offset, lengthBytes } = operation;
+    switch (kind) {
+      case 'zero':
+        return device.zero(offset, lengthBytes, { mayPunch: this.#draw.chance(0.5) }, command);
+      case 'trim':
+        return device.trim(offset, lengthBytes, command);
+      case 'compare':
+        return device.compareAndWrite(offset, this.#expectedBytes(operation), this.#bytesOf(operation), command);
+      case 'same': {
+        const pattern = new Uint8Array(registerBytesAt(offset));
+        writeValue(pattern, this.#seed, number, anyPlace);
+        return device.writeSame(offset, lengthBytes, pattern, command);
+      }
+      default:
+        return device.write(offset, [this.#bytesOf(operation)], command);
+    }
+  }
+
+  #bytesOf({ number, offset, lengthBytes }: Operation): Uint8Array {
     const bytes = new Uint8Array(lengthBytes);
     eachRegister(offset, lengthBytes, (key, at, length) => {
       writeValue(bytes.subarray(at, at + length), this.#seed, number, key);
     });
-    return device.write(offset, [bytes]);
+    return bytes;
   }
 
-  #answerChange(operation: Operation, result: IoResult, volume: VolumeId): void {
+  #expectedBytes({ number, offset, lengthBytes }: Operation): Uint8Array {
+    const bytes = new Uint8Array(lengthBytes);
+    const expected = this.#comparing.get(number)?.expected ?? zeroValue;
+    if (expected === zeroValue) return bytes;
+    eachRegister(offset, lengthBytes, (key) => {
+      const isPattern = this.history.operations[expected - 1]?.kind === 'same';
+      writeValue(bytes, this.#seed, expected, isPattern ? anyPlace : key);
+    });
+    return bytes;
+  }
+
+  #answerChange(operation: Operation, result: IoResult | CompareResult, volume: VolumeId): void {
+    const compared = this.#comparing.get(operation.number);
+    this.#comparing.delete(operation.number);
+    if (!result.ok && result.code === 'MISCOMPARE') {
+      this.history.end(operation, 'ok', this.#engine.nowMs, result.code);
+      if (compared !== undefined) compared.kind = 'differs';
+      return;
+    }
     if (result.ok) {
       this.history.end(operation, 'ok', this.#engine.nowMs);
+      this.#remember(operation);
       if (operation.kind === 'write') this.#tellAcknowledged(operation, volume);
     }
     // RETRYABLE and OUT_OF_RANGE promise that nothing happened; of the others a host may believe nothing.
     else if (result.code === 'RETRYABLE') this.history.end(operation, 'failed', this.#engine.nowMs, result.code);
     else this.history.end(operation, 'unknown', this.#engine.nowMs, result.code);
+  }
+
+  /** What a host would take the registers for now. */
+  #remember({ kind, number, offset, lengthBytes }: Operation): void {
+    const value = kind === 'zero' || kind === 'trim' ? zeroValue : number;
+    eachRegister(offset, lengthBytes, (key) => this.#latest.set(key, value));
   }
 
   #tellAcknowledged(operation: Operation, volume: VolumeId): void {
@@ -306,10 +362,11 @@ export class Workload {
     eachRegister(operation.offset, operation.lengthBytes, (key, at, length) => {
       const value = readValue(bytes.subarray(at, at + length), this.#seed, key);
       this.history.touch(key, operation, 'read', value);
+      this.#latest.set(key, value);
       if (value !== tornValue) return;
       this.#report(
         'INV-2',
-        `${this.registerName(key)}: op ${operation.number} read a torn or foreign block`,
+        `${registerName(key)}: op ${operation.number} read a torn or foreign block`,
         operation,
         value,
       );
@@ -327,6 +384,7 @@ export class Workload {
       if (flight.slot !== slot) continue;
       flight.answered = true;
       this.#flights.delete(flight);
+      this.#comparing.delete(flight.operation.number);
       this.history.end(flight.operation, 'unknown', this.#engine.nowMs, 'GATEWAY_DIED');
       flight.leave?.();
     }
@@ -338,24 +396,5 @@ export class Workload {
 
   #later(delayMs: number, run: () => void): void {
     this.#engine.schedule(this.#engine.world, this.#engine.nowMs + delayMs, run);
-  }
-}
-
-/** The registers that [offset, offset + lengthBytes) covers: its key, and where its bytes are in the range. */
-function eachRegister(
-  offset: number,
-  lengthBytes: number,
-  visit: (key: RegisterKey, at: number, lengthBytes: number) => void,
-): void {
-  for (let at = 0; at < lengthBytes; ) {
-    const block = Math.floor((offset + at) / blockBytes);
-    if (sectorBlocks.includes(block % blocksPerChunk)) {
-      const sector = ((offset + at) % blockBytes) / sectorBytes;
-      visit(block * keysPerBlock + 1 + sector, at, sectorBytes);
-      at += sectorBytes;
-    } else {
-      visit(block * keysPerBlock, at, blockBytes);
-      at += blockBytes;
-    }
   }
 }

@@ -12,6 +12,7 @@ import { SimNetwork } from '../../src/sim/fabric.ts';
 import { SimFlash } from '../../src/sim/flash.ts';
 import type { SimMedium } from '../../src/sim/program.ts';
 import { SimRandom } from '../../src/sim/random.ts';
+import { registerName } from '../../src/sim/targets.ts';
 import { Workload } from '../../src/sim/workload.ts';
 
 const flashBytes = 1 << 30;

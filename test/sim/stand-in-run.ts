@@ -11,11 +11,11 @@ export function standInRun(seed: number, fault: Fault = 'none'): RunOptions {
     volumeBytes: 4 << 20,
     virtualMs: 60_000,
     workload: { volume: 'v', hosts: 3, queueDepth: 4, operations: 4000, thinkMs: 5, patienceMs: 300 },
-    // A gateway that dies ends what hangs in it: to see a hang, nothing dies.
+    // A gateway that dies ends what hangs in it: to see a hang, nothing dies. Modules of the stand-in can't change places.
     nemesis: {
       meanIntervalMs: 150,
       disturbedMax: 2,
-      weights: fault === 'hangs' ? { pause: 1 } : { ...usualWeights, blank: 0 },
+      weights: fault === 'hangs' ? { pause: 1 } : { ...usualWeights, blank: 0, swap: 0 },
     },
     program: new StandIn(fault),
     hardware: idleHardware,

@@ -58,6 +58,7 @@ export class AcknowledgedWatch {
     const held = (members: readonly MemberId[]) =>
       members.filter((member) => holders.some(({ id }) => id === replicaOf(member).id)).length;
     if (sets.length > 0 && sets.every((members) => held(members) >= majority(members.length))) return;
+    this.observe(corelets, atMs);
     // Copies were moved while the operation ran: then it was a majority of the voters before, or nobody leads now.
     const changedMs = this.#configurations.get(arc)?.atMs ?? 0;
     const moved = sets.length === 0 || changedMs + changeMarginMs >= operation.invokedMs;

@@ -24,7 +24,7 @@ export function checkDurability(
     }
     const lost = lostWrite(operations, final);
     if (lost === undefined) continue;
-    const author = operations.find(({ kind, value }) => kind === 'write' && value === final.value);
+    const author = operations.find(({ kind, value }) => kind !== 'read' && value === final.value);
     const story = [author, lost, final].filter((item) => item !== undefined);
     violations.push({
       invariant: 'INV-1',
@@ -36,7 +36,7 @@ export function checkDurability(
 }
 
 function isAcknowledgedWrite({ kind, operation }: RegisterOperation): boolean {
-  return kind === 'write' && operation.outcome === 'ok';
+  return (kind === 'write' || kind === 'compare') && operation.outcome === 'ok';
 }
 
 function unread(
@@ -64,7 +64,7 @@ function lostWrite(operations: readonly RegisterOperation[], final: RegisterOper
   const newestInvokedAt = newest.operation.invokedAt;
   const explained = operations.some(
     ({ kind, value, operation }) =>
-      kind === 'write' &&
+      (kind === 'write' || kind === 'compare') &&
       value === final.value &&
       operation.outcome !== 'failed' &&
       operation.completedAt > newestInvokedAt,

@@ -13,8 +13,10 @@ const statesMax = 200_000;
 interface Interval {
   readonly source: RegisterOperation;
   readonly start: number;
-  /** Infinite: need not have happened. */
+  /** Infinite: need not have happened yet. */
   readonly end: number;
+  /** It need not have happened at all; after `end` it can't any more. */
+  readonly optional: boolean;
 }
 
 export type RegisterVerdict =
@@ -22,26 +24,42 @@ export type RegisterVerdict =
   | { readonly ok: false; readonly at: RegisterOperation }
   | { readonly ok: 'unchecked' };
 
+type EndOf = (ms: number) => number;
+const neverEnds: EndOf = () => Number.POSITIVE_INFINITY;
+
 /**
- * What must be explained. A write of unknown outcome whose value nobody saw may as well not have happened; one that was
- * seen had happened when the first reader was answered. Unknown zeroings stay possible for ever: zeros have no author.
+ * What must be explained. An operation takes effect before its answer, and before its tickets die (design §10.10): who looks
+ * later sees it, or nobody ever does. A write of unknown outcome whose value nobody saw may as well not have happened; one
+ * that was seen had happened when the first reader was answered. Zeros have no author: an unknown zeroing stays possible
+ * as long as its tickets live.
  */
-function intervalsOf(operations: readonly RegisterOperation[]): Interval[] {
+function intervalsOf(operations: readonly RegisterOperation[], endOf: EndOf): Interval[] {
   const firstSeenAt = new Map<number, number>();
-  for (const { kind, value, operation } of operations) {
-    if (kind !== 'read' || operation.outcome !== 'ok') continue;
-    firstSeenAt.set(value, Math.min(firstSeenAt.get(value) ?? Number.POSITIVE_INFINITY, operation.completedAt));
+  const saw = (value: number, at: number) => {
+    firstSeenAt.set(value, Math.min(firstSeenAt.get(value) ?? Number.POSITIVE_INFINITY, at));
+  };
+  for (const { kind, value, expected, operation } of operations) {
+    if (operation.outcome !== 'ok') continue;
+    if (kind === 'read') saw(value, operation.completedAt);
+    else if (kind === 'compare' && expected !== undefined) saw(expected, operation.completedAt);
   }
+  // A comparison that failed saw some other value, and doesn't say which: then any write may have been the one.
+  const anySeen = operations.some(({ kind }) => kind === 'differs');
   const intervals: Interval[] = [];
   for (const source of operations) {
     const { kind, value, operation } = source;
     if (operation.outcome === 'failed') continue;
     const start = operation.invokedAt;
-    if (operation.outcome === 'ok') intervals.push({ source, start, end: operation.completedAt });
-    else if (kind === 'write' && value === zeroValue) intervals.push({ source, start, end: operation.completedAt });
-    else if (kind === 'write') {
+    const changes = kind === 'write' || kind === 'compare';
+    const deadAt = changes ? endOf(operation.effectByMs) : Number.POSITIVE_INFINITY;
+    if (operation.outcome === 'ok') {
+      intervals.push({ source, start, end: Math.min(operation.completedAt, deadAt), optional: false });
+    } else if (changes && value === zeroValue) {
+      intervals.push({ source, start, end: deadAt, optional: true });
+    } else if (changes) {
       const seenAt = firstSeenAt.get(value);
-      if (seenAt !== undefined) intervals.push({ source, start, end: seenAt });
+      if (seenAt !== undefined) intervals.push({ source, start, end: Math.min(seenAt, deadAt), optional: false });
+      else if (anySeen) intervals.push({ source, start, end: deadAt, optional: true });
     }
   }
   return intervals;
@@ -56,7 +74,7 @@ function instantsOf(
     instants.push({ at: interval.start, isEnd: false, interval });
     if (Number.isFinite(interval.end)) instants.push({ at: interval.end, isEnd: true, interval });
   }
-  const rank = (kind: string) => (kind === 'write' ? 0 : 1);
+  const rank = (kind: string) => (kind === 'write' || kind === 'compare' ? 0 : 1);
   return instants.sort((a, b) => a.at - b.at || rank(a.interval.source.kind) - rank(b.interval.source.kind));
 }
 
@@ -65,10 +83,10 @@ function instantsOf(
  * operations under way have already taken effect (just-in-time linearization, Lowe 2017, after Wing and Gong 1993). Linear in the
  * history; exponential only in how many operations overlap on this one register.
  */
-export function checkRegister(operations: readonly RegisterOperation[]): RegisterVerdict {
+export function checkRegister(operations: readonly RegisterOperation[], endOf: EndOf = neverEnds): RegisterVerdict {
   const open: (Interval | undefined)[] = [];
   let states = new Set<number>([zeroValue * slotSpan]);
-  for (const { isEnd, interval } of instantsOf(intervalsOf(operations))) {
+  for (const { isEnd, interval } of instantsOf(intervalsOf(operations, endOf))) {
     if (!isEnd) {
       let slot = open.indexOf(undefined);
       if (slot < 0) slot = open.length;
@@ -80,6 +98,10 @@ export function checkRegister(operations: readonly RegisterOperation[]): Registe
     assert(slot >= 0, 'an operation ends after it began');
     const next = takeEffect(states, open, slot);
     if (next === undefined) return { ok: 'unchecked' };
+    if (interval.optional) {
+      const bit = 1 << slot;
+      for (const state of states) if (((state % slotSpan) & bit) === 0) next.add(state);
+    }
     if (next.size === 0) return { ok: false, at: interval.source };
     states = next;
     open[slot] = undefined;
@@ -107,16 +129,30 @@ function takeEffect(
     for (let other = 0; other < open.length; other++) {
       const interval = open[other];
       if (interval === undefined || (mask & (1 << other)) !== 0) continue;
-      const { kind, value: touched } = interval.source;
-      if (kind === 'read' && touched !== value) continue;
-      const after = touched * slotSpan + (mask | (1 << other));
-      if (seen.has(after)) continue;
+      const after = valueAfter(interval.source, value);
+      if (after === undefined) continue;
+      const next = after * slotSpan + (mask | (1 << other));
+      if (seen.has(next)) continue;
       if (seen.size >= statesMax) return undefined;
-      seen.add(after);
-      queue.push(after);
+      seen.add(next);
+      queue.push(next);
     }
   }
   return done;
+}
+
+/** What a register that holds `now` holds after the operation; undefined: it can't have taken effect then. */
+function valueAfter({ kind, value, expected }: RegisterOperation, now: number): number | undefined {
+  switch (kind) {
+    case 'write':
+      return value;
+    case 'read':
+      return value === now ? now : undefined;
+    case 'compare':
+      return expected === now ? value : undefined;
+    case 'differs':
+      return expected === now ? undefined : now;
+  }
 }
 
 /** A write whose value is still read by another operation explains that read: it stays in the story. */
@@ -125,19 +161,24 @@ function removable(
   drop: ReadonlySet<RegisterOperation>,
 ): RegisterOperation[] {
   const kept = operations.filter((operation) => !drop.has(operation));
-  const read = new Set(kept.filter(({ kind }) => kind === 'read').map(({ value }) => value));
-  return operations.filter(
-    (operation) => !drop.has(operation) || (operation.kind === 'write' && read.has(operation.value)),
-  );
+  const read = new Set(kept.flatMap(({ kind, value, expected }) => (kind === 'read' ? [value] : (expected ?? []))));
+  // What a failed comparison saw may be any of the writes.
+  const anyWrite = kept.some(({ kind }) => kind === 'differs');
+  const explains = ({ kind, value }: RegisterOperation) =>
+    (kind === 'write' || kind === 'compare') && (anyWrite || read.has(value));
+  return operations.filter((operation) => !drop.has(operation) || explains(operation));
 }
 
 /** The fewest operations that still contradict each other: chunks are left out, from half of all down to one. */
-export function smallestContradiction(operations: readonly RegisterOperation[]): readonly RegisterOperation[] {
+export function smallestContradiction(
+  operations: readonly RegisterOperation[],
+  endOf: EndOf = neverEnds,
+): readonly RegisterOperation[] {
   let kept = [...operations];
   for (let span = Math.ceil(kept.length / 2); span >= 1; span = span === 1 ? 0 : Math.ceil(span / 2)) {
     for (let at = 0; at < kept.length; ) {
       const shorter = removable(kept, new Set(kept.slice(at, at + span)));
-      if (shorter.length < kept.length && checkRegister(shorter).ok === false) kept = shorter;
+      if (shorter.length < kept.length && checkRegister(shorter, endOf).ok === false) kept = shorter;
       else at += span;
     }
   }
@@ -145,9 +186,12 @@ export function smallestContradiction(operations: readonly RegisterOperation[]):
 }
 
 function describe(operations: readonly RegisterOperation[], at: RegisterOperation): string {
-  if (at.kind !== 'read') return `op ${at.operation.number} can't be ordered`;
+  if (at.kind !== 'read')
+    return `op ${at.operation.number} can't be ordered before its tickets died or it was answered`;
   const value = tellValue(at.value);
-  const author = operations.find(({ kind, value: written }) => kind === 'write' && written === at.value);
+  const author = operations.find(
+    ({ kind, value: written }) => (kind === 'write' || kind === 'compare') && written === at.value,
+  );
   if (at.value !== zeroValue && author === undefined)
     return `op ${at.operation.number} read ${value}, which nobody wrote there`;
   if (author?.operation.outcome === 'failed') {
@@ -168,17 +212,19 @@ const violationsMax = 5; // the first few tell enough
 /** INV-2 over everything that hosts did and saw; INV-5 where a failed write's value was read. */
 export function checkLinearizability(history: History, name: (key: RegisterKey) => string): LinearizabilityReport {
   const violations: Violation[] = [];
+  const endOf = (ms: number) => history.endOf(ms);
   let unchecked = 0;
   for (const [key, operations] of history.registers) {
-    const verdict = checkRegister(operations);
+    const verdict = checkRegister(operations, endOf);
     if (verdict.ok === 'unchecked') unchecked++;
     if (verdict.ok !== false || violations.length >= violationsMax) continue;
     const { at } = verdict;
     const story = smallestContradiction(
       operations.filter(({ operation }) => operation.invokedAt <= at.operation.completedAt),
+      endOf,
     );
     const failed = operations.some(
-      ({ kind, value, operation }) => kind === 'write' && value === at.value && operation.outcome === 'failed',
+      ({ kind, value, operation }) => kind !== 'read' && value === at.value && operation.outcome === 'failed',
     );
     const ordered = [...story].sort((a, b) => a.operation.invokedAt - b.operation.invokedAt);
     violations.push({

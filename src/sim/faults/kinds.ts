@@ -44,4 +44,13 @@ export const usualWeights: Readonly<Partial<Record<FaultKind, number>>> = {
   disorder: 2,
   'clock-drift': 2,
   reconfigure: 2,
+  'rot-data': 1,
+  'rot-metadata': 0.5,
+  unreadable: 1,
+  'lost-write': 0.3,
+  'misdirected-write': 0.3,
+  'failed-sync': 0.7,
+  'full-flash': 0.5,
+  clone: 0.3,
+  swap: 0.3,
 };
