@@ -68,6 +68,11 @@ export class Batch {
     return this.end - this.start;
   }
 
+  /** Whether the block at device `position` is in its data. */
+  hasData(position: number): boolean {
+    return position >= this.start + pageBytes && position < this.start + pageBytes + this.dataBytes;
+  }
+
   /** The end it would have with a record of at most `metaBytes` and `dataBytes` more. */
   endWith(metaBytes: number, dataBytes: number): number {
     return this.start + batchBytes(this.#meta.length + metaBytes, (this.dataBytes + dataBytes) / pageBytes);

@@ -5,7 +5,7 @@ import type { Flash } from '../ports/flash.ts';
 import { damagedPosition } from './map-page.ts';
 import { readPiece } from './medium.ts';
 import type { Log } from './log.ts';
-import type { BlockReadResult } from './types.ts';
+import type { BadBlock, BlockReadResult } from './types.ts';
 
 const readBytesMax = 1024 * 1024;
 const ok: BlockReadResult = { ok: true };
@@ -59,6 +59,22 @@ export class BlockReads {
     }
   }
 
+  async readEach(
+    positions: Float64Array | readonly number[],
+    crcs: Uint32Array | readonly number[],
+    into: Uint8Array,
+  ): Promise<BadBlock[]> {
+    const underWay = this.#underWay;
+    underWay.begin();
+    try {
+      const bad = await this.#readAll(positions, crcs, into);
+      this.badReads += bad.length;
+      return bad;
+    } finally {
+      underWay.end();
+    }
+  }
+
   /** One page that checks itself. False where the medium can't be read. */
   async readPage(position: number, into: Uint8Array): Promise<boolean> {
     const pending = this.#log.pendingAt(position);
@@ -103,64 +119,77 @@ export class BlockReads {
     crcs: Uint32Array | readonly number[],
     into: Uint8Array,
   ): Promise<BlockReadResult> {
+    const damaged = positions.indexOf(damagedPosition);
+    if (damaged >= 0) return this.#bad('CORRUPT', damaged);
+    const bad = (await this.#readAll(positions, crcs, into))[0];
+    return bad === undefined ? ok : this.#bad(bad.code, bad.block);
+  }
+
+  /** Every bad block, in order; all others are in `into`. */
+  async #readAll(
+    positions: Float64Array | readonly number[],
+    crcs: Uint32Array | readonly number[],
+    into: Uint8Array,
+  ): Promise<BadBlock[]> {
     const count = positions.length;
     assert(crcs.length === count && into.length === count * blockBytes, 'a position, a CRC and room for every block');
     // The caller's arrays may be live map pages: what they say now is what this read is checked against.
     const wanted = Uint32Array.from(crcs);
-    const damaged = positions.indexOf(damagedPosition);
-    if (damaged >= 0) return this.#bad('CORRUPT', damaged);
-    const mapped = new Uint8Array(count);
-    const runs: Promise<number | undefined>[] = [];
+    const found = new Uint8Array(count).fill(states.mapped);
+    const runs: Promise<void>[] = [];
     for (let i = 0; i < count; ) {
       const position = positions[i] as number;
       const at = i * blockBytes;
-      const pending = position === 0 ? undefined : this.#log.pendingAt(position);
+      const isThere = position !== 0 && position !== damagedPosition;
+      const pending = isThere ? this.#log.pendingAt(position) : undefined;
       let next = i + 1;
       if (position === 0) {
         into.fill(0, at, at + blockBytes);
+        found[i] = states.empty;
+      } else if (!isThere) {
+        found[i] = states.damaged;
       } else if (pending !== undefined) {
         pending.copyBlock(position, into, at);
-        mapped[i] = 1;
       } else {
         const end = Math.min(count, i + readBytesMax / blockBytes);
         while (next < end && positions[next] === position + (next - i) * blockBytes) {
           if (this.#log.pendingAt(positions[next] as number) !== undefined) break;
           next++;
         }
-        mapped.fill(1, i, next);
-        runs.push(this.#readRun(position, into.subarray(at, next * blockBytes), i));
+        runs.push(this.#readRun(position, into.subarray(at, next * blockBytes), found.subarray(i, next)));
       }
       i = next;
     }
-    const unreadable = runs.length === 0 ? undefined : firstOf(await Promise.all(runs));
-    const corrupt = firstCorrupt(into, wanted, mapped, unreadable ?? count);
-    if (corrupt !== undefined) return this.#bad('CORRUPT', corrupt);
-    return unreadable === undefined ? ok : this.#bad('UNREADABLE', unreadable);
+    if (runs.length > 0) await Promise.all(runs);
+    return badIn(into, wanted, found);
   }
 
-  #bad(code: 'CORRUPT' | 'UNREADABLE', block: number): BlockReadResult {
+  #bad(code: BadBlock['code'], block: number): BlockReadResult {
     this.badReads++;
     return { ok: false, code, block };
   }
 
-  /** The first block that can't be read, if any. `first`: number of the run's first block. */
-  async #readRun(position: number, into: Uint8Array, first: number): Promise<number | undefined> {
-    if (await readPiece(this.#flash, position, into)) return undefined;
+  /** Marks in `found` the blocks that can't be read. */
+  async #readRun(position: number, into: Uint8Array, found: Uint8Array): Promise<void> {
+    if (await readPiece(this.#flash, position, into)) return;
     for (let at = 0; at < into.length; at += blockBytes) {
       const whole = await readPiece(this.#flash, position + at, into.subarray(at, at + blockBytes));
-      if (!whole) return first + at / blockBytes;
+      if (!whole) found[at / blockBytes] = states.unreadable;
     }
-    return undefined;
   }
 }
 
-function firstOf(blocks: readonly (number | undefined)[]): number | undefined {
-  return blocks.find((block) => block !== undefined);
-}
+/** Of a block that was read. */
+const states = { mapped: 0, empty: 1, damaged: 2, unreadable: 3 } as const;
 
-function firstCorrupt(into: Uint8Array, crcs: Uint32Array, mapped: Uint8Array, end: number): number | undefined {
-  for (let i = 0; i < end; i++) {
-    if (mapped[i] === 1 && crc32c(into.subarray(i * blockBytes, (i + 1) * blockBytes)) !== crcs[i]) return i;
+function badIn(into: Uint8Array, crcs: Uint32Array, found: Uint8Array): BadBlock[] {
+  const bad: BadBlock[] = [];
+  for (let block = 0; block < found.length; block++) {
+    const state = found[block];
+    if (state === states.empty) continue;
+    const bytes = into.subarray(block * blockBytes, (block + 1) * blockBytes);
+    if (state === states.unreadable) bad.push({ code: 'UNREADABLE', block });
+    else if (state === states.damaged || crc32c(bytes) !== crcs[block]) bad.push({ code: 'CORRUPT', block });
   }
-  return undefined;
+  return bad;
 }

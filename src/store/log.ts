@@ -185,12 +185,12 @@ export class Log {
     });
   }
 
-  /** The batch that holds `position` and isn't durable yet. */
+  /** The batch that has the block at `position` and isn't durable yet. */
   pendingAt(position: number): Batch | undefined {
     const writing = this.#writing;
-    if (writing !== undefined && position >= writing.start && position < writing.end) return writing;
-    if (position >= this.#open.start && position < this.#open.end && this.#open.records > 0) return this.#open;
-    return this.#sealed.find((batch) => position >= batch.start && position < batch.end);
+    if (writing?.hasData(position) === true) return writing;
+    if (this.#open.hasData(position)) return this.#open;
+    return this.#sealed.find((batch) => batch.hasData(position));
   }
 
   /** Waits for what is on its way; what wasn't sent is dropped: nobody was told of it. */

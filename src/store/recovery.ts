@@ -10,13 +10,14 @@ import {
 import { type Layout, pageBytes, segmentEnd, segmentOf, segmentStart } from './layout.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
 import type { LogTail } from './log.ts';
+import type { LossBook } from './loss.ts';
 import type { MapSpace } from './map-space.ts';
 import { readPiece } from './medium.ts';
 import { dataIsWhole } from './decode-batch.ts';
 import type { Replay } from './replay.ts';
 import { segmentStates } from './segments.ts';
 import { follows, isBegunAt, type ScannedBatch, type ScannedRun, scanRun, searchBatch, segmentHead } from './scan.ts';
-import { type LostBatches, type RecoveryReport, storeLimits } from './types.ts';
+import { type DevicePosition, type LostBatches, type RecoveryReport, storeLimits } from './types.ts';
 
 const headsAtOnceMax = 16;
 const segmentsAheadMax = 3;
@@ -28,6 +29,11 @@ const batchBytesLargest = batchBytes(metaBytesMax, storeLimits.batchBytesMax / p
  * the search goes to the end.
  */
 const zeroBytesAtTailMax = storeLimits.batchBytesMax + 64 * 1024;
+/**
+ * Where the end of the log is gone, what is written next gets numbers so far behind: more batches than a log has behind its
+ * checkpoint. Should some of them be readable again one day, they come before it, and don't take its place.
+ */
+const sequencesSkipped = 1024 * 1024;
 /** Where a run of batches begins. */
 type BatchStart = Pick<BatchHeader, 'sequence' | 'position'>;
 const noLink: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
@@ -35,6 +41,9 @@ const noLink: BatchLink = { sequence: 0, position: 0, metaCrc: 0 };
 export interface RecoveredLog {
   readonly tail: LogTail;
   readonly report: RecoveryReport;
+  readonly losses: LossBook;
+  /** Something is lost that no earlier restart knew of: to be made durable before anything is told. */
+  readonly isLossNew: boolean;
 }
 
 /**
@@ -64,6 +73,8 @@ export class Recovery {
   readonly #loaded: LoadedCheckpoint | undefined;
   readonly #replay: Replay;
   #nextUnreadable = false;
+  /** What was written last may be gone. */
+  #isEndLost = false;
 
   /** `replay` takes what is found; `loaded`: where to begin, else at the beginning. */
   constructor(
@@ -87,7 +98,7 @@ export class Recovery {
     return this.#used.has(segment) || (this.#space.segments?.state(segment) ?? 0) !== segmentStates.free;
   }
 
-  /** Undefined when not one batch is whole. */
+  /** Undefined when not one batch is whole, and there is no checkpoint to go on from. */
   async run(): Promise<RecoveredLog | undefined> {
     const start = this.#replay.begin();
     if (start !== undefined) {
@@ -104,17 +115,32 @@ export class Recovery {
       const run = await (runs[i] as Promise<ScannedRun>);
       runs[i] = Promise.resolve({ batches: [], end: 0, stop: 'invalid' }); // lets go of what was read
       if (head.sequence <= this.#last.sequence) continue; // from an earlier use of that segment
-      if (head.sequence > this.#last.sequence + 1) await this.#bridge(head.sequence);
+      if (head.sequence > this.#last.sequence + 1) await this.#bridge(head.sequence, head.position);
       // Where a checkpoint begins there may be something else by now.
       const isOther = run.batches[0] !== undefined && run.batches[0].header.sequence !== head.sequence;
       this.#take(isOther ? { batches: [], end: head.position, stop: 'invalid' } : run, head.position);
     }
     await this.#bridge(Number.POSITIVE_INFINITY);
     await this.#settleLast();
-    if (this.#replay.proof !== undefined && this.#lost.length === 0) this.#lose(this.#last.sequence + 2);
-    if (this.#batches === 0) return undefined;
+    if (this.#tailUnreadable || this.#isProofMissing()) {
+      this.#isEndLost = true;
+      this.#lose(this.#last.sequence + 1 + sequencesSkipped, undefined);
+    }
+    if (this.#batches === 0 && this.#loaded === undefined) return undefined;
+    const tail = this.#tail();
+    if (tail === undefined) return undefined;
     this.#replay.end();
-    return { tail: this.#tail(), report: this.#report() };
+    const { book, isNew } = this.#replay.lossBook();
+    return { tail, report: this.#report(), losses: book, isLossNew: isNew };
+  }
+
+  get #tailUnreadable(): boolean {
+    return this.#stop === 'unreadable' || this.#nextUnreadable;
+  }
+
+  /** An anchor names what isn't there, and no gap that was found before explains it. */
+  #isProofMissing(): boolean {
+    return this.#replay.proof !== undefined && (this.#lost.length === 0 || this.#replay.lossBook().isNew);
   }
 
   /** The first batch of every segment that has one, by sequence, and where a checkpoint says to begin. */
@@ -154,7 +180,8 @@ export class Recovery {
       return;
     }
     for (const batch of run.batches) {
-      if (batch.header.sequence > this.#last.sequence + 1) this.#lose(batch.header.sequence);
+      const { sequence, position } = batch.header;
+      if (sequence > this.#last.sequence + 1) this.#lose(sequence, position);
       this.#visitHeld();
       this.#beforeHeld = this.#last;
       this.#held = batch;
@@ -172,7 +199,7 @@ export class Recovery {
   }
 
   /** Looks for batches after the newest known one and below `before`: what lies between is lost, not torn. */
-  async #bridge(before: number): Promise<void> {
+  async #bridge(before: number, nextPosition?: DevicePosition): Promise<void> {
     for (;;) {
       const sequence = this.#last.sequence;
       const found = await this.#search(before);
@@ -180,7 +207,7 @@ export class Recovery {
       this.#take(await this.#scan(found), found);
       if (this.#last.sequence === sequence) break;
     }
-    if (before !== Number.POSITIVE_INFINITY && this.#last.sequence + 1 < before) this.#lose(before);
+    if (before !== Number.POSITIVE_INFINITY && this.#last.sequence + 1 < before) this.#lose(before, nextPosition);
   }
 
   async #search(before: number): Promise<number | undefined> {
@@ -206,7 +233,10 @@ export class Recovery {
     if (this.#used.has(segment)) return;
     this.#used.add(segment);
     const { segments } = this.#space;
-    if (segments?.state(segment) === segmentStates.free) segments.take(segment, segmentStates.log, sequence);
+    const state = segments?.state(segment);
+    // What made it free again before that may be among what is lost.
+    const isLog = state === segmentStates.log || (state !== segmentStates.free && this.#lost.length === 0);
+    if (!isLog) segments?.take(segment, segmentStates.log, sequence);
   }
 
   /** The segment that was read is left behind: its batches end there. */
@@ -216,7 +246,7 @@ export class Recovery {
     segments.reach(this.#segment, this.#end);
   }
 
-  #lose(nextSequence: number): void {
+  #lose(nextSequence: number, nextPosition: DevicePosition | undefined): void {
     this.#visitHeld();
     const lost: LostBatches = {
       fromSequence: this.#last.sequence + 1,
@@ -225,7 +255,7 @@ export class Recovery {
       reason: this.#stop === 'unreadable' ? 'unreadable' : 'invalid',
     };
     this.#lost.push(lost);
-    this.#replay.lost(lost);
+    this.#replay.lost(lost, nextPosition);
     this.#last = { sequence: nextSequence - 1, position: 0, metaCrc: 0 };
     this.#linked = false;
   }
@@ -260,28 +290,43 @@ export class Recovery {
     this.#torn = { sequence: held.header.sequence, position: held.header.position };
   }
 
-  #tail(): LogTail {
-    const segment = this.#segment as number;
+  /** Undefined: there is no segment to go on in. */
+  #tail(): LogTail | undefined {
     const named = this.#nextSegment;
+    if (this.#nextUnreadable) this.#space.segments?.setState(named, segmentStates.bad);
     const freeSegments: number[] = [];
     for (let other = 0; other < this.#layout.segmentCount; other++) {
       if (!this.#isUsed(other) && other !== named) freeSegments.push(other);
     }
-    if (named < this.#layout.segmentCount && !this.#isUsed(named)) freeSegments.unshift(named);
+    const isNamedFree = named < this.#layout.segmentCount && !this.#isUsed(named);
+    // Where the end is gone, it may be there: what can be read of it again one day is left alone as long as can be.
+    if (isNamedFree && this.#isEndLost) freeSegments.push(named);
+    else if (isNamedFree) freeSegments.unshift(named);
+    const fresh = this.#isEndLost ? freeSegments.shift() : undefined;
+    if (fresh !== undefined) this.#begin(fresh);
+    const segment = this.#segment;
+    if (segment === undefined) return undefined;
     const first = this.#end === segmentStart(this.#layout, segment);
     const segmentSequence = first ? this.#last.sequence + 1 : this.#segmentSequence;
     return { last: this.#last, segment, position: this.#end, segmentSequence, freeSegments };
   }
 
+  /** The log goes on in another segment than the one in which its end is gone. */
+  #begin(segment: number): void {
+    this.#leave();
+    this.#segment = segment;
+    this.#end = segmentStart(this.#layout, segment);
+    this.#enter(segment, this.#last.sequence + 1);
+  }
+
   #report(): RecoveryReport {
-    const tailUnreadable = this.#stop === 'unreadable' || this.#nextUnreadable;
     const checkpoint = this.#loaded?.checkpoint.number ?? 0;
     return {
       batches: this.#batches,
       records: this.#replay.records,
       lost: this.#lost,
       torn: this.#torn,
-      tailUnreadable,
+      tailUnreadable: this.#tailUnreadable,
       checkpoint,
     };
   }

@@ -1,13 +1,14 @@
 import { type ArcId, blockBytes } from '../base/ids.ts';
 import type { LoadedCheckpoint } from './checkpoint-load.ts';
-import type { Anchor, LogStart } from './checkpoint.ts';
+import type { Anchor, CheckpointArc, LogStart } from './checkpoint.ts';
 import { decodeBatch } from './decode-batch.ts';
 import { type Layout, segmentOf } from './layout.ts';
+import { type Gap, LossBook, lossRegister } from './loss.ts';
 import type { MapSpace } from './map-space.ts';
 import type { DecodedRecord, MapPageRecord, MovedRecord, TableRecord } from './records.ts';
 import type { ScannedBatch } from './scan.ts';
 import { segmentStates } from './segments.ts';
-import type { ArcCheckpoint, LostBatches, RecoveryVisitor } from './types.ts';
+import type { ArcCheckpoint, DevicePosition, LostBatches, RecoveryVisitor } from './types.ts';
 
 /** What a restart makes of the records, once it is known which batches count: who hears of them, and which do nothing. */
 export class Replay {
@@ -19,7 +20,13 @@ export class Replay {
   /** Arcs of which the log is told; with a checkpoint, not before the place where it took their state. */
   readonly #told = new Set<ArcId>();
   /** Of the others: where in the log their state is. */
-  readonly #awaited = new Map<ArcId, number>();
+  readonly #awaited = new Map<ArcId, Pick<CheckpointArc, 'sequence'> & { readonly position: DevicePosition }>();
+  /** Without a checkpoint the log tells of every arc. */
+  #tellsAll: boolean;
+  /** Batches that are gone, each with the arcs that the checkpoint knows from behind it. */
+  readonly gaps: Gap[] = [];
+  /** Set behind the last of them. */
+  readonly #registersSince = new Set<string>();
   /** A checkpoint table that was durable before its anchor was written: a log without it has lost its end. */
   proof: number | undefined;
   records = 0;
@@ -39,6 +46,7 @@ export class Replay {
     this.#space = space;
     this.#loaded = loaded;
     this.proof = newest?.table.position;
+    this.#tellsAll = loaded === undefined;
   }
 
   /** Tells what the checkpoint holds. Returns where the log goes on from there; undefined: at its beginning. */
@@ -49,7 +57,7 @@ export class Replay {
     this.#setCounting(false); // up to the segment table, everything is counted in it
     this.#visitor.checkpointBegins?.();
     for (const { arc, sequence, state } of arcs) {
-      if (sequence >= start.sequence) this.#awaited.set(arc, state.position);
+      if (sequence >= start.sequence) this.#awaited.set(arc, { sequence, position: state.position });
       else this.#told.add(arc);
       this.#visitor.arcCheckpoint?.(arc, loaded.arcs.get(arc) as ArcCheckpoint);
     }
@@ -58,11 +66,43 @@ export class Replay {
 
   end(): void {
     this.#setCounting(true);
-    for (const [name, value] of this.#registers) this.#visitor.register(name, value);
+    for (const [name, value] of this.#registers) if (name !== lossRegister) this.#visitor.register(name, value);
   }
 
-  lost(batches: LostBatches): void {
+  /**
+   * Of an arc that may have had records there nothing more is told until a state replaces all that was said of it: what
+   * follows would have a gap. `nextPosition`: of the batch behind, where there is one.
+   */
+  lost(batches: LostBatches, nextPosition: DevicePosition | undefined): void {
+    const { fromSequence, toSequence } = batches;
+    const spared = new Set<ArcId>();
+    for (const [arc, { sequence }] of this.#awaited) {
+      if (sequence > toSequence) spared.add(arc);
+      else this.#awaited.delete(arc);
+    }
+    this.#tellsAll = false;
+    this.#told.clear();
+    this.#registersSince.clear();
+    this.gaps.push({ fromSequence, toSequence, spared });
+    if (this.#isSegmentTableIn(batches.position, nextPosition)) this.#setCounting(true);
     this.#visitor.lost?.(batches);
+  }
+
+  #isSegmentTableIn(from: DevicePosition, to: DevicePosition | undefined): boolean {
+    const table = this.#loaded?.checkpoint.segments.position;
+    if (table === undefined || table < from) return false;
+    const isSame = (position: DevicePosition): boolean =>
+      segmentOf(this.#layout, position) === segmentOf(this.#layout, from);
+    return isSame(table) && (to === undefined || !isSame(to) || table < to);
+  }
+
+  /** What was lost by earlier restarts, and by this one. */
+  lossBook(): { readonly book: LossBook; readonly isNew: boolean } {
+    const book = LossBook.decode(this.#registers.get(lossRegister));
+    book.passed(this.#loaded?.checkpoint.start.sequence ?? 0);
+    const found = this.gaps.filter((gap) => !book.knows(gap));
+    for (const gap of found) book.add(gap, this.#registersSince);
+    return { book, isNew: found.length > 0 };
   }
 
   visit(batch: ScannedBatch): void {
@@ -108,6 +148,7 @@ export class Replay {
         return;
       case 'register':
         this.#registers.set(record.name, record.value);
+        this.#registersSince.add(record.name);
         return;
       case 'cut':
         return;
@@ -120,13 +161,13 @@ export class Replay {
   }
 
   #tells(arc: ArcId): boolean {
-    return this.#loaded === undefined || this.#told.has(arc);
+    return this.#tellsAll || this.#told.has(arc);
   }
 
   #table(table: TableRecord): void {
     if (table.position === this.proof) this.proof = undefined;
     if (table.position === this.#loaded?.checkpoint.segments.position) this.#setCounting(true);
-    if (this.#awaited.get(table.arc) !== table.position) return;
+    if (this.#awaited.get(table.arc)?.position !== table.position) return;
     this.#awaited.delete(table.arc);
     this.#told.add(table.arc);
   }
@@ -138,7 +179,7 @@ export class Replay {
   /** Before the arc's state was taken, what was moved is in its pages. */
   #moved(moved: MovedRecord, sequence: number): void {
     const { segments } = this.#space;
-    if (segments?.counting === true) {
+    if (segments !== undefined && this.#followsSegments) {
       const segment = segmentOf(this.#layout, moved.position);
       if (segments.state(segment) !== segmentStates.moved) {
         segments.take(segment, segmentStates.moved, sequence, moved.generation);
@@ -148,9 +189,14 @@ export class Replay {
     if (this.#tells(moved.arc)) this.#space.moved(moved);
   }
 
+  /** Up to the segment table of the checkpoint all is in it; behind a gap, who knows on which side of the table. */
+  get #followsSegments(): boolean {
+    return this.gaps.length > 0 || this.#space.segments?.counting === true;
+  }
+
   #freed(segment: number): void {
     const { segments } = this.#space;
-    if (segments === undefined || !segments.counting || segment >= this.#layout.segmentCount) return;
+    if (segments === undefined || !this.#followsSegments || segment >= this.#layout.segmentCount) return;
     segments.free(segment);
   }
 }

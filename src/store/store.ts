@@ -14,6 +14,7 @@ import { format, type FormatOptions, markOf } from './format.ts';
 import { healthOf, type StoreHealth } from './health.ts';
 import { type Layout, layoutOf, pageBytes, segmentOf } from './layout.ts';
 import { Log } from './log.ts';
+import { type Loss, type LossBook, lossRegister } from './loss.ts';
 import type { ArcMap } from './map.ts';
 import { MapSpace } from './map-space.ts';
 import { MovedLog } from './moved-log.ts';
@@ -23,6 +24,7 @@ import { Replay } from './replay.ts';
 import { SyncTimes } from './sync-times.ts';
 import { readSuperblock, type Superblock } from './superblock.ts';
 import {
+  type BadBlock,
   type BlockReadResult,
   type ChunkCopyRecord,
   type DevicePosition,
@@ -77,6 +79,7 @@ export class Store {
   readonly #segments: Segments;
   readonly #registers = new Map<string, Uint8Array>();
   readonly #loaded: LoadedCheckpoint | undefined;
+  readonly #losses: LossBook;
   #upkeep: Upkeep | undefined;
   #deviceBytes = 0;
   readonly #syncTimes = new SyncTimes();
@@ -100,6 +103,7 @@ export class Store {
     this.#layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
     this.#mark = markOf(superblock);
     this.recovery = recovered.report;
+    this.#losses = recovered.losses;
     this.#log = new Log({ flash, clock }, this.#layout, this.#mark, recovered.tail, {
       entered: (segment, sequence, leftAt) => {
         segments.reach(segmentOf(this.#layout, leftAt - pageBytes), leftAt);
@@ -151,6 +155,8 @@ export class Store {
         this.#deviceBytes += bytes;
       },
     });
+    // What was dealt with is no more found once a checkpoint has passed it.
+    if (this.recovery.lost.length > 0 && this.loss === undefined) this.#clock.after(0, () => void this.checkpoint());
   }
 
   /** Takes a checkpoint now. Resolves when a restart would begin from it; never after a failure. */
@@ -165,7 +171,7 @@ export class Store {
 
   /**
    * Reads the log back, in append order, into `visitor`; cuts off a torn tail, durably, and only then resolves.
-   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.recovery`. `space` gets the maps of the
+   * `CORRUPT` when nothing can be served; otherwise what was lost is in `store.loss`, durably too. `space` gets the maps of the
    * newest checkpoint before the visitor hears of anything; the visitor fills them further. @throws FlashError
    */
   static async open(
@@ -209,8 +215,33 @@ export class Store {
     return new Promise((resolve, reject) => {
       this.onFailed(reject);
       this.#append.cut({ sequence: last?.sequence ?? 0, position: last?.position ?? 0 });
+      if (recovered.isLossNew) this.#keepLosses();
       this.#log.afterSync(resolve);
     });
+  }
+
+  /**
+   * Records that were durable and can't be had any more, as this restart or an earlier one found; undefined: nothing, or
+   * all of it was dealt with. The arcs that it concerns are as they were before it, and their votes may be forgotten
+   * (INV-10); of the others nothing is missing.
+   */
+  get loss(): Loss | undefined {
+    return this.#losses.loss;
+  }
+
+  /**
+   * The owner has dealt with the loss: every arc that it concerns has another state in the log by now (`appendArcState`), or
+   * none. Resolves when no restart will tell of it again; never after a failure.
+   */
+  async acknowledgeLoss(): Promise<void> {
+    this.#losses.settle();
+    this.#keepLosses();
+    await this.#log.synced();
+    void this.checkpoint();
+  }
+
+  #keepLosses(): void {
+    this.setRegister(lossRegister, this.#losses.encode());
   }
 
   /**
@@ -289,6 +320,15 @@ export class Store {
     const { segmentCount, segmentBytes } = this.#layout;
     const filling = logSegments + MovedLog.openSegmentsMax(segmentCount);
     return Math.max(0, segmentCount - reserveSegmentsOf(segmentCount) - filling) * segmentBytes * usableShare;
+  }
+
+  /** As `readBlocks`, but tells of every bad block, in order: all others are in `into`. */
+  readEach(
+    positions: Float64Array | readonly number[],
+    crcs: Uint32Array | readonly number[],
+    into: Uint8Array,
+  ): Promise<BadBlock[]> {
+    return this.#reads.readEach(positions, crcs, into);
   }
 
   /**

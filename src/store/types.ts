@@ -104,11 +104,17 @@ export interface RecoveryVisitor {
   arcCheckpoint?(arc: ArcId, checkpoint: ArcCheckpoint): void;
   /** Newest value of a small named register of the Corelet (membership votes, incarnation, view). */
   register(name: string, value: Uint8Array): void;
-  /** Batches that were there are not any more: what follows may have gaps, and hard states may be old (design §10.11). */
+  /**
+   * Batches that were there are not any more (design §10.11). Of every arc that may have had records among them nothing
+   * more is told until an `arcState`. Told at each restart that reads past it: what is still to be dealt with is `Store.loss`.
+   */
   lost?(batches: LostBatches): void;
 }
 
-/** Batches proven to have been written, that can't be had any more: rot. Numbers inclusive. */
+/**
+ * Batches proven to have been written, that can't be had any more: rot. Numbers inclusive; at the end of the log, where it
+ * isn't known how many they were, the numbers that are used no more.
+ */
 export interface LostBatches {
   readonly fromSequence: number;
   readonly toSequence: number;
@@ -131,9 +137,13 @@ export interface RecoveryReport {
 }
 
 /** A read's answer: never a wrong byte. `corrupt` and `unreadable` are never "absent" (INV-7). */
-export type BlockReadResult =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly code: 'CORRUPT' | 'UNREADABLE'; readonly block: number };
+export type BlockReadResult = { readonly ok: true } | ({ readonly ok: false } & BadBlock);
+
+/** `block` counts within the blocks that were asked for. */
+export interface BadBlock {
+  readonly code: 'CORRUPT' | 'UNREADABLE';
+  readonly block: number;
+}
 
 /** Positions, versions and CRCs of a chunk's 256 blocks. position 0 = the block holds nothing (reads as zeros). */
 export interface ChunkMap {

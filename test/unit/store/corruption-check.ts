@@ -126,6 +126,38 @@ function differences(owner: Owner, truth: Truth): string[] {
   return found;
 }
 
+/** Arcs of which nothing is said to be lost are whole. */
+function checkSpared(owner: Owner, truth: Truth): void {
+  const { loss } = owner.store;
+  assert.ok(loss !== undefined, 'what is lost has to be dealt with');
+  const arcs = new Map([...truth.arcs].filter(([arc]) => !loss.concerns(arcId(arc))));
+  assert.deepEqual(differences(owner, { ...truth, arcs, registers: new Map() }), [], 'INV-7: lost, and not told');
+  const values = [...truth.registers].filter(([name]) => !loss.mayBeOlder(name));
+  for (const [name, value] of values) assert.equal(owner.registers.get(name), value, `INV-7: register ${name}`);
+}
+
+/** The loss is told again until it is acknowledged, and not after that. False: the device can't be written to any more. */
+async function dealsWithLoss(owner: Owner, flash: MemoryFlash, clock: TestClock): Promise<boolean> {
+  await owner.store.close();
+  try {
+    const medium = flash.clone();
+    const again = await Owner.open(medium, clock, { arcs: arcCount, life: owner.life });
+    assert.ok(again.store.loss !== undefined, 'INV-10: told again');
+    await new Promise<void>((resolve, reject) => {
+      again.store.onFailed(reject);
+      again.store.acknowledgeLoss().then(resolve, reject);
+    });
+    await again.store.close();
+    const last = await Owner.open(medium.clone(), clock, { arcs: arcCount, life: owner.life });
+    assert.equal(last.store.loss, undefined, 'dealt with');
+    await last.store.close();
+    return true;
+  } catch (error) {
+    if (error instanceof FlashError && error.code === 'EIO') return false;
+    throw error;
+  }
+}
+
 /** Lets it go on as a Corelet would, with a checkpoint of what it holds now; damage has to be told after that as well. */
 async function goOn(owner: Owner): Promise<void> {
   owner.store.attach(owner);
@@ -165,9 +197,14 @@ export async function verdictOn(flash: MemoryFlash, clock: TestClock, options: C
   assert.deepEqual(owner.lostBatches, recovery.lost, 'what was lost is told twice, and alike');
   if (recovery.lost.length > 0 || recovery.tailUnreadable) {
     const { current, damaged } = await lookAtBlocks(owner, now.truth);
+    checkSpared(owner, now.truth);
+    const verdict: Verdict = { outcome: 'lost', servedShare: current / now.truth.blocks.size, damaged };
+    if (options.goesOn === true)
+      return (await dealsWithLoss(owner, flash, clock)) ? verdict : { ...verdict, outcome: 'eio' };
     await owner.store.close();
-    return { outcome: 'lost', servedShare: current / now.truth.blocks.size, damaged };
+    return verdict;
   }
+  assert.equal(owner.store.loss, undefined);
   const isThere = ({ truth }: Moment): boolean => differences(owner, truth).length === 0;
   const found = isThere(now) ? now : (instead.findLast(isThere) ?? now);
   const isCut = found !== now;
