@@ -167,6 +167,9 @@ export class ArcRecovery {
     this.#replicas.delete(arc);
     if (snapshot.status === 'retired') return;
     const replica = new RecoveringReplica(map, snapshot);
+    const continues = before?.generation === snapshot.generation && !before.doubted;
+    // What a copy brought before its state may be among what is lost: only a life that began behind that is whole.
+    replica.doubted = this.#anyLost && snapshot.status === 'active' && !continues;
     if (before?.generation === snapshot.generation) {
       replica.hardState = before.hardState;
       replica.completeIndex = Math.max(replica.completeIndex, before.completeIndex);
