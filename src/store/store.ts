@@ -10,6 +10,7 @@ import type { DeviceMark } from './batch-header.ts';
 import { BlockReads } from './block-reads.ts';
 import type { Chunk } from './chunk.ts';
 import { anchorsIn, type LoadedCheckpoint, loadCheckpoint, readAnchorPages } from './checkpoint-load.ts';
+import { Door, type RoomPurpose } from './door.ts';
 import { format, type FormatOptions, markOf } from './format.ts';
 import { healthOf, type StoreHealth } from './health.ts';
 import { type Layout, layoutOf, pageBytes, segmentOf } from './layout.ts';
@@ -17,7 +18,6 @@ import { Log } from './log.ts';
 import { type Loss, type LossBook, lossRegister } from './loss.ts';
 import type { ArcMap } from './map.ts';
 import { MapSpace } from './map-space.ts';
-import { MovedLog } from './moved-log.ts';
 import { type RecoveredLog, Recovery } from './recovery.ts';
 import { Segments, segmentStates } from './segments.ts';
 import { Replay } from './replay.ts';
@@ -32,16 +32,9 @@ import {
   type RecoveryReport,
   type RecoveryVisitor,
   type StoredEntry,
-  storeLimits,
   type StoreOwner,
 } from './types.ts';
-import { reserveSegmentsOf, Upkeep } from './upkeep.ts';
-
-/**
- * `new` data where there was none, a `copy` of an arc's blocks, what is `replacing` other data, or what a leader has
- * `accepted` already: of the reserve that the others leave alone, it may take half.
- */
-export type RoomPurpose = 'new' | 'copy' | 'replacing' | 'accepted';
+import { Upkeep } from './upkeep.ts';
 
 export type OpenResult =
   | { readonly ok: true; readonly store: Store; readonly superblock: Superblock }
@@ -51,15 +44,6 @@ export type OpenResult =
       readonly message: string;
     };
 
-/** Segments kept where nobody gives space back: for hard states, truncations, trims and deletes. */
-const reserveSegmentsMin = 2;
-const reserveShare = 32;
-/** Of the space that isn't reserved, so much may hold data: the cleaner can't gain from segments without garbage. */
-const usableShare = 0.92;
-/** Copies of arcs may go so far beyond: a full device still heals. */
-const copyShare = 1.04;
-/** The log's segment, and the one that it goes to next. */
-const logSegments = 2;
 const cutBytes = pageBytes;
 
 /**
@@ -72,6 +56,7 @@ export class Store {
   readonly #flash: Flash;
   readonly #log: Log;
   readonly #append: Appender;
+  readonly #door: Door;
   readonly #reads: BlockReads;
   readonly #clock: Clock;
   readonly #mark: DeviceMark;
@@ -116,6 +101,7 @@ export class Store {
       },
     });
     this.#append = new Appender(this.#log);
+    this.#door = new Door(this.#layout, this.#log, space, segments);
     this.#reads = new BlockReads(flash, this.#log);
     space.connect({
       read: (position, into) => this.#reads.readPage(position, into),
@@ -292,34 +278,7 @@ export class Store {
    * long as there is a free segment.
    */
   roomFor(bytes: number, purpose: RoomPurpose = 'new'): 'ok' | 'busy' | 'full' {
-    if (this.#log.failure !== undefined) return 'busy';
-    const upkeep = this.#upkeep;
-    if (upkeep !== undefined && this.#isFull(bytes, purpose)) return 'full';
-    const reserveBytes = purpose === 'accepted' ? this.#reserveBytes() / 2 : this.#reserveBytes();
-    if (this.#log.freeBytes - bytes < reserveBytes) return upkeep?.mayFree() === true ? 'busy' : 'full';
-    if (this.#space.overloaded || upkeep?.isBehind === true) return 'busy';
-    return this.#log.pendingBytes + bytes > storeLimits.pendingBytesMax ? 'busy' : 'ok';
-  }
-
-  /** Changes that aren't laid over their pages yet may replace what still counts: then it isn't full. */
-  #isFull(bytes: number, purpose: RoomPurpose): boolean {
-    if (purpose === 'replacing' || purpose === 'accepted') return false;
-    const limitBytes = purpose === 'new' ? this.#usableBytes() : this.#usableBytes() * copyShare;
-    const liveBytes = this.#segments.livePages * blockBytes + bytes;
-    return liveBytes > limitBytes && liveBytes - this.#space.pendingDeltas * blockBytes > limitBytes;
-  }
-
-  #reserveBytes(): number {
-    const { segmentCount, segmentBytes } = this.#layout;
-    if (this.#upkeep !== undefined) return reserveSegmentsOf(segmentCount) * segmentBytes;
-    return Math.max(reserveSegmentsMin, Math.ceil(segmentCount / reserveShare)) * segmentBytes;
-  }
-
-  /** What may hold data at once: the rest is the reserve, segments that are being filled, and room for the cleaner. */
-  #usableBytes(): number {
-    const { segmentCount, segmentBytes } = this.#layout;
-    const filling = logSegments + MovedLog.openSegmentsMax(segmentCount);
-    return Math.max(0, segmentCount - reserveSegmentsOf(segmentCount) - filling) * segmentBytes * usableShare;
+    return this.#door.roomFor(bytes, purpose, this.#upkeep);
   }
 
   /** As `readBlocks`, but tells of every bad block, in order: all others are in `into`. */
@@ -371,7 +330,7 @@ export class Store {
   /** The part of `health` that every heartbeat carries. Full is who uses as much as the size. */
   fill(): { readonly usedBytes: number; readonly sizeBytes: number; readonly syncs: number } {
     const usedBytes = this.#segments.livePages * blockBytes;
-    return { usedBytes, sizeBytes: Math.floor(this.#usableBytes()), syncs: this.#syncTimes.count };
+    return { usedBytes, sizeBytes: Math.floor(this.#door.usableBytes), syncs: this.#syncTimes.count };
   }
 
   health(): StoreHealth {
