@@ -56,7 +56,9 @@ async function storeMain(args: readonly string[]): Promise<number> {
 }
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args.includes('--story')) return storyMain(args.filter((arg) => arg !== '--story'));
+  // With a file: that story is played. Without: the story of a failure is told.
+  const isPlay = args.includes('--story') && args.some((arg) => arg.endsWith('.txt'));
+  if (isPlay) return storyMain(args.filter((arg) => arg !== '--story'));
   if (args.includes('--store')) return storeMain(args.filter((arg) => arg !== '--store'));
   const options = parseOptions(args);
   if (typeof options === 'string') {

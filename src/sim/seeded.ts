@@ -14,9 +14,6 @@ const rareShare = 0.08;
 /** Every second seed has short faults, and so more of them. */
 const shortFaults = 0.25;
 
-/** Pages of the map that were let go of are met again only when somebody reads there: what hit them may stay unnoticed. */
-const sparingTheMap = { 'rot-metadata': 0, unreadable: 0, 'lost-write': 0, 'misdirected-write': 0 };
-
 const tightMapBytes = 24 * 1024;
 const roomyFlashBytes = 1 << 30;
 const tightSegmentBytes = 2 << 20;
@@ -38,7 +35,6 @@ export function runOptionsOf(options: SimOptions, seed: number): RunOptions {
   const { slots, arcs, copies, volumeBytes, virtualMs, hosts, queueDepth, operations, faultsPerSecond, weights } =
     options;
   const store = storeOf(seed, volumeBytes);
-  const weightsHere = store.mapBytes === undefined ? weights : { ...weights, ...sparingTheMap };
   return {
     seed,
     shape: { slots, arcs, copies },
@@ -48,7 +44,7 @@ export function runOptionsOf(options: SimOptions, seed: number): RunOptions {
     nemesis: {
       meanIntervalMs: faultsPerSecond > 0 ? 1000 / faultsPerSecond : Number.POSITIVE_INFINITY,
       disturbedMax: seed % doubleTroubleEvery === 0 ? 2 : 1,
-      weights: weightsHere,
+      weights,
       lastingFactor: seed % 2 === 0 ? 1 : shortFaults,
       leaveOut: new Set(options.leaveOut),
     },

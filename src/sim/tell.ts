@@ -46,6 +46,9 @@ export class Totals {
   #wallMs = 0;
   #operations = 0;
   #events = 0;
+  #durableChecks = 0;
+  #givenUp = 0;
+  #unchecked = 0;
   readonly #faults: Record<string, number> = {};
 
   add(report: RunReport): void {
@@ -54,6 +57,9 @@ export class Totals {
     this.#wallMs += report.wallMs;
     this.#operations += report.operations;
     this.#events += report.events;
+    this.#durableChecks += report.durableChecks;
+    this.#givenUp += report.givenUp;
+    this.#unchecked += report.uncheckedRegisters;
     for (const [kind, count] of Object.entries(report.faults)) this.#faults[kind] = (this.#faults[kind] ?? 0) + count;
   }
 
@@ -66,14 +72,20 @@ export class Totals {
       events: this.#events,
       eventsPerSecond: perSecond(this.#events, this.#wallMs),
       wallSeconds: this.#wallMs / 1000,
+      durableChecks: this.#durableChecks,
+      modulesGivenUp: this.#givenUp,
+      uncheckedRegisters: this.#unchecked,
     };
   }
 
   tell(failureCount: number): string {
-    const { runs, virtualSeconds, operations, faults, eventsPerSecond, wallSeconds } = this.figures();
+    const { runs, virtualSeconds, operations, faults, eventsPerSecond, wallSeconds, ...checks } = this.figures();
+    const struck = Object.values(faults).reduce((sum, count) => sum + count, 0);
     return (
       `${runs} runs, ${failureCount} failed · ${(virtualSeconds / 3600).toFixed(2)} h of virtual time in ${wallSeconds.toFixed(1)} s · ` +
-      `${operations} operations · ${eventsPerSecond} events/s\n  ${faultsText(faults)}\n`
+      `${operations} operations · ${eventsPerSecond} events/s per thread\n  ${struck} faults: ${faultsText(faults)}\n` +
+      `  ${checks.durableChecks} acknowledged writes looked for on the media; ${checks.modulesGivenUp} modules given up; ` +
+      `${checks.uncheckedRegisters} registers unchecked\n`
     );
   }
 }
