@@ -53,6 +53,11 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
   gauge('view_number', 'Number of the agreed view.', status.view.number);
   gauge('view_members', 'Members of the agreed view.', status.view.members);
   gauge('view_frozen', '1 while the view has too few members to change.', status.view.frozen ? 1 : 0);
+  if (status.livenessSent !== undefined) {
+    add('liveness_messages_total', 'counter', 'Messages sent for liveness and membership since the start.', [
+      { value: status.livenessSent },
+    ]);
+  }
   slotMetrics(status, add);
   deviceMetrics(status, add);
   add('events_recorded_total', 'counter', 'Observations and decisions recorded since the start.', [

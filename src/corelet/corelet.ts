@@ -77,7 +77,7 @@ class Corelet implements CoreletHandle {
 
   constructor(ports: CoreletPorts, options: CoreletOptions, restarted: Restarted, limits: ArcLimits) {
     const { clock, random, fabric } = ports;
-    const { store, founding, foundingView, registers } = restarted;
+    const { store, founding, registers } = restarted;
     this.id = fabric.self.id;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
@@ -90,14 +90,7 @@ class Corelet implements CoreletHandle {
     if (addresses !== undefined) this.#book.restore(addresses);
     this.#book.learn([...founding.members.filter((member) => this.#book.get(member.id) === undefined), options.self]);
     const events = new Recorder(ports.events, this.#book);
-    const restored = registers.get(membershipRegister);
-    this.#membership = new MembershipCore({
-      self: options.self,
-      incarnation: fabric.self.incarnation,
-      random,
-      ...(restored === undefined ? {} : { restored }),
-      ...(foundingView === undefined ? {} : { founding: foundingView }),
-    });
+    this.#membership = this.#makeMembership(restarted);
     this.#routes = new RouteTable(founding.arcs);
     const send = (to: CoreletId, message: PeerMessage): boolean => this.#send(to, message);
     this.#gossip = new Gossip({
@@ -152,6 +145,17 @@ class Corelet implements CoreletHandle {
   #isFull(id: CoreletId): boolean {
     const fill = this.#peering.fills.get(id);
     return fill !== undefined && fill.usedBytes >= fill.sizeBytes;
+  }
+
+  #makeMembership({ registers, foundingView }: Restarted): MembershipCore {
+    const restored = registers.get(membershipRegister);
+    return new MembershipCore({
+      self: this.#options.self,
+      incarnation: this.#ports.fabric.self.incarnation,
+      random: this.#ports.random,
+      ...(restored === undefined ? {} : { restored }),
+      ...(foundingView === undefined ? {} : { founding: foundingView }),
+    });
   }
 
   #makePeering(events: Recorder): Peering {
@@ -214,6 +218,7 @@ class Corelet implements CoreletHandle {
       fills: this.#peering.fills,
       device: () => deviceHealth(this.#store.health(), this.#ports.sensors?.() ?? {}),
       isAlive: (id) => this.#host.isAlive(id),
+      livenessSent: () => this.#peering.sent,
     });
   }
 

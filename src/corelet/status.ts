@@ -25,6 +25,7 @@ export interface StatusSources {
   /** Of the own device. */
   device(): DeviceHealth;
   isAlive(id: CoreletId): boolean;
+  livenessSent(): number;
 }
 
 function majorityOf(route: Route): number {
@@ -58,6 +59,7 @@ export function statusOf(sources: StatusSources): CoreletStatus {
     arcs,
     rebuild: sources.rate.progress(),
     lossesSurvivable: Math.max(0, margin),
+    livenessSent: sources.livenessSent(),
   };
 }
 

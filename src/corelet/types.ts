@@ -123,6 +123,8 @@ export interface CoreletStatus {
     readonly secondsLeft: number | null;
   };
   readonly lossesSurvivable: number;
+  /** Of the Corelet that answers, since its start: messages that say no more than that it lives, and those about the view. */
+  readonly livenessSent?: number;
 }
 
 /** A queue, window or buffer, and the limit that it is promised to keep (INV-8). */

@@ -1,5 +1,6 @@
 import type { CoreletId } from '../base/ids.ts';
 import type { Member, View } from '../ring/view.ts';
+import type { Join } from '../wire/membership/types.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 
 /** Where a Corelet is reached; whom a Corelet without a view asks for admission. */
@@ -49,6 +50,10 @@ export class Admission {
   begin(atMs: number): void {
     this.#delayMs = this.#limits.joinRepeatMinMs;
     this.#nextMs = atMs;
+  }
+
+  request(viewNumber: number, incarnation: number): Join {
+    return { type: 'join', viewNumber, incarnation, relayed: false, member: this.#self };
   }
 
   /** Whom to ask now; nobody while the wait lasts. */

@@ -233,3 +233,8 @@ export class Agreement {
     this.#holdUntilMs = nowMs + this.#limits.proposalTimeoutMs * (0.5 + this.#random.fraction());
   }
 }
+
+/** Of the view that a message is about. */
+export function numberOf(message: AgreementMessage): number {
+  return message.type === 'accept' ? message.decision.view.number : message.number;
+}

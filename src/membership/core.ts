@@ -5,7 +5,7 @@ import { hasMember, type Member, majority, sameView, type View, viewOf } from '.
 import { decodeMembership } from '../wire/membership/codec.ts';
 import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
 import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
-import { Agreement } from './agreement.ts';
+import { Agreement, numberOf } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
 import { Campaign } from './campaign.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
@@ -88,7 +88,6 @@ export class MembershipCore {
   }
 
   // ---- what the owner may ask ------------------------------------------------------------------------------------
-
   /** The newest view known; undefined on a blank module that nobody has admitted yet. */
   get view(): View | undefined {
     return this.#newest?.view;
@@ -252,7 +251,7 @@ export class MembershipCore {
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
   }
 
-  // Even an outsider may know a newer view than somebody who has slept for longer.
+  // Even an outsider may know a newer view than a sleeper.
   #answerAsOutsider(from: CoreletId, message: MembershipMessage, nowMs: number): void {
     if ('viewNumber' in message) this.behind(from, message.viewNumber, nowMs);
   }
@@ -278,7 +277,7 @@ export class MembershipCore {
     }
   }
 
-  // By our own proposal: the others hear it from us.
+  // By our own proposal.
   #decided(ballot: Ballot, decision: Decision): void {
     const before = this.#knownView().members;
     this.#adopt(ballot, decision, this.#nowMs);
@@ -358,14 +357,13 @@ export class MembershipCore {
   }
 
   #sayFrozen(): void {
-    const { frozen } = this;
+    const { frozen, viewNumber } = this;
     const ids = this.#knownView().members.map((member) => member.id);
-    const cutOff = frozen.frozen && this.#watch.hears() < majority(ids.length);
-    if (cutOff && this.#frozen.askDue(this.#nowMs)) {
-      const asked = someOf(ids, this.#self.id, this.#random);
-      for (const id of asked) this.#outbox.send(id, { type: 'ask', viewNumber: this.viewNumber });
+    const few = this.#watch.hears() < majority(ids.length);
+    if (frozen.frozen && few && this.#frozen.askDue(this.#nowMs)) {
+      for (const id of someOf(ids, this.#self.id, this.#random)) this.#outbox.send(id, { type: 'ask', viewNumber });
     }
-    const event = this.#frozen.changed(frozen, this.viewNumber);
+    const event = this.#frozen.changed(frozen, viewNumber);
     if (event !== undefined) this.#outbox.event(event);
   }
 
@@ -375,13 +373,7 @@ export class MembershipCore {
     if (!updates && this.#standing !== 'outside') return;
     const asked = this.#admission.due(view, this.#nowMs);
     if (asked.length === 0) return;
-    const message: Join = {
-      type: 'join',
-      viewNumber: this.viewNumber,
-      incarnation: this.#incarnation,
-      relayed: false,
-      member: this.#self,
-    };
+    const message = this.#admission.request(this.viewNumber, this.#incarnation);
     if (updates) this.#joins.note(message, this.#nowMs);
     for (const id of asked) this.#outbox.send(id, message);
   }
@@ -405,8 +397,4 @@ export class MembershipCore {
       flaps: this.#holdDown.flaps(this.#nowMs),
     });
   }
-}
-
-function numberOf(message: Exclude<MembershipMessage, { viewNumber: number } | Decided>): number {
-  return message.type === 'accept' ? message.decision.view.number : message.number;
 }
