@@ -17,8 +17,6 @@ class RecoveringReplica {
   installed: boolean;
   completeIndex: LogIndex;
   hardState: HardState = { term: 0, vote: undefined };
-  /** Records of it may be lost: what comes after them can't be continued from here, and what it told isn't known. */
-  doubted = false;
   #snapshot: ReplicaSnapshot;
   /** Contiguous, from `compactedIndex` + 1: some applied ones for followers that lag, then those not known committed. */
   #entries: ArcEntry[] = [];
@@ -136,15 +134,13 @@ export class ArcRecovery {
     if (replica !== undefined) replica.hardState = decodeHardState(state);
   }
 
-  /** Records that were durable can't be had any more, of whatever arc: each is doubted until a whole state comes. */
+  /** Records that were durable can't be had any more: arcs may have begun, or ended, without a word here. */
   lost(): void {
     this.#anyLost = true;
-    for (const replica of this.#replicas.values()) replica.doubted = true;
   }
 
-  /** Arcs of which something may be lost. */
-  *doubted(): IterableIterator<ArcId> {
-    for (const [arc, replica] of this.#replicas) if (replica.doubted) yield arc;
+  arcs(): IterableIterator<ArcId> {
+    return this.#replicas.keys();
   }
 
   /** INV-10: that life is over, another begins, with its blocks. Returns what has to be in the log before anything is said. */
@@ -167,9 +163,6 @@ export class ArcRecovery {
     this.#replicas.delete(arc);
     if (snapshot.status === 'retired') return;
     const replica = new RecoveringReplica(map, snapshot);
-    const continues = before?.generation === snapshot.generation && !before.doubted;
-    // What a copy brought before its state may be among what is lost: only a life that began behind that is whole.
-    replica.doubted = this.#anyLost && snapshot.status === 'active' && !continues;
     if (before?.generation === snapshot.generation) {
       replica.hardState = before.hardState;
       replica.completeIndex = Math.max(replica.completeIndex, before.completeIndex);
@@ -205,11 +198,10 @@ export class ArcRecovery {
     })();
   }
 
-  /** Undefined: what is told of it comes after something that is lost. */
+  /** Undefined: its beginning is lost, and so it is told of in vain. */
   #known(arc: ArcId): RecoveringReplica | undefined {
     const replica = this.#replicas.get(arc);
-    if (replica?.doubted === true || (replica === undefined && this.#anyLost)) return undefined;
-    assert(replica !== undefined, `a record of arc ${arc}, which has no replica here`);
+    assert(replica !== undefined || this.#anyLost, `a record of arc ${arc}, which has no replica here`);
     return replica;
   }
 }

@@ -72,7 +72,6 @@ export async function restart(
   );
   if (!opened.ok) throw new DeviceRefused(opened.message);
   const { store } = opened;
-  if (store.recovery.tailUnreadable) recovery.lost();
   await endDoubtedLives(recovery, store, registers, ports, identity.id);
   return { store, founding, foundingView, replicas: recovery.replicas(), registers };
 }
@@ -88,8 +87,10 @@ async function endDoubtedLives(
   { random, events }: { readonly random: Random; readonly events: Events },
   self: CoreletId,
 ): Promise<void> {
-  const doubted = Array.from(recovery.doubted());
-  if (doubted.length === 0) return;
+  const { loss } = store;
+  if (loss === undefined) return;
+  // Of a copy, parts may be lost and its end not: whatever came behind what is lost, the arc is in doubt.
+  const doubted = Array.from(recovery.arcs()).filter((arc) => loss.concerns(arc));
   const lives = new EndedLives(store, registers);
   for (const arc of doubted) {
     const { ended, state } = recovery.beginAnew(arc, random.u32() || 1);
@@ -101,7 +102,7 @@ async function endDoubtedLives(
   events.record({ kind: 'flash.lost-records', corelet: self, text, data: { arcs: doubted.length } });
   await new Promise<void>((resolve, reject) => {
     store.onFailed(reject);
-    store.afterSync(resolve);
+    store.acknowledgeLoss().then(resolve, reject);
   });
 }
 
