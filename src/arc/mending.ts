@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { joined } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { blockBytes, blocksPerChunk, type CoreletId, type LogIndex, type Version } from '../base/ids.ts';
@@ -259,6 +260,13 @@ export class Mending {
     const pieces = taken.map((i) => data.subarray(i * blockBytes, (i + 1) * blockBytes));
     const position = store.appendChunkCopy({ ...record, data: pieces });
     if (position === undefined && taken.length > 0) return false;
+    for (const [i, block] of record.blocks.entries()) {
+      const wanted = bad.get(block);
+      assert(
+        wanted && isWanted(wanted, record.versions[i] as number, floor),
+        'INV-7: mended with what was there, not older',
+      );
+    }
     this.#replica.takeBlocks({ ...record, position });
     for (const block of [...record.blocks, ...record.emptyBlocks]) bad.delete(block);
     return true;

@@ -285,6 +285,7 @@ export class Replica {
       index++;
       const entry = this.core.entry(index);
       assert(entry !== undefined, `committed entry ${index} of arc ${this.arc} is not in the log`);
+      assert(entry.index === index, 'INV-6: entries are applied in log order, each once');
       this.#applyEntry(entry);
     }
     this.core.applied(index);

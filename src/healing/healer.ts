@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { ArcHost } from '../arc/host.ts';
 import { type Configuration, type MemberId, memberId, replicaOf } from '../arc/members.ts';
 import type { Replica } from '../arc/replica.ts';
@@ -156,6 +157,7 @@ export class Healer {
   #change(replica: Replica, step: Exclude<HealingStep, { kind: 'none' | 'addLearner' | 'transfer' }>): void {
     const { core } = replica;
     const now = core.configuration;
+    assert(!core.configurationPending, 'INV-9: a change that is under way is finished before the next begins');
     if (step.kind === 'removeLearner') {
       const learners = now.learners.filter((learner) => learner !== step.learner);
       core.proposeConfiguration({ ...now, learners }, replica.now);
