@@ -66,6 +66,22 @@ test('a device that lost synced records comes back under new generations, and it
   rig.end();
 });
 
+test('what it still holds is a base: only what differs travels again', async () => {
+  const rig = new RepairRig(17, shape, 2000);
+  await rig.begin();
+  await rig.work(60_000);
+  await rig.converge();
+  loseRecords(rig, 1);
+  const before = rig.cluster.events.length;
+  await rig.restart(1);
+  await rig.judge();
+  const copies = rig.cluster.events.slice(before).filter(({ event }) => event.kind === 'arc.copied');
+  const blocks = copies.reduce((sum, { event }) => sum + Number(event.data?.['blocks']), 0);
+  assert.equal(copies.length, shape.arcs, rig.story());
+  assert(blocks < 60, `${blocks} of about 100 blocks were sent`);
+  rig.end();
+});
+
 test('a device put back to an earlier state learns from the others what it told, and begins anew', async () => {
   const rig = new RepairRig(15, shape, 3000);
   await rig.begin();
