@@ -17,7 +17,7 @@ import {
 } from './block-device.ts';
 import type { Gateway } from './gateway.ts';
 import type { OpOutcome } from './operation.ts';
-import { blockCrcs, PieceCursor, pushZeros } from './pieces.ts';
+import { blockCrcs, cutByChunk, PieceCursor, repeated, zeroPieces } from './pieces.ts';
 import { isInUse, type VolumeRecord } from './records.ts';
 import { isPresent, verifiedParts } from './verify.ts';
 
@@ -86,7 +86,7 @@ export class VolumeDevice implements BlockDevice {
       return this.#readPiece(offset, lengthBytes);
     }
     const pieces = await Promise.all(
-      cut(offset, lengthBytes).map((piece) => this.#readPiece(piece.offset, piece.length)),
+      cutByChunk(offset, lengthBytes).map((piece) => this.#readPiece(piece.offset, piece.length)),
     );
     const parts: Uint8Array[] = [];
     for (const piece of pieces) {
@@ -133,7 +133,7 @@ export class VolumeDevice implements BlockDevice {
 
   async extents(offset: number, lengthBytes: number): Promise<ExtentsResult> {
     if (!this.#inside(offset, lengthBytes)) return { ok: false, code: 'OUT_OF_RANGE' };
-    const pieces = cut(offset, lengthBytes).slice(0, extentChunksMax);
+    const pieces = cutByChunk(offset, lengthBytes).slice(0, extentChunksMax);
     const answers = await Promise.all(
       pieces.map(async (piece) => {
         const range = this.#blocksAround(piece.offset, piece.length);
@@ -168,7 +168,7 @@ export class VolumeDevice implements BlockDevice {
       return this.#writePiece(offset, lengthBytes, data, command);
     }
     const cursor = new PieceCursor(data);
-    const pieces = cut(offset, lengthBytes).map((piece) =>
+    const pieces = cutByChunk(offset, lengthBytes).map((piece) =>
       this.#writePiece(piece.offset, piece.length, cursor.take(piece.length), command),
     );
     return worst(await Promise.all(pieces));
@@ -277,7 +277,7 @@ export class VolumeDevice implements BlockDevice {
         at = end;
       }
     };
-    for (const piece of cut(offset, lengthBytes)) {
+    for (const piece of cutByChunk(offset, lengthBytes)) {
       const pieceEnd = piece.offset + piece.length;
       const start = Math.ceil(piece.offset / blockBytes) * blockBytes;
       const end = Math.floor(pieceEnd / blockBytes) * blockBytes;
@@ -351,31 +351,8 @@ export class VolumeDevice implements BlockDevice {
   }
 }
 
-function cut(offset: number, lengthBytes: number): { offset: number; length: number }[] {
-  const pieces: { offset: number; length: number }[] = [];
-  const end = offset + lengthBytes;
-  for (let at = offset; at < end; ) {
-    const next = Math.min(end, (Math.floor(at / chunkBytes) + 1) * chunkBytes);
-    pieces.push({ offset: at, length: next - at });
-    at = next;
-  }
-  return pieces;
-}
-
-function zeroPieces(lengthBytes: number): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  pushZeros(parts, lengthBytes);
-  return parts;
-}
-
 function zeroBlocks(range: BlockRangeFields): BodyAt {
   return (epoch) => ({ kind: 'zero', epoch, range });
-}
-
-function repeated(pattern: Uint8Array): Uint8Array {
-  const block = new Uint8Array(blockBytes);
-  for (let at = 0; at < blockBytes; at += pattern.length) block.set(pattern, at);
-  return block;
 }
 
 /**

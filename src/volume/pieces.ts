@@ -1,5 +1,5 @@
 import { crc32c } from '../base/crc32c.ts';
-import { blockBytes } from '../base/ids.ts';
+import { blockBytes, chunkBytes } from '../base/ids.ts';
 
 /** Walks over the pieces of a payload without joining them. */
 export class PieceCursor {
@@ -57,4 +57,29 @@ const zeros = new Uint8Array(256 * 1024);
 export function pushZeros(parts: Uint8Array[], lengthBytes: number): void {
   for (let left = lengthBytes; left > 0; left -= zeros.length)
     parts.push(zeros.subarray(0, Math.min(left, zeros.length)));
+}
+
+export function zeroPieces(lengthBytes: number): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  pushZeros(parts, lengthBytes);
+  return parts;
+}
+
+/** A block made of a pattern that repeats evenly in it. */
+export function repeated(pattern: Uint8Array): Uint8Array {
+  const block = new Uint8Array(blockBytes);
+  for (let at = 0; at < blockBytes; at += pattern.length) block.set(pattern, at);
+  return block;
+}
+
+/** A range of a volume in pieces that each lie within one chunk. */
+export function cutByChunk(offset: number, lengthBytes: number): { offset: number; length: number }[] {
+  const pieces: { offset: number; length: number }[] = [];
+  const end = offset + lengthBytes;
+  for (let at = offset; at < end; ) {
+    const next = Math.min(end, (Math.floor(at / chunkBytes) + 1) * chunkBytes);
+    pieces.push({ offset: at, length: next - at });
+    at = next;
+  }
+  return pieces;
 }

@@ -75,8 +75,13 @@ export class Volumes implements VolumeCatalog {
   async records(): Promise<readonly VolumeRecord[] | 'unavailable'> {
     const entries = await this.#keys.list(recordKeyPrefix);
     if (entries === 'unavailable') return entries;
-    const records = entries.map((entry) => decodeRecord(entry.value));
-    return records.filter((record) => record.state !== 'deleted').sort((a, b) => (a.name < b.name ? -1 : 1));
+    const records: VolumeRecord[] = [];
+    for (const { value, version } of entries) {
+      const record = decodeRecord(value);
+      const isOrphan = record.state === 'creating' && (await this.#isOrphan({ record, version }));
+      if (record.state !== 'deleted' && !isOrphan) records.push(record);
+    }
+    return records.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async show(name: string): Promise<ChangeResult> {
@@ -87,6 +92,15 @@ export class Volumes implements VolumeCatalog {
   }
 
   async create(name: string, sizeBytes: number, copies: number): Promise<ChangeResult> {
+    for (let tries = 0; tries < changeTriesMax; tries++) {
+      const made = await this.#create(name, sizeBytes, copies);
+      if (made !== 'again') return made;
+    }
+    return { ok: false, code: 'UNAVAILABLE' };
+  }
+
+  /** `again`: somebody took the name at the same moment, and may have died of it. */
+  async #create(name: string, sizeBytes: number, copies: number): Promise<ChangeResult | 'again'> {
     const taken = await this.#keys.get(nameKey(name));
     if (taken === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
     if (taken !== undefined) {
@@ -97,16 +111,14 @@ export class Volumes implements VolumeCatalog {
     }
     const id = this.#random.u48() as VolumeId;
     const record: VolumeRecord = { id, name, sizeBytes, copies, epoch: 1, state: 'creating', ...newRules };
+    // The name first: a record that no name leads to would stay half made for ever.
+    const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
+    if (named === 'mismatch') return 'again';
+    if (named !== 'ok') return { ok: false, code: 'UNAVAILABLE' };
     if ((await this.#keys.set(recordKey(id), 0, encodeRecord(record))) !== 'ok')
       return { ok: false, code: 'UNAVAILABLE' };
-    const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
     const version = await this.#versionOf(id);
     if (version === undefined) return { ok: false, code: 'UNAVAILABLE' };
-    if (named === 'mismatch') {
-      await this.#keys.set(recordKey(id), version, encodeRecord({ ...record, state: 'deleted' }));
-      return { ok: false, code: 'EXISTS' };
-    }
-    if (named !== 'ok') return { ok: false, code: 'UNAVAILABLE' };
     return this.#finish({ record, version });
   }
 
@@ -173,6 +185,7 @@ export class Volumes implements VolumeCatalog {
     const { record } = found;
     switch (record.state) {
       case 'creating':
+        if (await this.#isOrphan(found)) return { ok: false, code: 'EXISTS' };
         // Every arc knows the volume before anyone may write to it (design §10.3).
         if (!(await this.#tellArcs(record, 'create'))) return { ok: false, code: 'UNAVAILABLE' };
         return this.#put(found, { ...record, state: 'open' });
@@ -193,6 +206,14 @@ export class Volumes implements VolumeCatalog {
       default:
         return unreachable(record.state);
     }
+  }
+
+  /** Somebody took the name before there was a record behind it: this one was never used, and its maker is told so. */
+  async #isOrphan({ record, version }: Found): Promise<boolean> {
+    const leads = await this.#keys.get(nameKey(record.name));
+    if (leads === 'unavailable' || (leads !== undefined && decodeNameValue(leads.value) === record.id)) return false;
+    await this.#keys.set(recordKey(record.id), version, encodeRecord({ ...record, state: 'deleted' }));
+    return true;
   }
 
   async #finishDelete(found: Found): Promise<ChangeResult> {

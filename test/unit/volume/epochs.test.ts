@@ -162,6 +162,32 @@ test('a deletion whose driver died is finished by whoever deletes it or meets it
   }
 });
 
+test('a volume whose maker died is finished or made anew by whoever makes it next; nothing half made stays in the list', async () => {
+  for (let step = 0; step < 8; step++) {
+    const world = await new World(300 + step).started();
+    const request = { name: 'w', sizeBytes: mebi, copies: 3 };
+    void world.control(0).create(request);
+    await world.pass(step * 0.9);
+    world.cluster.crash(0);
+    const ends: string[] = [];
+    for (let tries = 0; tries < 20 && !ends.includes('EXISTS') && !ends.includes('ok'); tries++) {
+      const made = await world.settle(world.control(1 + (tries % 3)).create(request));
+      ends.push(made.ok ? 'ok' : made.code);
+      await world.pass(500);
+    }
+    const device = await world.settle(world.catalog(3).open('w'));
+    assert.ok(typeof device !== 'string', `step ${step}: it is there (${ends.join(', ')})`);
+    assert.ok((await world.settle(device.write(0, filled(1)))).ok);
+    const records = await world.settle(world.catalog(2).records());
+    assert.ok(records !== 'unavailable');
+    assert.deepEqual(
+      records.map(({ name, state }) => `${name} ${state}`),
+      ['v open', 'w open'],
+    );
+    assert.deepEqual(world.cluster.violations, []);
+  }
+});
+
 test('compare-and-write through many Corelets at once: of those that expect the same, exactly one wins', async () => {
   const world = await new World(11).started();
   const devices = [
