@@ -12,7 +12,7 @@ export interface HostCommand {
   /**
    * By this Corelet's clock: a moment at which the command had surely not arrived here (its connection was seen empty then).
    * What arrived too long ago is refused (`RETRYABLE`), since its host may have gone another way (design §10.10). It may grow
-   * while the call is under way, where the host has proved since that it is still there (docs/decisions/0018).
+   * while the call is under way, where the host has proved since that it is still there (docs/decisions/0020).
    */
   readonly arrivedAfterMs: number;
   /** For hosts that can give a command up. */

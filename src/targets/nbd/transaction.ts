@@ -4,7 +4,7 @@ import type { RequestFields } from '../../wire/nbd/request.ts';
 
 /** Who is told when the device has done a request. */
 export interface TransactionOwner {
-  /** What the client sent last had not arrived by then: whoever still sends has given nothing up (docs/decisions/0018). */
+  /** What the client sent last had not arrived by then: whoever still sends has given nothing up (docs/decisions/0020). */
   readonly arrivedAfterMs: number;
   readDone(transaction: Transaction, result: ReadResult): void;
   ioDone(transaction: Transaction, result: IoResult): void;
