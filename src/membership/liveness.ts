@@ -19,7 +19,7 @@ export interface LivenessLimits {
 
 export const defaultLivenessLimits: LivenessLimits = {
   restMinMs: 500,
-  restPerPeerMs: 170,
+  restPerPeerMs: 210,
   restMaxMs: 5000,
   ticketMs: 200,
   lapsedMs: 300,

@@ -52,7 +52,7 @@ export interface MembershipLimits {
 }
 
 export const defaultLimits: MembershipLimits = {
-  suspectAfterMs: 500,
+  suspectAfterMs: 400,
   silenceMaxMs: 8000,
   resetSuspectAfterMs: 500,
   startGraceMs: 3000,
@@ -79,7 +79,7 @@ export const flapsMax = 256;
 /** The longest time between two calls of `tick` while something is under way … */
 export const tickMaxMs = 50;
 /** … and while nothing is. */
-export const restTickMs = 1000;
+export const restTickMs = 2000;
 /** A call that comes so late means that this process stood still. */
 export const stallMs = 200;
 

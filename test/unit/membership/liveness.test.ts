@@ -81,7 +81,7 @@ test('a Corelet that stops is noticed by one of 24 early, by all others within t
   group.run(6000);
   assert.equal(group.log.length, 23);
   const noticedMs = group.log.map((line) => Number(line.split(' at ')[1]) - stoppedMs).sort((a, b) => a - b);
-  assert.ok((noticedMs[0] as number) <= slackMs + answerMs + 3 * restPerPeerMs, `first after ${noticedMs[0]} ms`);
+  assert.ok((noticedMs[0] as number) <= slackMs + answerMs + 5 * restPerPeerMs, `first after ${noticedMs[0]} ms`);
   assert.ok(
     (noticedMs.at(-1) as number) <= 23 * restPerPeerMs + slackMs + answerMs + 10,
     `last after ${noticedMs.at(-1)}`,
