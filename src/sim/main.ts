@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runWithCrew } from './crew.ts';
+import { mutationsMain } from './mutations/main.ts';
 import { parseOptions, replayCommand, usage } from './options.ts';
 import type { SimOptions } from './options.ts';
 import { runOnce } from './run.ts';
@@ -59,6 +60,7 @@ async function main(args: readonly string[]): Promise<number> {
   // With a file: that story is played. Without: the story of a failure is told.
   const isPlay = args.includes('--story') && args.some((arg) => arg.endsWith('.txt'));
   if (isPlay) return storyMain(args.filter((arg) => arg !== '--story'));
+  if (args.includes('--mutations')) return mutationsMain(args.filter((arg) => arg !== '--mutations'));
   if (args.includes('--store')) return storeMain(args.filter((arg) => arg !== '--store'));
   const options = parseOptions(args);
   if (typeof options === 'string') {

@@ -1,0 +1,15 @@
+import { runOnce } from '../run.ts';
+import { runOptionsOf } from '../seeded.ts';
+import { profileOptions } from './profiles.ts';
+import type { Sighting } from './types.ts';
+
+/** Runs seeds of a whole cluster under the options of a profile. */
+export function clusterLook(profile: string): (seed: number) => Promise<Omit<Sighting, 'seed'>> {
+  const options = profileOptions(profile);
+  return async (seed) => {
+    const { violations, acknowledged } = await runOnce(runOptionsOf(options, seed));
+    // What doesn't go on any more went wrong before: the other violations say how.
+    const cause = violations.find(({ invariant }) => invariant !== 'INV-9') ?? violations[0];
+    return { violation: cause, worked: acknowledged };
+  };
+}

@@ -1,0 +1,4 @@
+import { electionMutations as mutations } from '../../src/sim/mutations/elections.ts';
+import { testMutations } from './mutations-run.ts';
+
+testMutations('elections', mutations);
