@@ -9,6 +9,8 @@ const lookMs = 100;
 const redialMs = 50;
 /** Half of all operations go to these few blocks, so that they meet. */
 const hotBlocks = 64;
+/** At one block at a time: what a checker must consider grows exponentially with it. */
+const overlapMax = 6;
 
 export interface LoadOptions {
   readonly ports: readonly number[];
@@ -32,10 +34,12 @@ export class HistoryLoad {
   reconnects = 0;
   refusals = 0;
   readonly #lookout: NodeJS.Timeout;
+  readonly #underWay: Uint8Array;
 
   constructor(history: History, options: LoadOptions) {
     this.history = history;
     this.options = options;
+    this.#underWay = new Uint8Array(options.blocks);
     this.#hosts = Array.from({ length: options.hosts }, (_, host) => new Host(this, host));
     this.#lookout = setInterval(() => {
       for (const host of this.#hosts) host.look();
@@ -45,6 +49,19 @@ export class HistoryLoad {
   offsetOf(block: number): number {
     const { blocks, volumeBytes } = this.options;
     return block * Math.floor(volumeBytes / blockBytes / blocks) * blockBytes;
+  }
+
+  /** A block to do something with; given back by `leave`. */
+  enter(): number {
+    const { blocks } = this.options;
+    let block = Math.floor(Math.random() * (Math.random() < 0.5 ? Math.min(hotBlocks, blocks) : blocks));
+    while ((this.#underWay[block] as number) >= overlapMax) block = (block + 1) % blocks;
+    this.#underWay[block] = (this.#underWay[block] as number) + 1;
+    return block;
+  }
+
+  leave(block: number): void {
+    this.#underWay[block] = (this.#underWay[block] as number) - 1;
   }
 
   start(): void {
@@ -119,9 +136,7 @@ class Host {
   #next(connection: HistoryConnection): void {
     const { history, options, stopping } = this.#load;
     if (stopping || connection.isLost) return;
-    const block = Math.floor(
-      Math.random() * (Math.random() < 0.5 ? Math.min(hotBlocks, options.blocks) : options.blocks),
-    );
+    const block = this.#load.enter();
     const isRead = Math.random() < options.readShare;
     const offset = this.#load.offsetOf(block);
     const operation = history.begin({
@@ -156,6 +171,7 @@ class Host {
       if (operation.kind === 'read')
         history.touch(block, operation, 'read', readValue(answer.data, options.seed, block));
     }
+    this.#load.leave(block);
     this.#underWay--;
     if (this.#underWay === 0) this.#whenIdle?.();
     if (answer === 'lost') this.#lost(connection);
