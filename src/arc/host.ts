@@ -136,6 +136,11 @@ export class ArcHost {
     if (alive) this.#questions.ask(id);
   }
 
+  /** That device's log was durable up to there, in that start of its Corelet. */
+  position(id: CoreletId, incarnation: number, syncedSequence: number): void {
+    this.#questions.position(id, incarnation, syncedSequence);
+  }
+
   /** A connection to it is up. */
   peerUp(id: CoreletId): void {
     this.#questions.ask(id);

@@ -179,6 +179,7 @@ class Corelet implements CoreletHandle {
         this.#host.peerReset(id);
         this.#gateway.peerDown(id);
       },
+      onPosition: (from, incarnation, synced) => this.#host.position(from, incarnation, synced),
       onUp: (id) => {
         this.#host.peerUp(id);
         this.#gossip.peerUp(id);

@@ -37,6 +37,8 @@ export interface PeeringOptions {
   onUp(id: CoreletId): void;
   onLedDigest(from: CoreletId, digest: number): void;
   /** A peer told its time: a ticket for operations that it leads (design §10.10). Never called for this Corelet itself. */
+  /** How far that device's log was durable, in that start of its Corelet. */
+  onPosition?(from: CoreletId, incarnation: number, syncedSequence: number): void;
   onTicket?(from: CoreletId, incarnation: number, issuedMs: number): void;
   /** Runs `step`; what it throws stops the Corelet. */
   readonly guard: (step: () => void) => void;
@@ -169,6 +171,7 @@ export class Peering {
     else this.#armLiveness();
     const incarnation = this.#incarnations.get(from);
     if (incarnation !== undefined) this.#options.onTicket?.(from, incarnation, message.ticketMs);
+    this.#options.onPosition?.(from, this.#incarnations.get(from) ?? 0, message.syncedBatches);
     this.fills.set(from, { usedBytes: message.usedBytes, sizeBytes: message.sizeBytes });
     if (message.viewNumber !== membership.viewNumber) membership.behind(from, message.viewNumber, now);
     this.#carryOut();
@@ -177,6 +180,7 @@ export class Peering {
 
   #up(peer: Hello): void {
     this.#incarnations.set(peer.id, peer.incarnation);
+    this.#options.onPosition?.(peer.id, peer.incarnation, 0);
     this.#heard.delete(peer.id);
     this.#liveness.tell(peer.id);
     this.#stepSoon();
@@ -234,7 +238,7 @@ export class Peering {
 
   #sendLiveness(due: readonly LivenessDue[], nowMs: number): void {
     const { store, membership, fabric, self } = this.#options;
-    const { usedBytes, sizeBytes, syncs } = store.fill();
+    const { usedBytes, sizeBytes } = store.fill();
     this.fills.set(self, { usedBytes, sizeBytes });
     this.#watchFlash(nowMs);
     const common = {
@@ -244,7 +248,7 @@ export class Peering {
       flashWaitMs: Math.floor(this.flashWaitMs()),
       viewNumber: membership.viewNumber,
       ledDigest: this.#options.ledDigest(),
-      syncedBatches: syncs,
+      syncedBatches: store.syncedSequence,
       usedBytes,
       sizeBytes,
     } as const;

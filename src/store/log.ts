@@ -124,6 +124,11 @@ export class Log {
     return this.#open.sequence;
   }
 
+  /** The newest batch that is durable. Never less over the life of a device, unless it was put back to an earlier state. */
+  get syncedSequence(): number {
+    return (this.#writing ?? this.#sealed[0] ?? this.#open).sequence - 1;
+  }
+
   /** A write beside the log failed: that is as bad as one of the log's own. */
   fail(error: unknown): void {
     if (this.#failure !== undefined) return;

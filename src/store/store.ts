@@ -52,6 +52,8 @@ const cutBytes = pageBytes;
  */
 export class Store {
   readonly recovery: RecoveryReport;
+  /** The newest batch that was there when it was opened. */
+  readonly sequenceAtOpen: number;
   readonly #layout: Layout;
   readonly #flash: Flash;
   readonly #log: Log;
@@ -88,6 +90,7 @@ export class Store {
     this.#layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
     this.#mark = markOf(superblock);
     this.recovery = recovered.report;
+    this.sequenceAtOpen = recovered.tail.last?.sequence ?? 0;
     this.#losses = recovered.losses;
     this.#log = new Log({ flash, clock }, this.#layout, this.#mark, recovered.tail, {
       entered: (segment, sequence, leftAt) => {
@@ -325,6 +328,11 @@ export class Store {
   /** A write failed: what wasn't told durable never will be, and the Corelet stops (design §10.11). */
   onFailed(run: (error: Error) => void): void {
     this.#failedCallbacks.push(run);
+  }
+
+  /** The newest batch of the log that is durable: peers remember it, and know a device that was put back (design §10.12). */
+  get syncedSequence(): number {
+    return this.#log.syncedSequence;
   }
 
   /** The part of `health` that every heartbeat carries. Full is who uses as much as the size. */

@@ -34,7 +34,7 @@ export interface AnswerArc {
 
 export interface Answer {
   readonly type: 'answer';
-  /** The highest position that the asking Corelet's device was known to have synced; 0: not known. */
+  /** How far the asking Corelet's device was known to be durable before its present start; 0: not known. */
   readonly syncedSequence: number;
   readonly arcs: readonly AnswerArc[];
 }

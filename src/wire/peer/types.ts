@@ -57,7 +57,7 @@ export interface Liveness {
   readonly viewNumber: number;
   /** Digest over the (arc, term) that the sender leads: differs from the receiver's picture → it asks for routes. */
   readonly ledDigest: number; // u32
-  /** Batches that the sender's flash has made durable since it started: proves progress of the device, not only of the process. */
+  /** The newest batch of the sender's log that is durable: proves progress of the device, and later what it once had. */
   readonly syncedBatches: number;
   readonly usedBytes: number;
   readonly sizeBytes: number;

@@ -53,6 +53,7 @@ function started({ term, lastIndex, vote }: Log) {
     },
     send: (to: CoreletId, message: Question | Answer) => sent.push({ to, message }),
     isAlive: () => true,
+    store: { sequenceAtOpen: 500 },
   } as unknown as ReplicaContext;
   const owner: QuestionsOwner = {
     replicas: () => [replica as unknown as Replica],
@@ -131,6 +132,26 @@ for (const [what, log, saw] of forgotten) {
     assert.equal(told.lost.length, 1);
   });
 }
+
+test('a device that was seen to be durable further than it is now was put back: all its replicas begin anew', () => {
+  const { questions, told } = started({ term: 4, lastIndex: 20 });
+  const arcs = [{ arc, generation: 1, term: 0, index: 0, voteTerm: 0, lost: false }];
+  questions.answer(b, { type: 'answer', syncedSequence: 501, arcs });
+  assert.equal(told.spoke, 0);
+  assert.equal(told.lost.length, 1);
+});
+
+test('what heartbeats told of a device is told to it when it asks: the highest of its earlier starts', () => {
+  const { questions, sent } = started({ term: 4, lastIndex: 20 });
+  for (const position of [7, 90, 12]) questions.position(b, 5, position);
+  questions.position(b, 6, 0);
+  questions.position(b, 6, 95);
+  questions.position(b, 5, 99);
+  questions.question(b, { type: 'question', arcs: [] });
+  const given = sent.at(-1)?.message;
+  assert(given?.type === 'answer');
+  assert.equal(given.syncedSequence, 90);
+});
 
 test('also an answer that comes late counts, after it has begun to speak', () => {
   const { questions, told, answer, sent } = started({ term: 4, lastIndex: 20 });
