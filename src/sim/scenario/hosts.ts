@@ -3,26 +3,22 @@ import { joined } from '../../base/bytes.ts';
 import { blockBytes } from '../../base/ids.ts';
 import { Abandonment } from '../../volume/abandonment.ts';
 import type { BlockDevice, CompareResult, HostCommand, IoResult, ReadResult } from '../../volume/block-device.ts';
+import { ticketLifeMs } from '../../wire/peer/limits.ts';
 import type { Violation } from '../checkers/violation.ts';
 import { tellOperation } from '../checkers/violation.ts';
 import type { SimCluster } from '../cluster.ts';
 import { readValue, tornValue, writeValue } from '../contents.ts';
 import type { SimEngine } from '../engine.ts';
 import { History, zeroValue } from '../history.ts';
-import type { Operation, OperationKind } from '../history.ts';
+import type { Operation, OperationKind, RegisterOperation } from '../history.ts';
 import { blocksBySector, type Range, Registers } from './range.ts';
 
 const openRetryMs = 20;
+/** After this a command's tickets are dead, whatever became of it; more than T_life, since clocks drift. */
+const effectMsMax = 1.003 * ticketLifeMs + 2;
 
 /** Answers after which nothing may have happened (for a command within one chunk). */
-const definite: ReadonlySet<string> = new Set([
-  'RETRYABLE',
-  'OUT_OF_RANGE',
-  'NO_SPACE',
-  'READ_ONLY',
-  'GONE',
-  'MISCOMPARE',
-]);
+const definite: ReadonlySet<string> = new Set(['RETRYABLE', 'OUT_OF_RANGE', 'NO_SPACE', 'READ_ONLY', 'GONE']);
 
 /** Something asked of a Corelet whose answer a story can wait for. */
 export interface Asked {
@@ -38,6 +34,8 @@ export interface Task extends Asked {
   readonly operation: Operation;
   readonly command: Command;
   readonly abandonment: Abandonment;
+  /** Of a compare-and-write: what it did to its register, as far as is known. */
+  readonly compared: RegisterOperation | undefined;
 }
 
 export interface Command {
@@ -93,12 +91,19 @@ export class Hosts {
   send(command: Command, device: BlockDevice): Task {
     const { kind, host, slot, range } = command;
     const { offset, lengthBytes, volume } = range;
-    const operation = this.history.begin({ host, slot, kind, offset, lengthBytes, invokedMs: this.#engine.nowMs });
-    if (kind !== 'read') {
+    const invokedMs = this.#engine.nowMs;
+    const effectByMs = invokedMs + effectMsMax;
+    const operation = this.history.begin({ host, slot, kind, offset, lengthBytes, invokedMs, effectByMs });
+    let compared: RegisterOperation | undefined;
+    if (kind === 'compare') {
+      this.registers.each(volume, offset, lengthBytes, (key) => {
+        compared = this.history.touch(key, operation, 'compare', operation.number, command.expected);
+      });
+    } else if (kind !== 'read') {
       const value = kind === 'write' ? operation.number : zeroValue;
       this.registers.each(volume, offset, lengthBytes, (key) => this.history.touch(key, operation, 'write', value));
     }
-    const task: Task = { operation, command, slot, abandonment: new Abandonment(), answer: '', values: [] };
+    const task: Task = { operation, command, slot, abandonment: new Abandonment(), compared, answer: '', values: [] };
     this.open.add(task);
     this.asked.push(task);
     const { process, clock } = this.#cluster.slot(slot);
@@ -193,9 +198,12 @@ export class Hosts {
     task.answer = answer;
     const { operation } = task;
     const oneChunk = operation.offset % (256 * blockBytes) <= 256 * blockBytes - operation.lengthBytes;
-    if (answer === 'ok') {
+    if (answer === 'MISCOMPARE') {
+      this.history.end(operation, 'ok', this.#engine.nowMs, answer);
+      if (task.compared !== undefined) task.compared.kind = 'differs';
+    } else if (answer === 'ok') {
       this.history.end(operation, 'ok', this.#engine.nowMs);
-      if (operation.kind === 'write') this.onAcknowledged?.(task);
+      if (operation.kind === 'write' || operation.kind === 'compare') this.onAcknowledged?.(task);
     } else if (operation.kind === 'read' || (oneChunk && definite.has(answer)))
       this.history.end(operation, 'failed', this.#engine.nowMs, answer);
     else this.history.end(operation, 'unknown', this.#engine.nowMs, answer);

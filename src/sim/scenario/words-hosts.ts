@@ -18,7 +18,7 @@ interface Asking {
 const askings: readonly Asking[] = [
   { kind: 'write', pattern: 'write <host:host> via <slot:slot> <range:range> = <value:name>' },
   {
-    kind: 'write',
+    kind: 'compare',
     pattern: 'compare <host:host> via <slot:slot> <range:range> with <expected:value> and write <value:name>',
   },
   { kind: 'zero', pattern: 'zero <host:host> via <slot:slot> <range:range>' },

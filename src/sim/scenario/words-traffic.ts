@@ -27,6 +27,7 @@ async function drive(stage: Stage, host: number, slots: readonly number[], range
     const kind = draw.chance(writeShare) ? 'write' : 'read';
     const device = hosts.device(slot, range.volume);
     const opened = await Promise.race([device, wait(stage, openMsMax)]);
+    if (!stage.trafficOn) return;
     if (opened === undefined || opened === 'NOT_FOUND' || cluster.state(slot) !== 'running') continue;
     const task = hosts.send({ kind, host, slot, range: one }, opened);
     while (task.answer === '' && stage.trafficOn) await pause();
