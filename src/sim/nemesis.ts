@@ -1,3 +1,4 @@
+import type { CoreletId } from '../base/ids.ts';
 import type { Prng } from '../base/prng.ts';
 import type { SimCluster } from './cluster.ts';
 import type { SimEngine } from './engine.ts';
@@ -63,6 +64,8 @@ const harmless: ReadonlySet<FaultKind> = new Set([
 ]);
 /** They destroy or double what a module holds: only while nothing else is broken. */
 const alone: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone', 'swap']);
+/** They cost a module what it held. */
+const forgets: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone']);
 
 const retryMs = 200;
 const kindTriesMax = 3;
@@ -87,7 +90,9 @@ export class Nemesis {
   readonly #active = new Map<number, { readonly kind: FaultKind; readonly strike: Strike; undone: boolean }>();
   /** Asked before a module's content is given up for good. */
   readonly #mayForget: () => boolean;
-  readonly #weakSlot: number;
+  /** The one module that may lose what it holds, in whatever way: of three copies the design bears the loss of one. */
+  #weakModule: CoreletId;
+  #weakAt: number;
   #number = 0;
   #stopped = false;
 
@@ -97,7 +102,8 @@ export class Nemesis {
     this.#draw = draw;
     this.#options = options;
     this.#mayForget = mayForget;
-    this.#weakSlot = draw.fork('weak').below(cluster.slots.length);
+    this.#weakAt = draw.fork('weak').below(cluster.slots.length);
+    this.#weakModule = cluster.slot(this.#weakAt).id;
   }
 
   get total(): number {
@@ -157,11 +163,13 @@ export class Nemesis {
     if (wanted === undefined) return undefined;
     if (!harmless.has(kind) && (room <= 0 || free.length < 2)) return undefined;
     if (alone.has(kind) && this.#active.size > 0) return undefined;
+    const weakSlot = this.#weakSlot();
+    if (forgets.has(kind) && !free.includes(weakSlot)) return undefined;
     const context: StrikeContext = {
       cluster: this.#cluster,
       draw,
-      slot: wanted,
-      weakSlot: this.#weakSlot,
+      slot: forgets.has(kind) ? weakSlot : wanted,
+      weakSlot,
       lastingFactor: this.#options.lastingFactor ?? 1,
       later: (delayMs, run) => this.#later(delayMs, run),
       mayForget: this.#mayForget,
@@ -220,6 +228,14 @@ export class Nemesis {
       }
     }
     this.#later(careMs, () => this.#care());
+  }
+
+  /** Where the weak module is now; gone for good, the one in its place is the next. */
+  #weakSlot(): number {
+    const at = this.#cluster.slots.find(({ id }) => id === this.#weakModule);
+    if (at !== undefined) this.#weakAt = at.index;
+    else this.#weakModule = this.#cluster.slot(this.#weakAt).id;
+    return this.#weakAt;
   }
 
   #isHeld(slot: number): boolean {

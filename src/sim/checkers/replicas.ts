@@ -193,13 +193,22 @@ function leaderOf(holders: readonly Holder[]): Holder | undefined {
   return leader;
 }
 
+function tellHolder({ corelet, replica }: Holder): string {
+  const { role, term, generation, commitIndex, appliedIndex, complete, voters, log } = replica;
+  const votes = voters.includes(`${corelet.id}.${generation}`) ? 'votes' : 'has no vote';
+  return (
+    `slot ${corelet.slot} (generation ${generation}, ${votes}${complete ? '' : ', incomplete'}): ${role} of term ${term}, ` +
+    `applied ${appliedIndex}, committed ${commitIndex}, log to ${log?.lastIndex ?? '?'} of term ${log?.lastTerm ?? '?'}`
+  );
+}
+
 function whyArcNotWhole(
   holders: readonly Holder[],
   copies: number,
   further: (voters: readonly Holder[]) => string | undefined,
 ): string | undefined {
   const leader = leaderOf(holders);
-  if (leader === undefined) return 'no leader';
+  if (leader === undefined) return `no leader; ${holders.map(tellHolder).join('; ') || 'nobody holds a copy'}`;
   const { voters } = leader.replica;
   if (voters.length !== copies) return `${voters.length} voters, ${copies} wanted`;
   const held = holders.filter(({ corelet, replica }) => voters.includes(`${corelet.id}.${replica.generation}`));

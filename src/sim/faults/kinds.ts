@@ -45,12 +45,7 @@ export const usualWeights: Readonly<Partial<Record<FaultKind, number>>> = {
   'clock-drift': 2,
   reconfigure: 2,
   'rot-data': 1,
-  'rot-metadata': 0.5,
-  unreadable: 1,
-  'lost-write': 0.3,
-  'misdirected-write': 0.3,
   'failed-sync': 0.7,
   'full-flash': 0.5,
-  clone: 0.3,
   swap: 0.3,
 };

@@ -8,7 +8,7 @@ export interface StrikeContext {
   readonly draw: Prng;
   /** A slot that runs and that no other fault holds. */
   readonly slot: number;
-  /** The one module whose medium may be damaged in this run: the others always hold whole copies. */
+  /** Where the one module is that may lose what it holds in this run: the others always hold whole copies. */
   readonly weakSlot: number;
   /** Faults last this much of their usual time. */
   readonly lastingFactor: number;
