@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { LogIndex } from '../base/ids.ts';
 import { leaseHolds } from './leases.ts';
 import type { Progress } from './progress.ts';
@@ -98,6 +99,7 @@ export function confirmReads<Body>(s: RaftState<Body>): void {
     s.readsPending -= batch.tokens.length;
     done += 1;
   }
+  assert(done === 0 || s.ownTermCommitted, "INV-2: a read before an entry of the leader's own term is committed");
   if (done > 0) s.readBatches.splice(0, done);
   if (s.readBatches.length === 0) asked(s);
 }

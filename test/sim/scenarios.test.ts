@@ -14,11 +14,6 @@ import { headSentences } from '../../src/sim/scenario/story.ts';
 const folder = 'test/scenarios';
 const seeds = [1, 2, 3, 4, 5];
 
-/** Stories of mechanisms that are being built: they run, and don't count yet. */
-const pending: Readonly<Record<string, string>> = {
-  '09c-rolled-back-while-its-leader-is-away': 'peers do not compare how far a device had synced yet',
-};
-
 const files = readdirSync(folder)
   .filter((name) => name.endsWith('.txt'))
   .sort();
@@ -26,18 +21,13 @@ const files = readdirSync(folder)
 for (const file of files) {
   const name = file.replace(/\.txt$/, '');
   const story = storyOf(`${folder}/${file}`, readFileSync(`${folder}/${file}`, 'utf8'));
-  const reason = pending[name];
-  test(`story ${name}: ${story.title}`, reason === undefined ? {} : { todo: reason }, async () => {
-    for (const seed of reason === undefined ? seeds : seeds.slice(0, 1)) {
+  test(`story ${name}: ${story.title}`, async () => {
+    for (const seed of seeds) {
       const report = await play(story, seed);
       assert(report.problem === undefined && report.violations.length === 0, tellPlay(story, report));
     }
   });
 }
-
-test('what is pending is a story that exists', () => {
-  for (const name of Object.keys(pending)) assert(files.includes(`${name}.txt`), `no story ${name}`);
-});
 
 test('a story plays the same way each time, so that a failure can be looked at', async () => {
   const file = `${folder}/02-paused-leader-wakes.txt`;
