@@ -189,7 +189,15 @@ export class Stage {
   }
 
   whyNotWhole(): readonly string[] {
-    return whyNotConverged(this.cluster.inspections(), this.story.shape);
+    const corelets = this.cluster.inspections();
+    const reasons = [...whyNotConverged(corelets, this.story.shape)];
+    for (const { replicas } of corelets) {
+      for (const { arc, role, votersOutgoing } of replicas) {
+        // Until the outgoing voters are out, their majority is needed as well.
+        if (role === 'leader' && (votersOutgoing?.length ?? 0) > 0) reasons.push(`arc ${arc}: its voters are changing`);
+      }
+    }
+    return reasons;
   }
 
   // ---- time ---------------------------------------------------------------------------------------------------------
