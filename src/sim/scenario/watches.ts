@@ -72,7 +72,7 @@ export class Watches {
   #look(): void {
     const { nowMs } = this.#stage.engine;
     const corelets = this.#cluster.inspections();
-    const named = corelets.map((corelet) => ({ ...corelet, id: this.#nameOf(corelet.slot, corelet.id) }));
+    const named = corelets.map((corelet) => ({ ...corelet, id: this.#lifeOf(corelet.slot, corelet.id) }));
     this.#replicas.observe(named, nowMs);
     this.#acknowledged.observe(corelets, nowMs);
     for (const { slot, replicas } of corelets) {
@@ -83,6 +83,13 @@ export class Watches {
   /** A copy of another's disk is a Corelet of its own for the checkers: both leading in one term would show. */
   #nameOf(slot: number, id: string): string {
     return this.#stage.twins.has(slot) ? `${id} twin` : id;
+  }
+
+  /** A disk that was put back shows older terms until it is told what it forgot; what it says is judged by the votes. */
+  #lifeOf(slot: number, id: string): string {
+    const rollBacks = this.#stage.rollBacks.get(slot);
+    const name = this.#nameOf(slot, id);
+    return rollBacks === undefined ? name : `${name} put back ${rollBacks}`;
   }
 
   #checkAcknowledged({ operation, command }: Task): void {

@@ -58,6 +58,7 @@ const disks: readonly Sentence<Act>[] = [
     run: (stage, places) => {
       const slot = stage.slot(place(places, 'slot'));
       mustBeDown(stage, slot);
+      stage.rollBacks.set(slot, (stage.rollBacks.get(slot) ?? 0) + 1);
       stage.medium(slot).flash = stage.disk(place(places, 'mark')).clone();
     },
   },
