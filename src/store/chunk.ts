@@ -8,12 +8,14 @@ import type { ChunkKey, ChunkMap, DevicePosition } from './types.ts';
 /** What a whole page, or a chunk without one, takes of memory, about. */
 export const pageMemoryBytes = 20 * blocksPerChunk + 500;
 const chunkMemoryBytes = 400;
-/** A change in a page that isn't loaded: block and CRC in one number, position, version. */
+/** A change in a page that isn't loaded: block, whether it was only moved, and CRC in one number; position; version. */
 const deltaNumbers = 3;
 const deltasFirst = 4;
 /** With more changes than this, a chunk that has no page on the device gets a whole one in memory. */
 const deltasMax = 32;
 const two32 = 0x1_0000_0000;
+/** Added to a block's number where its change is a move: what is there was known before. */
+const movedMark = blocksPerChunk;
 
 /**
  * What memory has of a chunk: the whole page, or only the changes since the page on the device was written, so that
@@ -95,7 +97,14 @@ export class Chunk {
     return (position === 0 ? 0 : 1) - (before === 0 ? 0 : 1);
   }
 
-  #putDelta(block: number, position: number, version: number, crc: number, segments: Segments | undefined): number {
+  #putDelta(
+    block: number,
+    position: number,
+    version: number,
+    crc: number,
+    segments: Segments | undefined,
+    mark = 0,
+  ): number {
     let deltas = this.#deltas ?? new Float64Array(deltasFirst * deltaNumbers);
     let at = this.#deltaAt(block);
     let before = 0;
@@ -115,7 +124,7 @@ export class Chunk {
       }
     }
     this.#deltas = deltas;
-    deltas[at] = block * two32 + crc;
+    deltas[at] = (block + mark) * two32 + crc;
     deltas[at + 1] = position;
     deltas[at + 2] = version;
     segments?.add(position);
@@ -127,7 +136,9 @@ export class Chunk {
     const end = this.#deltaCount * deltaNumbers;
     const deltas = this.#deltas;
     if (deltas === undefined) return end;
-    for (let at = 0; at < end; at += deltaNumbers) if (Math.floor((deltas[at] as number) / two32) === block) return at;
+    for (let at = 0; at < end; at += deltaNumbers) {
+      if (Math.floor((deltas[at] as number) / two32) % movedMark === block) return at;
+    }
     return end;
   }
 
@@ -147,12 +158,19 @@ export class Chunk {
       const head = deltas[i * deltaNumbers] as number;
       const position = deltas[i * deltaNumbers + 1] as number;
       const version = deltas[i * deltaNumbers + 2] as number;
-      const block = Math.floor(head / two32);
+      const marked = Math.floor(head / two32);
+      const block = marked % movedMark;
       if (position !== 0) deltaMapped++;
-      const crc = head - block * two32;
+      const crc = head - marked * two32;
       const known = page.versions[block] as number;
       const there = page.positions[block] as number;
-      if (version < known || (version === known && !isSameBlock(there, page.crcs[block] as number, position, crc))) {
+      // INV-7: what was moved isn't known to be the newest where the version was lost: that stays damaged.
+      const isDoubtful = there === damagedPosition && marked >= movedMark;
+      if (
+        isDoubtful ||
+        version < known ||
+        (version === known && !isSameBlock(there, page.crcs[block] as number, position, crc))
+      ) {
         segments?.remove(position);
         continue;
       }
@@ -183,7 +201,7 @@ export class Chunk {
     const at = this.#deltaAt(block);
     const deltas = this.#deltas;
     if (deltas === undefined || at >= this.#deltaCount * deltaNumbers || (deltas[at + 2] as number) < version) {
-      return this.#putDelta(block, to, version, crc, segments);
+      return this.#putDelta(block, to, version, crc, segments, movedMark);
     }
     if (deltas[at + 2] !== version || deltas[at + 1] === 0) return 0;
     segments?.remove(deltas[at + 1] as number);

@@ -19,6 +19,8 @@ export class Replay {
   readonly #loaded: LoadedCheckpoint | undefined;
   /** Arcs of which the log is told; with a checkpoint, not before the place where it took their state. */
   readonly #told = new Set<ArcId>();
+  /** Before the first table of a checkpoint come the registers, and with them what is known of earlier losses. */
+  #sawTable = false;
   /** Of the others: where in the log their state is. */
   readonly #awaited = new Map<ArcId, Pick<CheckpointArc, 'sequence'> & { readonly position: DevicePosition }>();
   /** Without a checkpoint the log tells of every arc. */
@@ -77,8 +79,8 @@ export class Replay {
     const { fromSequence, toSequence } = batches;
     const spared = new Set<ArcId>();
     for (const [arc, { sequence }] of this.#awaited) {
-      if (sequence > toSequence) spared.add(arc);
-      else this.#awaited.delete(arc);
+      if (sequence <= toSequence) this.#awaited.delete(arc);
+      else if (this.#sawTable) spared.add(arc);
     }
     this.#tellsAll = false;
     this.#told.clear();
@@ -165,6 +167,7 @@ export class Replay {
   }
 
   #table(table: TableRecord): void {
+    this.#sawTable = true;
     if (table.position === this.proof) this.proof = undefined;
     if (table.position === this.#loaded?.checkpoint.segments.position) this.#setCounting(true);
     if (this.#awaited.get(table.arc)?.position !== table.position) return;

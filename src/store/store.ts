@@ -198,10 +198,14 @@ export class Store {
    * Names the last valid batch, over whatever is left of a torn one, before anything is told (design §10.11). A device
    * without a free page has nothing torn either: what is there can be read.
    */
-  #cut(recovered: RecoveredLog): Promise<void> {
-    if (recovered.report.torn === undefined && this.#log.unusedBytes < cutBytes) return Promise.resolve();
-    const { last } = recovered.tail;
-    return new Promise((resolve, reject) => {
+  async #cut(recovered: RecoveredLog): Promise<void> {
+    const { torn } = recovered.report;
+    if (torn === undefined && this.#log.unusedBytes < cutBytes) return;
+    const { last, segment } = recovered.tail;
+    // The log goes on elsewhere: what is torn must not count because something is found behind it.
+    if (torn !== undefined && segmentOf(this.#layout, torn.position) !== segment)
+      await this.#flash.writeDurably(torn.position, [new Uint8Array(cutBytes)]);
+    await new Promise<void>((resolve, reject) => {
       this.onFailed(reject);
       this.#append.cut({ sequence: last?.sequence ?? 0, position: last?.position ?? 0 });
       if (recovered.isLossNew) this.#keepLosses();

@@ -19,8 +19,17 @@ import {
   type StoredState,
   volumeIn,
 } from './replica.ts';
-import { Restart } from './restart.ts';
-import { type Appended, type EntryKind, entryKinds, type Life, newLife, type Witness } from './witness.ts';
+import { foundingVolumes, Restart } from './restart.ts';
+import {
+  type Appended,
+  blockName,
+  chunkName,
+  type EntryKind,
+  entryKinds,
+  type Life,
+  newLife,
+  type Witness,
+} from './witness.ts';
 
 export interface ModelOptions {
   /** Memory for map pages: little makes them come and go. */
@@ -62,9 +71,10 @@ export class StoreModel implements StoreOwner {
     const opened = await Store.open(flash, { clock }, restart, space);
     assert(opened.ok, opened.ok ? '' : `INV-1: ${opened.code}: ${opened.message}`);
     const { store } = opened;
-    assert(store.recovery.lost.length === 0, 'INV-7: a crash is no rot');
+    assert(store.recovery.lost.length === 0 || witness.hasRotted, 'INV-7: a crash is no rot');
+    assert(store.loss === undefined || witness.hasRotted, 'INV-7: nothing is lost');
     assert(!store.recovery.tailUnreadable, 'INV-7: everything could be read');
-    return { store, space, replicas: restart.replicas, serial: restart.settle() };
+    return { store, space, replicas: restart.replicas, serial: restart.settle(store.loss) };
   }
 
   /** Goes on with what `reopen` found: from now on checkpoints are taken and space is given back. */
@@ -288,6 +298,63 @@ export class StoreModel implements StoreOwner {
     );
     this.#appended(replica, { type: 'arcState', serial, status, generation });
     this.witness.lived(arc, life);
+  }
+
+  /**
+   * What a Corelet does that has lost records: every arc that it concerns comes back as a learner of another generation,
+   * and registers are set again. Then the loss is dealt with.
+   */
+  dealWithLoss(): boolean {
+    const { loss } = this.store;
+    if (loss === undefined) return false;
+    for (let arc = 0; arc < this.witness.arcs.length; arc++) {
+      if (!loss.concerns(arc as ArcId)) continue;
+      const generation = this.witness.nextGeneration(arc);
+      const volumes = this.replicas.get(arc as ArcId)?.volumes ?? foundingVolumes();
+      if (this.replicas.has(arc as ArcId)) this.retire(arc);
+      this.found(arc, generation, volumes);
+    }
+    for (const name of this.witness.registers.keys()) if (loss.mayBeOlder(name)) this.register(name);
+    void this.store.acknowledgeLoss();
+    return true;
+  }
+
+  /** Arcs that ended, and of which the beginning of another life isn't there: it begins now. */
+  foundMissing(): void {
+    for (let arc = 0; arc < this.witness.arcs.length; arc++) {
+      if (!this.replicas.has(arc as ArcId)) this.found(arc, this.witness.nextGeneration(arc), foundingVolumes());
+    }
+  }
+
+  /** Brings blocks anew that went bad, as a peer has them. */
+  mend(arc: number, key: ChunkKey, blocks: readonly number[]): void {
+    const replica = this.replica(arc);
+    const { generation } = replica;
+    const expected = this.witness.life(arc).chunks.get(chunkName(key));
+    assert(expected !== undefined, `arc ${arc} has chunk ${chunkName(key)}`);
+    const data = dataOf(blocks, key.chunk, (i) => {
+      const block = blocks[i] as number;
+      return { arc, generation, term: expected.terms[block] as number, index: expected.versions[block] as number };
+    });
+    const record = {
+      arc: replica.arc,
+      key,
+      blocks: Uint16Array.from(blocks),
+      versions: Float64Array.from(blocks, (block) => expected.versions[block] as number),
+      crcs: blockCrcs([data], data.length / blockBytes),
+      emptyBlocks: new Uint16Array(0),
+      emptyVersions: new Float64Array(0),
+    };
+    // What these blocks belong to is applied here: a restart must not take them for ahead of its log.
+    this.store.appendApplied(replica.arc, replica.applied);
+    const position = this.store.appendChunkCopy({ ...record, data: [data] });
+    this.space.of(replica.arc).applyCopy({ ...record, position });
+    const serial = this.witness.next();
+    this.#appended(replica, { type: 'copy', serial, key, blocks: record.blocks, emptyBlocks: record.emptyBlocks });
+    for (const block of blocks) {
+      const bad = this.witness.bad.get(blockName(arc, generation, key, block));
+      if (bad !== undefined) bad.mended = serial;
+    }
   }
 
   /** Blocks are ahead of the log: until a state is installed, the arc takes no entries. */

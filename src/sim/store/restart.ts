@@ -1,5 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import type { ArcId, VolumeId } from '../../base/ids.ts';
+import type { Loss } from '../../store/loss.ts';
 import type { MapSpace } from '../../store/map-space.ts';
 import type { ArcCheckpoint, LostBatches, RecoveryVisitor, StoredChunkCopy, StoredEntry } from '../../store/types.ts';
 import {
@@ -34,6 +35,8 @@ export class Restart implements RecoveryVisitor {
   readonly #registers = new Map<string, number>();
   readonly #space: MapSpace;
   readonly #witness: Witness;
+  /** Something was told lost: an arc state may come behind a gap. */
+  #hasGap = false;
   /** Serial of the newest record that the checkpoint knew of an arc, or that was told since. */
   #newest = 0;
 
@@ -104,14 +107,15 @@ export class Restart implements RecoveryVisitor {
     const map = this.#space.of(arc);
     const records = countUpTo(this.#witness.arc(arc).records, state.serial);
     // What is known of no replica is known of nothing that the arc was told before.
-    const replica = replicaOf(arc, state, before?.records ?? records - 1);
+    const known = before === undefined || this.#hasGap ? records - 1 : before.records;
+    const replica = replicaOf(arc, state, known);
     const record = this.#next(replica, 'arcState');
     assert(record.serial === state.serial, `INV-1: arc ${arc}: another state than ${record.serial}`);
     if (before?.generation !== state.generation || state.status !== 'active') map.dropAll();
     this.replicas.delete(arc);
     if (state.status === 'retired') return;
     if (before?.generation === state.generation) {
-      this.#applyUpTo(before, state.base);
+      this.#applyUpTo(before, this.#hasGap ? Math.min(state.base, lastIndex(before)) : state.base);
       replica.term = before.term;
       replica.termSerial = before.termSerial;
     }
@@ -168,22 +172,28 @@ export class Restart implements RecoveryVisitor {
 
   lost(batches: LostBatches): void {
     const { fromSequence, toSequence, position } = batches;
-    assert(false, `INV-7: a crash is no rot, yet batches ${fromSequence} … ${toSequence} at ${position} are told lost`);
+    const what = `batches ${fromSequence} … ${toSequence} at ${position}`;
+    assert(this.#witness.hasRotted, `INV-7: a crash is no rot, yet ${what} are told lost`);
+    this.#hasGap = true;
   }
 
   /**
    * Serial of the last record that is there: all before it are, none behind it is. At least what was told durable.
-   * Applies what was told committed.
+   * Applies what was told committed. `loss`: what is said to be missing; nothing else may be.
    */
-  settle(): number {
+  settle(loss: Loss | undefined): number {
     const witness = this.#witness;
-    const newest = Math.max(this.#newest, this.#silentUpTo());
+    const found = Math.max(this.#newest, this.#silentUpTo());
+    const newest = loss === undefined ? found : Math.max(found, witness.told);
     assert(newest >= witness.told, `INV-1: record ${witness.told} was told durable, the last one there is ${newest}`);
-    for (let arc = 0; arc < witness.arcs.length; arc++) this.#settleArc(arc as ArcId, newest);
+    for (let arc = 0; arc < witness.arcs.length; arc++) {
+      if (loss?.concerns(arc as ArcId) !== true) this.#settleArc(arc as ArcId, newest);
+    }
     for (const [name, values] of witness.registers) {
+      if (loss?.mayBeOlder(name) === true) continue;
       const expected = values[values.findLastIndex((serial) => serial <= newest)];
-      const found = this.#registers.get(name);
-      assert(found === expected, `INV-1: register ${name} is ${found}, not ${expected}`);
+      const value = this.#registers.get(name);
+      assert(value === expected, `INV-1: register ${name} is ${value}, not ${expected}`);
     }
     for (const name of this.#registers.keys()) assert(witness.registers.has(name), `nobody set register ${name}`);
     return newest;

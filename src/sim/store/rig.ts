@@ -7,6 +7,7 @@ import { Store } from '../../store/store.ts';
 import { SimClock } from '../clock.ts';
 import { SimEngine, type SimProcess } from '../engine.ts';
 import { SparseMedium } from '../sparse-medium.ts';
+import { rotLog } from './damage.ts';
 import { CrashDevice, QuickFlash } from './device.ts';
 import { type ModelOptions, StoreModel } from './model.ts';
 import { foundingGeneration } from './restart.ts';
@@ -46,6 +47,8 @@ export class StoreRig {
   #reusedAtCheckpoint = -1;
   checkpoints = 0;
   restarts = 0;
+  /** Restarts that had lost records. */
+  losses = 0;
   #random: Prng;
   #process: SimProcess;
   #clock: Clock;
@@ -106,6 +109,14 @@ export class StoreRig {
     const model = StoreModel.resume(reopened, this.#witness);
     this.#model = model;
     this.#witness = model.witness;
+    if (model.dealWithLoss()) this.losses++;
+    model.foundMissing();
+  }
+
+  /** Rot in the midst of the log, of a store that isn't open. */
+  async rot(random: Prng): Promise<void> {
+    assert(this.#model === undefined, 'nothing is read while it rots');
+    if (await rotLog(this.device.medium, random)) this.#witness.hasRotted = true;
   }
 
   /** Ends the store as a shutdown does. */

@@ -13,6 +13,8 @@ export interface StoreRunOptions {
   readonly thoroughness?: Thoroughness;
   /** Only this crash is tried. */
   readonly only?: Partial<CrashId>;
+  /** The device rots: heads of batches, and blocks. */
+  readonly rots?: boolean;
   /** No crash is tried: only the work itself is done. */
   readonly plain?: boolean;
 }
@@ -39,6 +41,9 @@ export interface StoreRunReport {
   readonly full: number;
   readonly replacedWhenFull: number;
   readonly refusedReplacements: number;
+  /** Restarts that had lost records of the log, and blocks that rotted and were mended. */
+  readonly losses: number;
+  readonly mended: number;
   readonly traceHash: string;
 }
 
@@ -47,7 +52,11 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
   const { seed, operations, shape = usualShape, thoroughness = usualThoroughness, only } = options;
   const random = new Prng(seed, 'store');
   const rig = new StoreRig(await formatted(shape, seed), blankWitness(shape), shape, random.fork('rig'));
-  const workload = new StoreWorkload(rig, random.fork('workload'), { arcs: shape.arcs, ends: true });
+  const workload = new StoreWorkload(rig, random.fork('workload'), {
+    arcs: shape.arcs,
+    ends: true,
+    rots: options.rots === true,
+  });
   const explorer = new CrashExplorer(seed, shape, thoroughness);
   let failure: CrashFailure | undefined;
   let ended = false;
@@ -85,13 +94,18 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
     failure ??= await explorer.explore(moment, only?.subset);
     if (only?.point === point) break;
   }
+  return { seed, failure, moments: point, ...figuresOf(rig, workload, explorer) };
+}
+
+function figuresOf(
+  rig: StoreRig,
+  workload: StoreWorkload,
+  explorer: CrashExplorer,
+): Omit<StoreRunReport, 'seed' | 'failure' | 'moments'> {
   const { crashes, nested, resumed, severalUnderWay, afterReuse, betweenCheckpoints, blocksRead } = explorer;
   return {
-    seed,
-    failure,
     operations: Object.values(workload.done).reduce((sum, count) => sum + count, 0),
     records: rig.witness.serial,
-    moments: point,
     crashes,
     nested,
     resumed,
@@ -107,6 +121,8 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
     full: workload.full,
     replacedWhenFull: workload.replacedWhenFull,
     refusedReplacements: workload.refusedReplacements,
+    losses: rig.losses,
+    mended: workload.mended,
     traceHash: rig.engine.trace.text(),
   };
 }

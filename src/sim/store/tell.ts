@@ -18,6 +18,8 @@ const sums = [
   'restarts',
   'full',
   'replacedWhenFull',
+  'losses',
+  'mended',
 ] as const;
 type Sums = Record<(typeof sums)[number], number>;
 
@@ -35,7 +37,10 @@ function tellSums(sum: Sums): string {
     `  ${sum.crashes} crash points at ${sum.moments} moments, ${sum.nested} of them with a second crash, ` +
     `${sum.severalUnderWay} with several writes under way, ${sum.afterReuse} after cleaning had reused segments, ` +
     `${sum.betweenCheckpoints} with such that the newest checkpoint knew otherwise\n` +
-    `  ${sum.resumed} went on working and crashed again; ${sum.blocksRead} blocks were read\n`
+    `  ${sum.resumed} went on working and crashed again; ${sum.blocksRead} blocks were read` +
+    (sum.losses + sum.mended === 0
+      ? '\n'
+      : `; ${sum.losses} restarts had lost records, ${sum.mended} rotten blocks were mended\n`)
   );
 }
 

@@ -76,6 +76,16 @@ type Undo =
   | { readonly serial: number; readonly arc: number; readonly life: Life | undefined }
   | { readonly serial: number; readonly arc: number; readonly name: string; readonly chunk: ExpectedChunk | undefined };
 
+/** A block that rotted, as it was then, and the record that brought it anew; 0: none did yet. */
+interface BadBlock {
+  readonly version: number;
+  mended: number;
+}
+
+export function blockName(arc: number, generation: number, key: ChunkKey, block: number): string {
+  return `${arc}.${generation}/${chunkName(key)}/${block}`;
+}
+
 export function chunkName(key: ChunkKey): string {
   return `${key.volume}/${key.layer}/${key.chunk}`;
 }
@@ -93,6 +103,10 @@ export class Witness {
   /** All records up to here were told durable. */
   told: number;
   #undo: Undo[] = [];
+  /** Batches of the log rotted: a restart may have lost some, and has to say so. */
+  hasRotted = false;
+  /** Blocks that rotted, by `blockName`. */
+  readonly bad = new Map<string, BadBlock>();
 
   private constructor(arcs: readonly ArcWitness[], registers: Map<string, number[]>, serial: number) {
     this.arcs = arcs;
@@ -207,6 +221,21 @@ export class Witness {
     return life;
   }
 
+  /** Whether a block may be found bad, if the record `serial` is the last one that is there. */
+  mayBeBad(name: string, version: number, serial: number): boolean {
+    const bad = this.bad.get(name);
+    return bad?.version === version && (bad.mended === 0 || bad.mended > serial);
+  }
+
+  /** A life of the arc that no record speaks of. */
+  nextGeneration(arc: number): number {
+    let newest = this.arc(arc).life?.generation ?? 1;
+    for (const record of this.arc(arc).records) {
+      if (record.type === 'arcState') newest = Math.max(newest, record.generation);
+    }
+    return newest + 1;
+  }
+
   /** The world in which `serial` is the last record that is there, and was told. Shares nothing that changes. */
   at(serial: number): Witness {
     const arcs = this.arcs.map(({ records }, arc) => {
@@ -218,7 +247,12 @@ export class Witness {
       const kept = values.filter((value) => value <= serial);
       if (kept.length > 0) registers.set(name, kept);
     }
-    return new Witness(arcs, registers, serial);
+    const witness = new Witness(arcs, registers, serial);
+    witness.hasRotted = this.hasRotted;
+    for (const [name, { version, mended }] of this.bad) {
+      if (mended === 0 || mended > serial) witness.bad.set(name, { version, mended: 0 });
+    }
+    return witness;
   }
 }
 

@@ -4,34 +4,13 @@ import type { Prng } from '../../base/prng.ts';
 import type { BlockRange, StoredEntry } from '../../store/types.ts';
 import { isFilled } from './content.ts';
 import { sectorsOf } from './device.ts';
+import { mendBlocks, rotBlocks } from './mending.ts';
 import type { Prospect, StoreModel } from './model.ts';
 import { lastIndex } from './replica.ts';
 import type { StoreRig } from './rig.ts';
+import { type Operation, pick, rottingWeights, weights } from './operations.ts';
 import { randomFates } from './subsets.ts';
-import { chunkName } from './witness.ts';
-
-/** How often what is done, relative to each other. */
-const weights = {
-  write: 46,
-  largeWrite: 7,
-  trim: 7,
-  noop: 2,
-  lag: 6,
-  doom: 6,
-  vote: 4,
-  register: 4,
-  drop: 0.5,
-  rebirth: 0.7,
-  catchUp: 1.5,
-  checkpoint: 1,
-  read: 6,
-  pin: 1.5,
-  restart: 0.3,
-  crash: 0.7,
-} as const;
-export type Operation = keyof typeof weights;
-const operations = Object.keys(weights) as Operation[];
-const weightSum = Object.values(weights).reduce((sum, weight) => sum + weight, 0);
+import { blockName, chunkName } from './witness.ts';
 
 const takingAway: readonly Operation[] = ['trim', 'drop', 'rebirth', 'restart', 'doom'];
 const fillingEvery = 400;
@@ -42,13 +21,12 @@ const pinnedMax = 2;
 /** Waiting for room, 1 ms each time: beyond it somebody waits for ever. */
 const waitsMax = 20_000;
 
-function pick(random: Prng): Operation {
-  let left = random.fraction() * weightSum;
-  for (const operation of operations) {
-    left -= weights[operation];
-    if (left < 0) return operation;
-  }
-  return 'write';
+export interface WorkloadOptions {
+  readonly arcs: number;
+  /** Restarts and crashes are part of it. */
+  readonly ends: boolean;
+  /** The device rots. */
+  readonly rots?: boolean;
 }
 
 /** Does to a store all that a Corelet does, at random: the same seed does the same. */
@@ -64,13 +42,17 @@ export class StoreWorkload {
   readonly #arcs: number;
   /** Restarts and crashes are part of it. */
   readonly #ends: boolean;
+  readonly #weights: Readonly<Record<Operation, number>>;
+  /** Blocks that rotted and were mended. */
+  mended = 0;
   #failure: Error | undefined;
 
-  constructor(rig: StoreRig, random: Prng, options: { readonly arcs: number; readonly ends: boolean }) {
+  constructor(rig: StoreRig, random: Prng, options: WorkloadOptions) {
     this.#rig = rig;
     this.#random = random;
     this.#arcs = options.arcs;
     this.#ends = options.ends;
+    this.#weights = options.rots === true ? rottingWeights : weights;
   }
 
   get #model(): StoreModel {
@@ -94,7 +76,7 @@ export class StoreWorkload {
 
   /** From time to time nothing is taken away, until the device is full. */
   #next(number: number): Operation {
-    const operation = pick(this.#random);
+    const operation = pick(this.#random, this.#weights);
     if (number % fillingEvery < fillingEvery - fillingOperations || !takingAway.includes(operation)) return operation;
     return 'largeWrite';
   }
@@ -122,6 +104,10 @@ export class StoreWorkload {
         return this.#restart();
       case 'crash':
         return this.#crash();
+      case 'rot':
+        return this.#rot();
+      case 'mend':
+        return this.#mend(arc);
       case 'noop':
       case 'vote':
       case 'register':
@@ -316,6 +302,27 @@ export class StoreWorkload {
     await this.#rig.open();
   }
 
+  // ---- rot ------------------------------------------------------------------------------------------------------------
+
+  /** What was written long ago isn't what it was when the store comes back. */
+  async #rot(): Promise<void> {
+    if (!this.#ends) return;
+    if (this.#random.chance(0.5)) await this.#rig.close();
+    else this.#rig.crash(randomFates(sectorsOf(this.#rig.device.underWay), this.#random));
+    await this.#rig.rot(this.#random);
+    await this.#rig.open();
+  }
+
+  /** Blocks rot; a read finds each of them, and a peer's are stored in their place. */
+  async #mend(arc: number): Promise<void> {
+    await this.#ready(arc);
+    const rotten = await rotBlocks(this.#rig, arc, this.#random);
+    if (rotten === undefined) return;
+    if (!(await this.#room(rotten.blocks.length * blockBytes, 'replacing')) || this.#random.chance(0.1)) return;
+    await mendBlocks(this.#rig, arc, rotten, this.#random.chance(0.5));
+    this.mended += rotten.blocks.length;
+  }
+
   // ---- reads ----------------------------------------------------------------------------------------------------------
 
   /** What a read was told stays readable until it ends, wherever the blocks go meanwhile. */
@@ -334,6 +341,8 @@ export class StoreWorkload {
     const into = new Uint8Array(range.blockCount * blockBytes);
     const positions = page.positions.slice(range.firstBlock, end);
     const read = await model.store.readBlocks(positions, page.crcs.slice(range.firstBlock, end), into);
+    const name = (at: number): string => blockName(arc, generation, range, range.firstBlock + at);
+    if (!read.ok && model.witness.bad.get(name(read.block))?.version === versions[read.block]) return;
     assert(read.ok, read.ok ? '' : `INV-4: arc ${arc}: a block being read is ${read.code}`);
     for (let i = 0; i < range.blockCount; i++) {
       if (holds[i] !== 1) continue;
