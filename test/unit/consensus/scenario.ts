@@ -90,7 +90,7 @@ export class Scenario {
     },
     restart: ([id]) => this.#replica(id).start(),
     compact: ([id]) => this.#replica(id).compact(),
-    copy: ([id, member]) => this.#copy(this.#replica(id), member as MemberId),
+    copy: ([id, member, use]) => this.#copy(this.#replica(id), member as MemberId, use !== 'useless'),
     read: ([id, token]) => this.#read(this.#replica(id), Number(token)),
     transfer: ([id, to]) => {
       assert.ok(this.#replica(id).running.transfer(to as MemberId, this.#timeOf(id)));
@@ -220,9 +220,12 @@ export class Scenario {
     replica.drain();
   }
 
-  #copy(leader: Replica, member: MemberId): void {
+  #copy(leader: Replica, member: MemberId, useful: boolean): void {
     const snapshot = leader.snapshot();
-    assert.ok(this.#replica(member).install(snapshot, this.#timeOf(member)), 'the copy was of no use');
+    const installed = this.#replica(member).install(snapshot, this.#timeOf(member));
+    if (!useful && !installed) return;
+    // Where it should have been refused, what follows shows what is lost.
+    assert.ok(installed, 'the copy was of no use');
     leader.running.copied(member, snapshot.index, this.#timeOf(leader.id));
     leader.drain();
   }
