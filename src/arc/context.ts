@@ -22,8 +22,8 @@ export interface ReplicaContext {
   isAlive(id: CoreletId): boolean;
   /** Whether that Corelet's device has no room for new data, as its last heartbeat said. */
   isFull(id: CoreletId): boolean;
-  /** The replica's core wants a tick at its deadline. */
-  arm(replica: Replica): void;
+  /** The replica wants a tick at its deadline. */
+  arm(replica: Replica, deadlineMs: number): void;
   /** Role, leader, configuration or completeness changed: others may want to know. */
   changed(replica: Replica): void;
   /** A committed configuration has no place for this replica any more. */

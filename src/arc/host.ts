@@ -16,6 +16,7 @@ import { Replica } from './replica.ts';
 import { completeVoters, routeOf } from './route.ts';
 import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
 import { storeOwnerOf } from './store-owner.ts';
+import { Wheel } from './wheel.ts';
 
 /** Messages between Corelets that arcs understand. */
 export type ArcMessage = Exclude<
@@ -41,20 +42,20 @@ export class ArcHost {
   readonly #context: ReplicaContext;
   readonly #replicas = new Map<ArcId, Replica>();
   readonly #dead = new Set<CoreletId>();
-  readonly #armed = new Set<Replica>();
+  readonly #wheel: Wheel;
   readonly #changed = new Set<Replica>();
   readonly #announced = new Map<ArcId, string>();
   readonly #ended: EndedLives;
   readonly copies: Copies;
   readonly #lives: Lives;
   readonly #questions: Questions;
-  #wheelRuns = false;
   #stopped = false;
 
   constructor(options: ArcHostOptions) {
     this.#options = options;
     this.#ended = new EndedLives(options.store, options.registers);
     const { self, incarnation, clock, random, store, events, limits } = options;
+    this.#wheel = new Wheel(clock, limits.wheelStepMs);
     this.#context = {
       self,
       incarnation,
@@ -66,7 +67,7 @@ export class ArcHost {
       send: (to, message) => options.send(to, message),
       isFull: (id) => options.isFull(id),
       isAlive: (id) => id === self || !this.#dead.has(id),
-      arm: (replica) => this.#arm(replica),
+      arm: (replica, deadlineMs) => this.#wheel.arm(replica, deadlineMs),
       changed: (replica) => this.#noteChange(replica),
       retired: (replica) => this.#retire(replica, 'a committed configuration goes without it'),
     };
@@ -106,6 +107,7 @@ export class ArcHost {
 
   stop(): void {
     this.#stopped = true;
+    this.#wheel.stop();
     this.#questions.stop();
     for (const replica of this.#replicas.values()) replica.stop();
     this.#replicas.clear();
@@ -272,6 +274,7 @@ export class ArcHost {
   /** Its blocks stay. */
   #drop(replica: Replica): void {
     replica.stop();
+    this.#wheel.forget(replica);
     this.#replicas.delete(replica.arc);
     this.copies.forget(replica.arc);
   }
@@ -281,28 +284,6 @@ export class ArcHost {
   }
 
   // ---- time and news ------------------------------------------------------------------------------------------------
-
-  #arm(replica: Replica): void {
-    this.#armed.add(replica);
-    if (this.#wheelRuns) return;
-    this.#wheelRuns = true;
-    this.#context.clock.after(this.#options.limits.tickMs, () => this.#wheel());
-  }
-
-  /** Visits only replicas whose core waits for time; stops turning when none does, so that idle arcs cost nothing. */
-  #wheel(): void {
-    this.#wheelRuns = false;
-    if (this.#stopped) return;
-    const now = this.#context.clock.nowMs();
-    for (const replica of this.#armed) {
-      if (replica.core.deadlineMs === Number.POSITIVE_INFINITY || this.#replicas.get(replica.arc) !== replica) {
-        this.#armed.delete(replica);
-      } else {
-        if (replica.core.deadlineMs <= now) replica.tick();
-        this.#arm(replica);
-      }
-    }
-  }
 
   #noteChange(replica: Replica): void {
     if (this.#changed.size === 0) this.#context.clock.soon(() => this.#tellChanges());

@@ -20,7 +20,8 @@ export interface ArcLimits {
   readonly stuckLeaderMs: number;
   /** Operations that wait for a patch of the same chunk, per arc. */
   readonly gatedOpsMax: number;
-  readonly tickMs: number;
+  /** Deadlines of arcs are looked after at most this often. */
+  readonly wheelStepMs: number;
 }
 
 export const defaultArcLimits: ArcLimits = {
@@ -33,5 +34,5 @@ export const defaultArcLimits: ArcLimits = {
   copySilenceMs: 3000,
   stuckLeaderMs: 2000,
   gatedOpsMax: 1024,
-  tickMs: 10,
+  wheelStepMs: 2,
 };

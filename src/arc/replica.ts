@@ -196,6 +196,11 @@ export class Replica {
     this.flush();
   }
 
+  /** When `tick` is due at the latest; Infinity when nothing waits for time, or it has stopped. */
+  get deadlineMs(): number {
+    return this.#stopped ? Number.POSITIVE_INFINITY : this.core.deadlineMs;
+  }
+
   tick(): void {
     this.core.tick(this.now);
     this.flush();
@@ -213,7 +218,8 @@ export class Replica {
     } finally {
       this.#flushing = false;
     }
-    if (this.core.deadlineMs < Number.POSITIVE_INFINITY) this.#context.arm(this);
+    const { deadlineMs } = this;
+    if (deadlineMs < Number.POSITIVE_INFINITY) this.#context.arm(this, deadlineMs);
   }
 
   // ---- effects ----------------------------------------------------------------------------------------------------
