@@ -6,6 +6,8 @@ import { roomFor, type StreamListener, StreamSocket } from './stream-socket.ts';
 
 /** What a session asks of its connection. */
 export interface SocketOutput {
+  /** By the clock, a moment at which the client had surely not closed the connection. */
+  readonly openMs: number;
   send(pieces: readonly Uint8Array[]): boolean;
   pause(): void;
   resume(): void;
@@ -160,6 +162,7 @@ class Connection implements SocketOutput, StreamListener {
   }
 
   ended(): void {
+    this.#arrivals.paused();
     this.session.inputEnded();
   }
 
@@ -181,7 +184,12 @@ class Connection implements SocketOutput, StreamListener {
     return this.#stream.queuedBytes <= this.#limits.outputBytesMax;
   }
 
+  get openMs(): number {
+    return this.#arrivals.openMs;
+  }
+
   pause(): void {
+    this.#arrivals.paused();
     this.#stream.pause();
   }
 

@@ -69,6 +69,7 @@ export class Arrivals {
   #filledMs = Number.NEGATIVE_INFINITY;
   /** When reading was taken up again: what comes may have waited, until a whole poll has passed. */
   #resumedMs = Number.NEGATIVE_INFINITY;
+  #isPaused = false;
   #bytes = 0;
   /** Of a moment in the past: what had arrived by then is read when a whole receive buffer more has been. */
   #markMs: number;
@@ -81,9 +82,22 @@ export class Arrivals {
     this.#markMs = watch.passedMs;
   }
 
+  /** Nothing is read any more: for now, or because the other side has ended its part. */
+  paused(): void {
+    this.#isPaused = true;
+  }
+
   /** Reading was paused and goes on at `nowMs`: what comes first may have waited. */
   resumed(nowMs: number): void {
+    this.#isPaused = false;
     this.#resumedMs = nowMs;
+  }
+
+  /** By the clock, the newest moment at which the other side had surely not closed the connection, as far as the network tells. */
+  get openMs(): number {
+    const { passedMs } = this.#watch;
+    const isWatched = !this.#isPaused && passedMs > this.#filledMs && passedMs > this.#resumedMs;
+    return isWatched ? passedMs : this.#drainedMs;
   }
 
   /** A chunk was read at `nowMs`. @returns the moment. */

@@ -1,5 +1,11 @@
 const mebi = 1024 * 1024;
 
+/**
+ * A client that sends nothing and keeps its connection open waits for its answers, for so long: Linux gives a request at least
+ * 30 s before it gives up. A cluster that can't write for a while is waited for, not an error (docs/decisions/0020).
+ */
+export const silenceMsMax = 25_000;
+
 /** What one connection may hold at most. Checked before memory is taken. */
 export interface NbdLimits {
   /** Requests being carried out; further ones stay unread in the socket. */

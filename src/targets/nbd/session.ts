@@ -75,7 +75,7 @@ export class NbdSession implements TransmissionListener {
   receive(chunk: Uint8Array, arrivedAfterMs: number = this.#clock.nowMs()): void {
     if (this.#phase === 'finishing' || this.#phase === 'closed') return;
     this.#arrivedAfterMs = arrivedAfterMs;
-    if (this.#transmission !== undefined) this.#transmission.arrivedAfterMs = arrivedAfterMs;
+    if (this.#transmission !== undefined) this.#transmission.receivedAfterMs = arrivedAfterMs;
     this.#input.push(chunk);
     this.#advance();
   }
@@ -268,12 +268,13 @@ export class NbdSession implements TransmissionListener {
         this.#transmission = new Transmission({
           device: next.device,
           clock: this.#clock,
+          output: this.#output,
           agreement: next.agreement,
           limits: this.#limits,
           replies: this.#replies,
           listener: this,
         });
-        this.#transmission.arrivedAfterMs = this.#arrivedAfterMs;
+        this.#transmission.receivedAfterMs = this.#arrivedAfterMs;
         if (this.#isStopping) this.#transmission.stop();
         this.#phase = 'transmission';
     }

@@ -6,7 +6,8 @@ import { commandFlags, commands, errors, type ErrorNumber } from '../../wire/nbd
 import { ticketLifeMs } from '../../wire/peer/limits.ts';
 import { decodeRequest, requestBytes, type RequestFields } from '../../wire/nbd/request.ts';
 import type { InputQueue } from './input.ts';
-import { blockStatusCostBytes, holeBytesMin, type NbdLimits, skippedPayloadBytesMax } from './limits.ts';
+import { blockStatusCostBytes, holeBytesMin, type NbdLimits, silenceMsMax, skippedPayloadBytesMax } from './limits.ts';
+import type { NbdOutput } from './output.ts';
 import type { ReplyQueue } from './replies.ts';
 import { type Agreement, checkRequest, errorOf } from './request-check.ts';
 import { Transaction, type TransactionOwner } from './transaction.ts';
@@ -28,6 +29,7 @@ export interface TransmissionListener {
 export interface TransmissionOptions {
   readonly device: BlockDevice;
   readonly clock: Clock;
+  readonly output: NbdOutput;
   readonly agreement: Agreement;
   readonly limits: NbdLimits;
   readonly replies: ReplyQueue;
@@ -51,7 +53,9 @@ export class Transmission implements TransactionOwner {
     offset: 0,
     lengthBytes: 0,
   };
-  arrivedAfterMs = 0;
+  /** What was received last had surely not arrived then. */
+  receivedAfterMs = 0;
+  readonly #output: NbdOutput;
   #inFlight = 0;
   #inFlightBytes = 0;
   #receiving: Transaction | undefined;
@@ -65,6 +69,13 @@ export class Transmission implements TransactionOwner {
     this.#limits = options.limits;
     this.#replies = options.replies;
     this.#listener = options.listener;
+    this.#output = options.output;
+  }
+
+  /** When the client had surely given nothing up yet: NBD clients do so by closing the connection, or silently after long. */
+  get arrivedAfterMs(): number {
+    const heardMs = this.receivedAfterMs;
+    return Math.max(heardMs, Math.min(this.#output.openMs, heardMs + silenceMsMax));
   }
 
   /** Requests whose payload is complete and that aren't answered. */

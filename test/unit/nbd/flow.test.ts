@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commands, errors } from '../../../src/wire/nbd/codes.ts';
+import { silenceMsMax } from '../../../src/targets/nbd/limits.ts';
 import { ticketLifeMs } from '../../../src/wire/peer/limits.ts';
 import type { NbdLimits } from '../../../src/targets/nbd/limits.ts';
 import { MemoryCatalog, MemoryDevice } from './memory-device.ts';
@@ -99,6 +100,24 @@ test('a request that waited longer than its host may wait stays unread, and its 
   release();
   await until(() => client.isDestroyed, 'closed');
   assert.equal(device.calls.length, 1, 'the second write never reached the volume');
+});
+
+test('a client that sends nothing and keeps its connection open waits for the cluster; one that was silent for too long may be gone', async () => {
+  const { client, device, release } = await gated({ requestsMax: 1 });
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 1 }), 0);
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 2 }), 0);
+  client.session.receive(requestBytesOf({ command: commands.write, payload: pattern(16), cookie: 3 }), 0);
+  client.clock.advance(silenceMsMax / 2);
+  client.openMs = client.clock.nowMs() - 40;
+  assert.equal(device.commands[0]?.arrivedAfterMs, client.openMs, 'a try now may carry a ticket of then');
+  release();
+  assert.equal((await client.reply()).cookie, 1);
+  await until(() => device.calls.length === 2, 'the second write');
+  client.clock.advance(silenceMsMax / 2 + ticketLifeMs + 1);
+  client.openMs = client.clock.nowMs();
+  release();
+  await until(() => client.isDestroyed, 'closed');
+  assert.equal(device.calls.length, 2, 'the third write never reached the volume');
 });
 
 test('the volume is told when a write had not come yet; what its client sends later proves that it is still there', async () => {

@@ -53,6 +53,24 @@ test('what came while reading was paused may be as old as the pause', () => {
   assert.equal(arrivals.read(50, 930), 915);
 });
 
+test('a connection is known to be open as of a whole poll that looked at it: not while reading is paused, or after its end', () => {
+  const { watch, arrivals } = watched(100);
+  arrivals.read(50, 110);
+  watch.passedMs = 400;
+  assert.equal(arrivals.openMs, 400);
+  arrivals.read(full, 410);
+  assert.ok(arrivals.openMs <= 400, 'its end may lie behind what is still unread');
+  watch.passedMs = 420;
+  assert.equal(arrivals.openMs, 420);
+  arrivals.paused();
+  watch.passedMs = 900;
+  assert.ok(arrivals.openMs <= 420);
+  arrivals.resumed(910);
+  assert.ok(arrivals.openMs <= 420);
+  watch.passedMs = 915;
+  assert.equal(arrivals.openMs, 915);
+});
+
 test('a connection that never runs dry is no older than a whole receive buffer', () => {
   const { watch, arrivals } = watched(100);
   let moment = 0;

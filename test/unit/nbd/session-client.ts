@@ -70,6 +70,8 @@ export interface GoOptions {
 
 /** A client wired straight to a session: no socket, every byte and every pause visible. */
 export class SessionClient implements NbdOutput {
+  /** As the listener tells: the connection was open then. */
+  openMs = 0;
   readonly session: NbdSession;
   readonly clock: ManualClock;
   isPaused = false;
