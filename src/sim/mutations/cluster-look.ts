@@ -10,6 +10,9 @@ export function clusterLook(profile: string): (seed: number) => Promise<Omit<Sig
     const { violations, acknowledged } = await runOnce(runOptionsOf(options, seed));
     // What doesn't go on any more went wrong before: the other violations say how.
     const cause = violations.find(({ invariant }) => invariant !== 'INV-9') ?? violations[0];
-    return { violation: cause, worked: acknowledged };
+    if (cause === undefined) return { violation: undefined, worked: acknowledged };
+    const summary = cause.summary.split('\n', 1)[0] as string;
+    const invariant = cause.invariant === 'ASSERT' ? (/INV-\d+/.exec(summary)?.[0] ?? 'ASSERT') : cause.invariant;
+    return { violation: { invariant, summary }, worked: acknowledged };
   };
 }

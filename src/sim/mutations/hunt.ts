@@ -51,7 +51,8 @@ function verdictOf(mutation: Mutation, sighting: Sighting | undefined): Verdict 
   const violation = sighting?.violation;
   if (sighting === undefined || violation === undefined) return { kind: 'missed' };
   const { invariant, summary } = violation;
-  const by = assertPattern.test(summary) ? 'assert' : 'checker';
+  // The store's simulator judges by assertions, too: there all of it is the checker.
+  const by = mutation.hunt.by !== 'store' && assertPattern.test(summary) ? 'assert' : 'checker';
   // Where nothing begins, only what is unsafe shows anything: not that nothing begins.
   const isNothing = sighting.worked === 0 && (invariant === 'INV-9' || (invariant === 'ASSERT' && by === 'checker'));
   if (isNothing) return { kind: 'unfair', summary: `nothing worked: ${invariant}: ${summary}` };

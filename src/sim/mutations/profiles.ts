@@ -20,10 +20,8 @@ const profiles: Readonly<Record<string, string>> = {
   sleepy: `${few} --hosts 6 --ops 4000 --faults-per-second 8 --virtual-seconds 20 --faults pause,reconfigure`,
   /** Modules are pulled and blank ones come: configurations change all the time. */
   moving: `${few} --ops 100000 --faults-per-second 8 --virtual-seconds 12 --faults blank,crash,pause,partition,message-loss,reconfigure`,
-  /** What lies on the flash turns bad, some of it silently. */
-  rot: `${few} --ops 2500 --faults-per-second 12 --virtual-seconds 15 --faults rot-data,rot-metadata,unreadable,lost-write,misdirected-write,crash`,
-  /** Modules come back as they were, or twice. */
-  rollback: `${few} --ops 100000 --faults-per-second 6 --virtual-seconds 10 --faults rollback,clone,crash,pause`,
+  /** What lies on the flash turns bad. */
+  rot: `${few} --ops 2500 --faults-per-second 12 --virtual-seconds 15 --faults rot-data,crash`,
 };
 
 /** What a profile means. @throws Error for a name that isn't one. */

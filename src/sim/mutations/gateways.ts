@@ -1,0 +1,146 @@
+import { cluster, story } from './hunts.ts';
+import type { Mutation } from './types.ts';
+
+const operation = 'src/volume/operation.ts';
+const session = 'src/volume/session.ts';
+const state = 'src/arc/state.ts';
+const operations = 'src/arc/operations.ts';
+const verify = 'src/volume/verify.ts';
+
+const refusalFinal = {
+  file: operation,
+  find: 'if (openTries > 0) return this.#cancel(session, number, refusal);',
+  replace: '',
+};
+const noTicket = {
+  file: operations,
+  find: 'if (pending.needsTicket && !this.#isValid(pending.ticket)) {',
+  replace: 'if (pending.number_unused) {',
+};
+
+/** Faults of gateways, of tickets, epochs and cancelling (design §10.1, §10.3, §10.9, §10.10). */
+export const gatewayMutations: readonly Mutation[] = [
+  {
+    name: 'refusal-final-while-a-copy-is-open',
+    rule: '§10.1, INV-5',
+    what: 'a refusal is final though another copy of the operation was sent; the assert is there',
+    edits: [refusalFinal],
+    hunt: cluster('deaf', 12),
+    expect: ['INV-5'],
+  },
+  {
+    name: 'refusal-final-while-a-copy-is-open-unasserted',
+    rule: '§10.1, INV-5',
+    what: 'the same without the assert: a host hears "not done" of what is done later',
+    edits: [
+      refusalFinal,
+      {
+        file: operation,
+        find: "assert(exchange.done && exchange.openTries <= 1, 'INV-5: a refusal is final only if no other copy may land');",
+        replace: '',
+      },
+    ],
+    hunt: cluster('deaf', 12),
+    expect: ['INV-5'],
+  },
+  {
+    name: 'ticket-unchecked',
+    rule: '§10.10, INV-5',
+    what: 'a leader takes commands of any age; the assert is there',
+    edits: [{ ...noTicket, replace: 'if (pending.needsTicket && this.#replica.now < 0) {' }],
+    hunt: cluster('sleepy', 12),
+    expect: ['INV-5'],
+  },
+  {
+    name: 'ticket-unchecked-unasserted',
+    rule: '§10.10, INV-5',
+    what: 'the same without the assert, and gateways send what is too old: a command lands that its host has given up',
+    edits: [
+      {
+        file: 'src/volume/tickets.ts',
+        find: 'return command !== undefined && nowMs - command.arrivedAfterMs > ticketLifeMs;',
+        replace: 'return command !== undefined && nowMs < command.arrivedAfterMs;',
+      },
+      { ...noTicket, replace: 'if (pending.needsTicket && this.#replica.now < 0) {' },
+      {
+        file: operations,
+        find: '!pending.needsTicket || this.#replica.now - (pending.ticket?.issuedMs ?? 0) <= ticketLifeMs,',
+        replace: 'true,',
+      },
+    ],
+    hunt: cluster('sleepy', 12),
+    expect: ['INV-5', 'INV-2', 'STORY'],
+  },
+  {
+    name: 'session-forgets-open-numbers',
+    rule: '§10.9, INV-5',
+    what: 'a gateway says that it waits for no older answer, though it does',
+    edits: [
+      {
+        file: session,
+        find: 'return this.#openNumbers.values().next().value ?? this.#next;',
+        replace:
+          'return (this.#openNumbers.values().next().value ?? this.#next) + (this.#openNumbers.size > 2 ? 1 : 0);',
+      },
+    ],
+    hunt: cluster('retries', 12),
+    expect: ['INV-1', 'INV-2', 'INV-5'],
+  },
+  {
+    name: 'session-of-a-former-incarnation',
+    rule: '§10.9, INV-5',
+    what: 'a gateway that restarts goes on in the name of the one before',
+    edits: [
+      {
+        file: 'src/volume/gateway.ts',
+        find: 'new ArcSession(arc, this.#options.random.u48())',
+        replace: 'new ArcSession(arc, Number.parseInt(this.#options.self.slice(0, 8), 16))',
+      },
+    ],
+    hunt: cluster('hot', 12),
+    expect: ['INV-1', 'INV-2', 'INV-5'],
+  },
+  {
+    name: 'epoch-unchecked-in-an-unused-arc',
+    rule: '§10.3',
+    what: 'an arc that does not know a volume takes its operations',
+    edits: [
+      {
+        file: state,
+        find: 'if (known === undefined || epoch < known) return false;',
+        replace: 'if (known !== undefined && epoch < known) return false;',
+      },
+      {
+        file: state,
+        find: 'if (epoch > known) this.epochs.set(volume, epoch);',
+        replace: 'if (epoch > (known ?? -1)) this.epochs.set(volume, epoch);',
+      },
+    ],
+    hunt: story('10b-deleted-volume-stale-gateway', 5),
+    expect: ['INV-2', 'INV-5', 'INV-6', 'STORY'],
+  },
+  {
+    name: 'checksum-unverified',
+    rule: 'INV-4',
+    what: 'neither the leader nor the gateway compares what it read with its CRC',
+    edits: [
+      {
+        file: verify,
+        find: 'if (crc32c(data.subarray(at, at + blockBytes)) !== reply.crcs[present]) return undefined; // INV-4',
+        replace: '',
+      },
+      {
+        file: 'src/store/block-reads.ts',
+        find: "return crc32c(into) === crc ? ok : this.#bad('CORRUPT', 0);",
+        replace: 'return ok;',
+      },
+      {
+        file: 'src/store/block-reads.ts',
+        find: 'else if (state === states.damaged || crc32c(bytes) !== crcs[block])',
+        replace: 'else if (state === states.damaged)',
+      },
+    ],
+    hunt: cluster('rot', 12),
+    expect: ['INV-2', 'INV-4', 'INV-7'],
+  },
+];

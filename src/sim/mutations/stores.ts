@@ -1,0 +1,114 @@
+import { store } from './hunts.ts';
+import type { Mutation } from './types.ts';
+
+const log = 'src/store/log.ts';
+const chunk = 'src/store/chunk.ts';
+const recovery = 'src/store/recovery.ts';
+const replay = 'src/store/replay.ts';
+const checkpointer = 'src/store/checkpointer.ts';
+const all = ['INV-1', 'INV-2', 'INV-4', 'INV-5', 'INV-6', 'INV-7', 'INV-9', 'INV-10'];
+
+/** Faults of the log on the flash: syncs, restarts, checkpoints, cleaning (design §7, §10.5, §10.11). */
+export const storeMutations: readonly Mutation[] = [
+  {
+    name: 'store-acknowledges-before-sync',
+    rule: 'INV-1, §10.11',
+    what: 'the store says "durable" when it has been told',
+    edits: [{ file: log, find: 'else newest.callbacks.push(run);', replace: 'else run();' }],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'batch-begun-before-the-one-before-returned',
+    rule: '§10.11',
+    what: 'a batch is written while the one before it is still on its way',
+    edits: [
+      {
+        file: log,
+        find: 'if (this.#writing !== undefined || this.#failure !== undefined || this.#closed) return;',
+        replace: 'if (this.#failure !== undefined || this.#closed) return;',
+      },
+      {
+        file: log,
+        find: 'if (this.#scheduled || this.#writing !== undefined) return;',
+        replace: 'if (this.#scheduled) return;',
+      },
+    ],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'torn-batch-taken',
+    rule: '§10.11, INV-4',
+    what: 'the newest batch counts though part of its data never reached the medium',
+    edits: [
+      {
+        file: recovery,
+        find: 'if (isProven || (await dataIsWhole(this.#flash, held))) {',
+        replace: 'if (isProven || (await dataIsWhole(this.#flash, held)) || true) {',
+      },
+    ],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'whole-batch-taken-for-torn',
+    rule: '§10.11, INV-1',
+    what: 'the newest batch never counts, though it may have been acknowledged',
+    edits: [
+      { file: recovery, find: 'if (isProven || (await dataIsWhole(this.#flash, held))) {', replace: 'if (isProven) {' },
+    ],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'remainder-of-a-torn-batch-followed',
+    rule: '§10.11',
+    what: 'a batch that names another predecessor is taken for the next one',
+    edits: [{ file: recovery, find: '      !follows(first, this.#last)\n', replace: '      !follows(first, first)\n' }],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'page-older-than-its-changes',
+    rule: '§10.5',
+    what: 'changes of a chunk are lost when its page is read under them',
+    edits: [
+      {
+        file: chunk,
+        find: 'if (version < known || (version === known && ',
+        replace: 'if (version > 0 || (version === known && ',
+      },
+    ],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'anchor-before-its-checkpoint',
+    rule: '§10.5',
+    what: 'the anchor of a checkpoint is written before the checkpoint is durable',
+    edits: [
+      {
+        file: checkpointer,
+        find: '    await this.#device.synced();\n    await this.#device.writeAnchor',
+        replace: '    await this.#device.writeAnchor',
+      },
+    ],
+    hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'replay-before-the-state',
+    rule: '§10.5',
+    what: "a restart tells an arc of records that are older than the checkpoint's state of it",
+    edits: [
+      {
+        file: replay,
+        find: 'if (sequence >= start.sequence) this.#awaited.set(arc, { sequence, position: state.position });\n      else this.#told.add(arc);',
+        replace: 'this.#told.add(arc);',
+      },
+    ],
+    hunt: store(300, 3),
+    expect: all,
+  },
+];
