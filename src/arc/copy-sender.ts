@@ -1,6 +1,7 @@
 import { blockBytes, type LogIndex } from '../base/ids.ts';
 import { isVoter } from '../consensus/quorum.ts';
 import type { MemberId } from '../consensus/types.ts';
+import { damagedPosition } from '../store/map-page.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
 import type { CopyCheck, CopyReply, Replica as ReplicaName } from '../wire/peer/types.ts';
 import { chunkDigest } from './chunk-digest.ts';
@@ -163,6 +164,7 @@ export class CopySender {
     const loaded = this.#replica.map.load(key);
     const page = loaded instanceof Promise ? await loaded : loaded;
     if (page === undefined || this.#ended) return true;
+    if (page.positions.includes(damagedPosition)) return false;
     const check = ++this.#check;
     const digest = chunkDigest(page);
     const mapped = page.positions.reduce((count, position) => (position === 0 ? count : count + 1), 0);
@@ -223,8 +225,9 @@ export class CopySender {
     const positions: number[] = [];
     const empty: number[] = [];
     for (let i = 0; i < page.versions.length; i++) {
-      if ((page.versions[i] as number) <= base) continue;
       const position = page.positions[i] as number;
+      // A damaged block has no version here: it may be newer than `base`. It can't be read, so it is mended first.
+      if ((page.versions[i] as number) <= base && position !== damagedPosition) continue;
       if (position === 0) empty.push(i);
       else {
         blocks.push(i);

@@ -39,6 +39,23 @@ test('a mended block stays mended over a restart: the repair is in the log', asy
   rig.end();
 });
 
+test('a copy that a leader sends holds every block, also those whose map page is lost there', async () => {
+  // Taken for not there: hosts read zeros, as soon as the copies that were made from it are a majority.
+  const rig = new RepairRig(18, { slots: 4, arcs: 4, copies: 3 }, 4000, 24_000);
+  await rig.begin();
+  await rig.work(60_000);
+  for (const pulled of [1, 2, 3]) {
+    await rig.converge();
+    rig.cluster.crash(pulled);
+    assert(rig.ruinMapPages(0) > 0, 'map pages are on the flash');
+    assert(await rig.engine.settle(rig.cluster.insertBlank(pulled), 20_000), 'a blank module starts');
+    await rig.work(100);
+  }
+  await rig.judge('gateways pulled');
+  assert(rig.events('arc.copied') > 0 && rig.events('flash.repaired') > 0, rig.story());
+  rig.end();
+});
+
 /** A few batches before the newest: it was acknowledged, and what came after proves that it was there. */
 function loseRecords(rig: RepairRig, slot: number): void {
   rig.cluster.crash(slot);

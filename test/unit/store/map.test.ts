@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { VolumeId } from '../../../src/base/ids.ts';
+import { damagedPosition } from '../../../src/store/map-page.ts';
 import { MapSpace } from '../../../src/store/map-space.ts';
 import type { ArcMap } from '../../../src/store/map.ts';
 import type { BlockRange, ChunkMap, StoredChunkCopy } from '../../../src/store/types.ts';
@@ -99,4 +100,22 @@ test('dropping a volume forgets its blocks and no others', () => {
   assert.equal(map.get(rangeOf(0, 0, 1)), undefined);
   map.dropAll();
   assert.deepEqual([map.blockCount, [...map.keys()].length], [0, 0]);
+});
+
+test('a block that was moved is not taken for the newest where its map page is lost: hosts would read older data', async () => {
+  const space = new MapSpace();
+  const map = space.of(arcId(1));
+  const range = rangeOf(0, 3, 1);
+  map.pageWritten(range, 64 * 4096, 1, 50);
+  space.connect({
+    read: () => Promise.resolve(false),
+    append: () => undefined,
+    synced: () => Promise.resolve(),
+  });
+  map.moved(range, 3, 40, 0xffff_ffff, 80 * 4096);
+  const page = await map.load(range);
+  assert(page !== undefined);
+  assert.deepEqual([page.positions[3], page.versions[3], page.newest], [damagedPosition, 0, 50]);
+  map.set(range, 96 * 4096, 51, Uint32Array.of(7));
+  assert.deepEqual([page.positions[3], page.versions[3]], [96 * 4096, 51]);
 });
