@@ -129,6 +129,7 @@ export class Replica {
 
   #deliver(from: CoreletId, message: RaftWireMessage): void {
     const member = this.memberFrom(from, message.fromGeneration);
+    if (this.standing.isEnded(member)) return; // said before its life ended, and late
     this.standing.heard(member, message);
     this.core.receive(member, raftFromWire(message), this.now);
     this.flush();
@@ -153,7 +154,7 @@ export class Replica {
   /** That life of a member is over: it counts for nothing until the configuration goes without it (INV-10). */
   memberEnded(member: MemberId): boolean {
     if (member === this.member || !this.standing.end(member)) return false;
-    this.core.setAlive(member, false, this.now);
+    this.core.forget(member, this.now);
     this.flush();
     return true;
   }
@@ -290,7 +291,7 @@ export class Replica {
     while (index < commitIndex) {
       index++;
       const entry = this.core.entry(index);
-      assert(entry !== undefined, `committed entry ${index} of arc ${this.arc} is not in the log`);
+      assert(entry !== undefined, 'a committed entry is not in the log (arc, index)', this.arc, index);
       assert(entry.index === index, 'INV-6: entries are applied in log order, each once');
       this.#applyEntry(entry);
     }

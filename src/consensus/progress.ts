@@ -17,6 +17,8 @@ export class Progress {
   matchIndex: LogIndex = 0;
   nextIndex: LogIndex;
   alive: boolean;
+  /** That life of the member is over: it says nothing more, and what it said counts no more. */
+  ended = false;
   /** Highest commit index that the last message let the follower know. */
   commitSent: LogIndex = 0;
   /** A probe, or an append without entries, is unanswered. */
@@ -51,6 +53,14 @@ export class Progress {
     return (
       this.inflightMessages < this.#limits.inflightMessagesMax && this.inflightBytes < this.#limits.inflightBytesMax
     );
+  }
+
+  /** INV-10: what it had acknowledged may be nowhere any more. */
+  end(): void {
+    this.ended = true;
+    this.matchIndex = 0;
+    this.readContext = 0;
+    this.supportMs = Number.NEGATIVE_INFINITY;
   }
 
   sent(lastIndex: LogIndex, bytes: number, nowMs: number): void {

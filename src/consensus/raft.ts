@@ -230,6 +230,12 @@ export class RaftCore<Body> {
     }
   }
 
+  /** INV-10: that life of `member` is over. From now on nothing is committed by what it acknowledged; what is committed stays. */
+  forget(member: MemberId, nowMs: number): void {
+    this.setAlive(member, false, nowMs);
+    this.#s.followers.get(member)?.end();
+  }
+
   /** The connection to `member` was reset: what was on the way is lost, and its process perhaps too. */
   reset(member: MemberId, nowMs: number): void {
     const s = this.#s;
@@ -252,7 +258,7 @@ export class RaftCore<Body> {
 
   applied(index: LogIndex): void {
     const s = this.#s;
-    assert(index <= s.commitIndex, `INV-3: applied ${index}, committed ${s.commitIndex}`);
+    assert(index <= s.commitIndex, 'INV-3: applied beyond what is committed', index, s.commitIndex);
     if (index > s.appliedIndex) s.appliedIndex = index;
   }
 

@@ -115,7 +115,7 @@ function scheduleCommit<Body>(s: RaftState<Body>, p: Progress): void {
 
 export function onAppendReply<Body>(s: RaftState<Body>, from: MemberId, reply: AppendReply): void {
   const p = s.followers.get(from);
-  if (s.role !== 'leader' || p === undefined) return;
+  if (s.role !== 'leader' || p === undefined || p.ended) return;
   if (!reply.matched) {
     refused(s, p, reply);
     return;

@@ -100,6 +100,10 @@ export class Scenario {
       this.#replica(id).running.abdicate(this.#timeOf(id));
       this.#replica(id).drain();
     },
+    forget: ([id, other]) => {
+      this.#replica(id).running.forget(other as MemberId, this.#timeOf(id));
+      this.#replica(id).drain();
+    },
     ineligible: ([id]) => {
       this.#replica(id).running.eligible = false;
     },
