@@ -100,12 +100,12 @@ export class Transmission implements TransactionOwner {
   step(input: InputQueue): StepResult {
     if (this.#receiving !== undefined) return this.#receive(this.#receiving, input);
     if (!input.peek(requestBytes)) return 'starved';
-    if (this.#clock.nowMs() - this.arrivedAfterMs > ticketLifeMs) return 'stale';
     const request = this.#request;
     decodeRequest(input.bytes, input.at, request);
     const error = this.#check(request);
     const costBytes = error === errors.none ? costOf(request) : 0;
     if (!this.#hasRoom(costBytes)) return 'full';
+    if (this.#clock.nowMs() - this.arrivedAfterMs > ticketLifeMs) return 'stale';
     input.skip(requestBytes);
     if (request.command === commands.disconnect) return 'disconnect';
     if (request.command === commands.write && request.lengthBytes > skippedPayloadBytesMax)
