@@ -167,7 +167,8 @@ export class ArcRecovery {
       replica.hardState = before.hardState;
       replica.completeIndex = Math.max(replica.completeIndex, before.completeIndex);
     }
-    dropUnknownVolumes(map, snapshot.state);
+    // A life that begins with nothing knows no volume yet: what is kept as a base stays.
+    if (snapshot.status === 'active') dropUnknownVolumes(map, snapshot.state);
     this.#replicas.set(arc, replica);
   }
 
