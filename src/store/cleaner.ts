@@ -114,8 +114,12 @@ export class Cleaner {
     return used * segments.pagesPerSegment - segments.livePages;
   }
 
+  /** What wasn't applied yet looked like garbage: once it is live, less than that is worth another try. */
   get #isStuck(): boolean {
-    return this.#stuckAtPages >= 0 && this.#garbagePages < this.#stuckAtPages + this.#gainPagesMin;
+    if (this.#stuckAtPages < 0) return false;
+    const garbagePages = this.#garbagePages;
+    this.#stuckAtPages = Math.min(this.#stuckAtPages, garbagePages);
+    return garbagePages < this.#stuckAtPages + this.#gainPagesMin;
   }
 
   /** Whether waiting brings space. */
