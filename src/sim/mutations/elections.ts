@@ -7,6 +7,7 @@ const election = 'src/consensus/election.ts';
 const following = 'src/consensus/following.ts';
 const reads = 'src/consensus/reads.ts';
 const raft = 'src/consensus/raft.ts';
+const outbox = 'src/consensus/outbox.ts';
 const winByOne = {
   file: quorum,
   find: 'const needed = Math.floor(members.length / 2) + 1;',
@@ -62,9 +63,9 @@ export const electionMutations: readonly Mutation[] = [
     what: 'the term survives a crash, the vote does not',
     edits: [
       {
-        file: raft,
-        find: 'return s.outbox.take({ term: s.term, vote: s.vote }, s.commitIndex);',
-        replace: 'return s.outbox.take({ term: s.term, vote: undefined }, s.commitIndex);',
+        file: outbox,
+        find: '{ term: hardState.term, vote: hardState.vote }',
+        replace: '{ term: hardState.term, vote: undefined }',
       },
     ],
     hunt: chaos('unsynced', 3000),

@@ -76,8 +76,8 @@ export const storeMutations: readonly Mutation[] = [
     edits: [
       {
         file: chunk,
-        find: 'if (version < known || (version === known && ',
-        replace: 'if (version > 0 || (version === known && ',
+        find: '        version < known ||\n',
+        replace: '        version > 0 ||\n',
       },
     ],
     hunt: store(300, 3),
