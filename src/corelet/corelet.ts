@@ -20,6 +20,7 @@ import { RebuildRate } from './rebuild-rate.ts';
 import { Recorder } from './recorder.ts';
 import { restart, type Restarted } from './restart.ts';
 import { statusOf } from './status.ts';
+import { Superseded } from './superseded.ts';
 import type {
   CoreletHandle,
   CoreletOptions,
@@ -179,6 +180,7 @@ class Corelet implements CoreletHandle {
         this.#host.peerReset(id);
         this.#gateway.peerDown(id);
       },
+      onSuperseded: (by) => this.#stopWith(new Superseded(this.id, by)),
       onPosition: (from, incarnation, synced) => this.#host.position(from, incarnation, synced),
       onUp: (id) => {
         this.#host.peerUp(id);

@@ -35,6 +35,8 @@ export interface PeeringOptions {
   /** The connection to it ended: what was asked there may never be answered. */
   onDown(id: CoreletId): void;
   onUp(id: CoreletId): void;
+  /** A later start of this very Corelet is known there. */
+  onSuperseded(by: CoreletId): void;
   onLedDigest(from: CoreletId, digest: number): void;
   /** A peer told its time: a ticket for operations that it leads (design §10.10). Never called for this Corelet itself. */
   /** How far that device's log was durable, in that start of its Corelet. */
@@ -83,6 +85,7 @@ export class Peering {
       message: (from, message) => guard(() => this.#message(from, message)),
       peerUp: (peer) => guard(() => this.#up(peer)),
       peerDown: (peer) => guard(() => this.#down(peer)),
+      superseded: (by) => guard(() => this.#options.onSuperseded(by)),
     });
     membership.start(clock.nowMs());
     if (membership.view === undefined || membership.standing === 'outside') membership.join(seeds, clock.nowMs());

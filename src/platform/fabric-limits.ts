@@ -1,4 +1,6 @@
 export const fabricLimits = {
+  /** Peers whose newest start is remembered; of more, the one heard first is forgotten. */
+  startsKnownMax: 4096,
   /** Peers that connected without being named by `setPeers`. */
   unnamedPeersMax: 1024,
   /** Sockets whose hello hasn't come yet. */

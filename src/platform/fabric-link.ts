@@ -21,6 +21,8 @@ export interface LinkOwner {
   ourHello(lane: Lane, refusal: Refusal): HelloMessage;
   /** Why an answer can't be accepted, whoever gave it; `none` if it can. */
   objection(hello: HelloMessage): Refusal;
+  /** A connection with that start of a peer was taken. */
+  heard(id: CoreletId, incarnation: number): void;
   refused(link: PeerLink, reason: Refusal, who: 'us' | 'them'): void;
   /** All its lanes are closed. */
   down(link: PeerLink): void;
@@ -100,7 +102,6 @@ export class PeerLink {
     }
     let refusal = this.#owner.objection(hello);
     if (refusal === 'none' && (hello.id !== this.id || hello.lane !== lane)) refusal = 'identity';
-    if (refusal === 'none' && this.#anyOpen && hello.incarnation < this.incarnation) refusal = 'stale';
     if (hello.refusal !== 'none' || refusal !== 'none') {
       socket.destroy();
       if (hello.refusal !== 'none') this.#owner.refused(this, hello.refusal, 'them');
@@ -115,7 +116,6 @@ export class PeerLink {
   accept(socket: Socket, hello: HelloMessage, rest: Uint8Array, consent: () => void): Refusal {
     const { lane } = hello;
     const open = this.#connections[lane];
-    if (this.#anyOpen && hello.incarnation < this.incarnation) return 'stale';
     if (this.#decides) {
       if (this.#dials[lane] !== undefined) return 'duplicate';
       if (open !== undefined && hello.incarnation === this.incarnation) return 'duplicate';
@@ -138,6 +138,7 @@ export class PeerLink {
       return;
     }
     this.incarnation = hello.incarnation;
+    this.#owner.heard(this.id, hello.incarnation);
     const connection = new Connection(socket, rest, this.#owner.counts, {
       message: (message) => this.#owner.listener.message(this.id, message),
       ended: (reason) => this.end(reason),

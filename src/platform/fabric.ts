@@ -39,7 +39,7 @@ const refusalTexts: Readonly<Record<Refusal, string>> = {
   self: 'it has the id of the one that it called',
   identity: 'another Corelet answers at that address',
   duplicate: 'there is a connection already',
-  stale: 'a newer start of the same Corelet is connected',
+  stale: 'a newer start of the same Corelet was heard',
   crowded: 'too many unknown Corelets are connected',
 };
 
@@ -60,6 +60,8 @@ export class SocketFabric implements Fabric<PeerMessage>, LinkOwner {
   readonly #named = new Set<CoreletId>();
   readonly #handshakes = new Set<Handshake>();
   readonly #refusals = new Set<string>();
+  /** The newest start ever heard of each peer. */
+  readonly #starts = new Map<CoreletId, number>();
   #dirty: Connection[] = [];
   #flushing: Connection[] = [];
   #state: 'new' | 'started' | 'closed' = 'new';
@@ -75,8 +77,9 @@ export class SocketFabric implements Fabric<PeerMessage>, LinkOwner {
   }
 
   /** Rejects with the system's error where it can't listen (EADDRINUSE: another process answers there). */
-  async start(listener: FabricListener<PeerMessage>): Promise<void> {
+  async start(listener: FabricListener<PeerMessage>, starts?: ReadonlyMap<CoreletId, number>): Promise<void> {
     assert(this.#state === 'new', 'a fabric starts once');
+    for (const [id, incarnation] of starts ?? []) this.#starts.set(id, incarnation);
     this.listener = listener;
     await listenAt(this.#server, this.#target);
     this.#server.on('error', () => {}); // a failed accept (out of descriptors) leaves the caller to try again
@@ -140,11 +143,21 @@ export class SocketFabric implements Fabric<PeerMessage>, LinkOwner {
     if (hello.versionOldest > peerFormatVersion || hello.version < peerFormatVersionOldest) return 'version';
     if (hello.cluster !== this.self.cluster) return 'cluster';
     if (hello.id === this.self.id) return 'self';
+    if (hello.incarnation < (this.#starts.get(hello.id) ?? 0)) return 'stale';
     return 'none';
+  }
+
+  heard(id: CoreletId, incarnation: number): void {
+    if (this.#starts.get(id) === incarnation) return;
+    this.#starts.delete(id);
+    this.#starts.set(id, incarnation);
+    const oldest = this.#starts.keys().next().value;
+    if (this.#starts.size > fabricLimits.startsKnownMax && oldest !== undefined) this.#starts.delete(oldest);
   }
 
   refused(link: PeerLink, reason: Refusal, who: 'us' | 'them'): void {
     this.#recordRefusal(link.id, reason, who === 'us' ? 'refused' : 'was refused by');
+    if (reason === 'stale' && who === 'them') this.listener.superseded?.(link.id);
   }
 
   down(link: PeerLink): void {

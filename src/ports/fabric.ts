@@ -26,6 +26,8 @@ export interface FabricListener<Message> {
   peerUp(peer: Hello): void;
   /** A connection ended. `reset`: the other process is gone or closed it; `protocol`: it sent what can't be decoded. */
   peerDown(peer: CoreletId, reason: 'reset' | 'protocol' | 'replaced'): void;
+  /** `by` knows of a later start of this very Corelet, such as on a copy of its device: nobody will hear this one again. */
+  superseded?(by: CoreletId): void;
 }
 
 /**
@@ -34,7 +36,8 @@ export interface FabricListener<Message> {
  */
 export interface Fabric<Message> {
   readonly self: Hello;
-  start(listener: FabricListener<Message>): Promise<void>;
+  /** `starts`: the newest incarnation that was ever heard of peers. None of an earlier one is spoken with (INV-10). */
+  start(listener: FabricListener<Message>, starts?: ReadonlyMap<CoreletId, number>): Promise<void>;
   /** Whom to keep connections with. Peers that aren't named any more are disconnected. */
   setPeers(peers: ReadonlyMap<CoreletId, FabricAddress>): void;
   /** The lane follows from the message's type. */

@@ -1,6 +1,7 @@
 import { assert, AssertionFailed } from '../base/assert.ts';
 import type { ClusterId, CoreletId } from '../base/ids.ts';
 import type { Prng } from '../base/prng.ts';
+import { Superseded } from '../corelet/superseded.ts';
 import type { CoreletHandle, Founding } from '../corelet/types.ts';
 import type { EventRecord } from '../ports/events.ts';
 import type { Fabric } from '../ports/fabric.ts';
@@ -321,8 +322,8 @@ export class SimCluster {
     const starting = slot.handle === undefined;
     const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const [summary = 'failed', ...story] = message.split('\n');
-    if (slot.damaged && !(error instanceof AssertionFailed)) {
-      // An honest end: the device fails, and its Corelet says so.
+    if (error instanceof Superseded || (slot.damaged && !(error instanceof AssertionFailed))) {
+      // An honest end: the device fails, or a copy of it was started later, and its Corelet says so.
       if (starting) slot.refusals++;
       this.#record(slot.index, { kind: starting ? 'sim.refused' : 'sim.stopped', text: summary });
     } else {

@@ -17,6 +17,8 @@ export class SimFabric implements Fabric<PeerMessage> {
   /** Named by `setPeers`: dialed until connected. */
   readonly peers = new Map<CoreletId, FabricAddress>();
   readonly halves = new Map<CoreletId, SimHalf>();
+  /** The newest start ever heard of each peer. */
+  readonly starts = new Map<CoreletId, number>();
   redialScheduled = false;
   redialFailures = 0;
   readonly #network: SimNetwork;
@@ -31,9 +33,10 @@ export class SimFabric implements Fabric<PeerMessage> {
     this.address = address;
   }
 
-  async start(listener: FabricListener<PeerMessage>): Promise<void> {
+  async start(listener: FabricListener<PeerMessage>, starts?: ReadonlyMap<CoreletId, number>): Promise<void> {
     assert(this.state !== 'started', 'a fabric starts once');
     if (this.state === 'closed') return;
+    for (const [id, incarnation] of starts ?? []) this.starts.set(id, incarnation);
     this.state = 'started';
     this.#listener = listener;
     this.#network.dial(this);
@@ -94,6 +97,15 @@ export class SimFabric implements Fabric<PeerMessage> {
     if (this.state !== 'started') return;
     if (wasUp) this.#hear((listener) => listener.peerDown(peer, reason));
     this.#network.redialLater(this);
+  }
+
+  superseded(by: CoreletId): void {
+    this.#hear((listener) => listener.superseded?.(by));
+  }
+
+  /** A later start of that Corelet was heard here: this one is over. */
+  isOver({ id, incarnation }: Hello): boolean {
+    return (this.starts.get(id) ?? 0) > incarnation;
   }
 
   receive(from: CoreletId, message: PeerMessage): void {

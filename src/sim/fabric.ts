@@ -264,10 +264,15 @@ export class SimNetwork {
       this.refusals++;
       return;
     }
+    if (callee.isOver(self) || caller.isOver(callee.self)) {
+      const [over, by] = callee.isOver(self) ? [caller, callee] : [callee, caller];
+      this.refusals++;
+      this.clock.after(this.#delayMs(by.self.id, over.self.id), () => over.superseded(by.self.id));
+      return;
+    }
     const old = callee.halves.get(self.id);
     if (old !== undefined) {
       const known = old.remote.self.incarnation;
-      if (known > self.incarnation) return;
       callee.down(old, known === self.incarnation ? 'reset' : 'replaced');
       this.disconnect(old); // a clone with the older incarnation may still hold its end
       if (callee.state !== 'started' || callee.halves.has(self.id) || caller.halves.has(id)) return;
@@ -280,6 +285,8 @@ export class SimNetwork {
     const far = makeHalf(callee, caller);
     near.opposite = far;
     far.opposite = near;
+    callee.starts.set(caller.self.id, caller.self.incarnation);
+    caller.starts.set(callee.self.id, callee.self.incarnation);
     caller.halves.set(callee.self.id, near);
     callee.halves.set(caller.self.id, far);
     const consentMs = this.#delayMs(callee.self.id, caller.self.id);

@@ -83,19 +83,21 @@ export class GatedFabric<Message extends { readonly type: string }> implements F
     return this.#inner.self;
   }
 
-  start(listener: FabricListener<Message>): Promise<void> {
+  start(listener: FabricListener<Message>, starts?: ReadonlyMap<CoreletId, number>): Promise<void> {
     const deliver = (from: CoreletId, message: Message) => {
       this.#engine.trace.label(message.type);
       listener.message(from, message);
     };
-    return this.#inner.start({
+    const gated: FabricListener<Message> = {
       message: (from, message) => {
         if (this.#owner.state === 'running') deliver(from, message);
         else this.#engine.enter(this.#owner, () => deliver(from, message));
       },
       peerUp: (peer) => this.#engine.enter(this.#owner, () => listener.peerUp(peer)),
       peerDown: (peer, reason) => this.#engine.enter(this.#owner, () => listener.peerDown(peer, reason)),
-    });
+      superseded: (by) => this.#engine.enter(this.#owner, () => listener.superseded?.(by)),
+    };
+    return this.#inner.start(gated, starts);
   }
 
   setPeers(peers: ReadonlyMap<CoreletId, FabricAddress>): void {

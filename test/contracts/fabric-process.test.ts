@@ -103,7 +103,7 @@ test('strangers, silence and other formats are closed with a reason, once on rec
     soon: (run) => real.soon(run),
   };
   try {
-    const a = await world.plug(helloOf(1), undefined, { clock });
+    const a = await world.plug(helloOf(1), undefined, undefined, { clock });
     const web = call(a.address);
     web.socket.write('GET / HTTP/1.1\r\n\r\n');
     const silent = call(a.address);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Prng } from '../../src/base/prng.ts';
-import type { FabricAddress, Hello } from '../../src/ports/fabric.ts';
+import type { FabricAddress, FabricListener, Hello } from '../../src/ports/fabric.ts';
 import { SimClock } from '../../src/sim/clock.ts';
 import { SimEngine } from '../../src/sim/engine.ts';
-import { type NetworkOptions, SimNetwork } from '../../src/sim/fabric.ts';
+import { type NetworkOptions, type SimFabric, SimNetwork } from '../../src/sim/fabric.ts';
 import type { PeerMessage } from '../../src/wire/peer/types.ts';
 import {
   bulk,
@@ -33,19 +33,21 @@ function simWorld(seed = 1, options: Partial<NetworkOptions> = {}): SimWorld {
   return {
     network,
     engine,
-    async plug(hello: Hello, at: FabricAddress = `unix:${plugs++}`): Promise<Plug> {
+    async plug(hello: Hello, at: FabricAddress = `unix:${plugs++}`, starts?): Promise<Plug> {
       const fabric = network.attach(hello, at);
       const heard: PeerMessage[] = [];
       const news: string[] = [];
-      await fabric.start({
+      const listener: FabricListener<PeerMessage> = {
         message: (_from, message) => heard.push(message),
         peerUp: (peer) => news.push(`up ${peer.id} ${peer.incarnation}`),
         peerDown: (peer, reason) => news.push(`down ${peer} ${reason}`),
-      });
+        superseded: (by) => news.push(`superseded ${by}`),
+      };
+      await fabric.start(listener, starts);
       return { fabric, address: at, heard, news };
     },
     async kill({ fabric }) {
-      network.crash(fabric.self.id);
+      network.end(fabric as SimFabric);
     },
     async until(condition, what) {
       await engine.run(engine.nowMs + 60_000, condition);

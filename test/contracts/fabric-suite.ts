@@ -10,14 +10,14 @@ export interface Plug {
   readonly fabric: Fabric<PeerMessage>;
   readonly address: FabricAddress;
   readonly heard: PeerMessage[];
-  /** `up ID INCARNATION`, `down ID REASON`, in order. */
+  /** `up ID INCARNATION`, `down ID REASON`, `superseded ID`, in order. */
   readonly news: string[];
 }
 
 /** What a kind of fabric brings to the suite. */
 export interface FabricWorld {
-  /** Started, and listening at an address of its own; at `at` if given (a process that starts again). */
-  plug(hello: Hello, at?: FabricAddress): Promise<Plug>;
+  /** Started, and listening at an address of its own; at `at` if given (a process that starts again). `starts`: of peers, heard before. */
+  plug(hello: Hello, at?: FabricAddress, starts?: ReadonlyMap<CoreletId, number>): Promise<Plug>;
   /** As SIGKILL does: everything ends, nobody is told but by the closed connections. */
   kill(plug: Plug): Promise<void>;
   /** Lets time pass until `condition` holds; rejects after a generous limit. */
@@ -211,7 +211,29 @@ function deathStories(story: Story): void {
     a.fabric.send(idOf(2), probe(7));
     await world.until(() => young.heard.length === 1, 'a message to the younger');
     assert.equal(old.heard.length, 0);
+    await world.until(() => old.news.includes(`superseded ${idOf(5)}`), 'the old one learns why');
+    assert.equal(young.news.includes(`superseded ${idOf(5)}`), false);
+    // Else what the younger told would be told again, otherwise, by one that doesn't know of it.
+    await world.kill(young);
+    await world.until(() => !a.fabric.isUp(idOf(2)), 'the younger is gone');
+    const told = old.news.length;
+    await world.until(() => a.fabric.isUp(idOf(2)) || old.news.length > told + 3, 'the old one tries again');
+    assert.equal(a.fabric.isUp(idOf(2)), false, a.news.join());
   });
+
+  story(
+    'what was heard of a peer in an earlier life holds: a start older than that isn’t spoken with',
+    async (world) => {
+      const a = await world.plug(helloOf(5), undefined, new Map([[idOf(2), 7]]));
+      const [old, young] = [await world.plug(helloOf(2, 6)), await world.plug(helloOf(2, 8))];
+      old.fabric.setPeers(new Map([[idOf(5), a.address]]));
+      await world.until(() => old.news.length > 0, 'an answer');
+      assert.deepEqual(old.news.slice(0, 1), [`superseded ${idOf(5)}`]);
+      young.fabric.setPeers(new Map([[idOf(5), a.address]]));
+      await world.until(connected(a, young), 'connected');
+      assert.deepEqual(a.news, [`up ${idOf(2)} 8`]);
+    },
+  );
 }
 
 function strangerStories(story: Story): void {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFabric, type FabricOptions, type SocketFabric } from '../../src/platform/fabric.ts';
 import type { EventRecord } from '../../src/ports/events.ts';
-import type { FabricAddress, Hello } from '../../src/ports/fabric.ts';
+import type { CoreletId } from '../../src/base/ids.ts';
+import type { FabricAddress, FabricListener, Hello } from '../../src/ports/fabric.ts';
 import type { PeerMessage } from '../../src/wire/peer/types.ts';
 import type { FabricWorld, Plug } from './fabric-suite.ts';
 
@@ -13,7 +14,12 @@ export interface SocketWorld extends FabricWorld {
   readonly folder: string;
   /** What the fabrics recorded. */
   readonly events: Omit<EventRecord, 'atWallMs'>[];
-  plug(self: Hello, at?: FabricAddress, more?: Partial<FabricOptions>): Promise<Plug>;
+  plug(
+    self: Hello,
+    at?: FabricAddress,
+    starts?: ReadonlyMap<CoreletId, number>,
+    more?: Partial<FabricOptions>,
+  ): Promise<Plug>;
 }
 
 export async function waitUntil(condition: () => boolean, what: string): Promise<void> {
@@ -32,17 +38,19 @@ export async function socketWorld(newAddress: (folder: string, n: number) => Fab
   return {
     folder,
     events,
-    async plug(self, at, more = {}): Promise<Plug> {
+    async plug(self, at, starts, more = {}): Promise<Plug> {
       const listen = at ?? newAddress(folder, fabrics.length);
       const fabric = createFabric({ self, listen, events: { record: (event) => events.push(event) }, ...more });
       fabrics.push(fabric);
       const heard: PeerMessage[] = [];
       const news: string[] = [];
-      await fabric.start({
+      const listener: FabricListener<PeerMessage> = {
         message: (_from, message) => heard.push(message),
         peerUp: (peer) => news.push(`up ${peer.id} ${peer.incarnation}`),
         peerDown: (peer, reason) => news.push(`down ${peer} ${reason}`),
-      });
+        superseded: (by) => news.push(`superseded ${by}`),
+      };
+      await fabric.start(listener, starts);
       return { fabric, address: fabric.address, heard, news };
     },
     kill: ({ fabric }) => fabric.close(),

@@ -92,15 +92,17 @@ class StageFabric implements Fabric<PeerMessage> {
     return this.#inner.self;
   }
 
-  start(listener: FabricListener<PeerMessage>): Promise<void> {
-    return this.#inner.start({
+  start(listener: FabricListener<PeerMessage>, starts?: ReadonlyMap<CoreletId, number>): Promise<void> {
+    const staged: FabricListener<PeerMessage> = {
       message: (from, message) => listener.message(from, message),
       peerUp: (peer) => listener.peerUp(peer),
       peerDown: (peer, reason) => {
         this.#wires.forget(this.self.id, peer);
         listener.peerDown(peer, reason);
       },
-    });
+      superseded: (by) => listener.superseded?.(by),
+    };
+    return this.#inner.start(staged, starts);
   }
 
   setPeers(peers: ReadonlyMap<CoreletId, string>): void {
