@@ -10,6 +10,7 @@ import { holdsMember, memberId } from './members.ts';
 import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
 import { keyRefusal, readRefusal } from './reads.ts';
+import { Positions } from './positions.ts';
 import { Questions } from './questions.ts';
 import type { ReplicaOrigin } from './origin.ts';
 import { Replica } from './replica.ts';
@@ -48,6 +49,7 @@ export class ArcHost {
   readonly #ended: EndedLives;
   readonly copies: Copies;
   readonly #lives: Lives;
+  readonly #positions: Positions;
   readonly #questions: Questions;
   #stopped = false;
 
@@ -80,13 +82,18 @@ export class ArcHost {
       add: (arc, origin) => this.#add(arc, origin),
       drop: (replica) => this.#drop(replica),
     });
-    this.#questions = new Questions(this.#context, {
-      replicas: () => this.#replicas.values(),
-      replica: (arc) => this.#replicas.get(arc),
-      lost: (replica, why) => this.#lives.lose(replica, why),
-      ended: (replica, member) => this.#lives.memberEnded(replica, member),
-      formerLife: (replica) => this.#lives.formerLife(replica),
-    });
+    this.#positions = new Positions(store, clock, options.registers);
+    this.#questions = new Questions(
+      this.#context,
+      {
+        replicas: () => this.#replicas.values(),
+        replica: (arc) => this.#replicas.get(arc),
+        lost: (replica, why) => this.#lives.lose(replica, why),
+        ended: (replica, member) => this.#lives.memberEnded(replica, member),
+        formerLife: (replica) => this.#lives.formerLife(replica),
+      },
+      this.#positions,
+    );
   }
 
   // ---- life -------------------------------------------------------------------------------------------------------
@@ -140,7 +147,7 @@ export class ArcHost {
 
   /** That device's log was durable up to there, in that start of its Corelet. */
   position(id: CoreletId, incarnation: number, syncedSequence: number): void {
-    this.#questions.position(id, incarnation, syncedSequence);
+    this.#positions.saw(id, incarnation, syncedSequence);
   }
 
   /** A connection to it is up. */

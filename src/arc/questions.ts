@@ -3,23 +3,15 @@ import { hasQuorum, memberIds } from '../consensus/quorum.ts';
 import type { Answer, AnswerArc, Question, QuestionArc } from '../wire/peer/question.ts';
 import type { ReplicaContext } from './context.ts';
 import { type MemberId, memberId, replicaOf } from './members.ts';
+import type { Positions } from './positions.ts';
 import type { Replica } from './replica.ts';
 
 /** A question that wasn't answered is asked again after this. */
 const askAgainMs = 250;
 /** A replica that waits to be added under its new generation says so again after this. */
 const tellAgainMs = 2000;
-/** Corelets whose positions are remembered; more than that are forgotten together. */
-const positionsMax = 4096;
 /** A leader speaks to it, and those that it remembers don't: the arc went on without them, and it begins anew. */
 const forsakenMs = 5000;
-
-/** Of another device's log: durable up to there in the newest start known, and in those before. */
-interface Position {
-  incarnation: number;
-  synced: number;
-  before: number;
-}
 
 export interface QuestionsOwner {
   replicas(): Iterable<Replica>;
@@ -43,12 +35,12 @@ export class Questions {
   readonly #askedMs = new Map<CoreletId, number>();
   /** Replicas that the device told of at this start, and who has answered for each: also late answers count. */
   readonly #answered = new WeakMap<Replica, Set<CoreletId>>();
-  /** How far the devices of others were seen to be durable. */
-  readonly #positions = new Map<CoreletId, Position>();
+  readonly #positions: Positions;
   #ticking = false;
   #stopped = false;
 
-  constructor(context: ReplicaContext, owner: QuestionsOwner) {
+  constructor(context: ReplicaContext, owner: QuestionsOwner, positions: Positions) {
+    this.#positions = positions;
     this.#context = context;
     this.#owner = owner;
   }
@@ -65,18 +57,6 @@ export class Questions {
       this.#settle(replica);
     }
     this.#tick();
-  }
-
-  position(id: CoreletId, incarnation: number, syncedSequence: number): void {
-    if (this.#positions.size >= positionsMax && !this.#positions.has(id)) this.#positions.clear();
-    const known = this.#positions.get(id) ?? { incarnation, synced: 0, before: 0 };
-    this.#positions.set(id, known);
-    if (incarnation > known.incarnation) {
-      known.before = Math.max(known.before, known.synced);
-      known.incarnation = incarnation;
-      known.synced = 0;
-    }
-    if (incarnation === known.incarnation) known.synced = Math.max(known.synced, syncedSequence);
   }
 
   /** A connection is up, or a peer that didn't answer is heard again. */
@@ -142,19 +122,21 @@ export class Questions {
       arcs.push({ arc, generation, ...told, lost: replica !== undefined && !!this.#owner.formerLife(replica) });
       if (lost && replica !== undefined) this.#owner.ended(replica, member);
     }
-    this.#context.send(from, { type: 'answer', syncedSequence: this.#positions.get(from)?.before ?? 0, arcs });
+    this.#context.send(from, { type: 'answer', syncedSequence: this.#positions.before(from), arcs });
   }
 
   answer(from: CoreletId, answer: Answer): void {
     const { sequenceAtOpen } = this.#context.store;
+    const positions = this.#positions;
     // All that was told rested on what was durable: more was than there is, so any of it may be forgotten.
     const putBack =
-      answer.syncedSequence > sequenceAtOpen
+      answer.syncedSequence > Math.max(sequenceAtOpen, positions.putBackFrom)
         ? `its device was durable up to ${answer.syncedSequence}, and came back with ${sequenceAtOpen}`
         : undefined;
     if (putBack !== undefined) {
       for (const replica of Array.from(this.#owner.replicas()))
         if (this.#answered.has(replica)) this.#lose(replica, putBack);
+      positions.endedUpTo(answer.syncedSequence);
     }
     for (const told of answer.arcs) {
       const replica = this.#owner.replica(told.arc);

@@ -1,6 +1,7 @@
 import { ArcHost, type ArcMessage } from '../arc/host.ts';
 import { type ArcLimits, defaultArcLimits } from '../arc/limits.ts';
 import { replicaOf } from '../arc/members.ts';
+import { startsKept } from '../arc/positions.ts';
 import type { CoreletId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
 import { MembershipCore } from '../membership/core.ts';
@@ -70,6 +71,7 @@ class Corelet implements CoreletHandle {
   readonly #peering: Peering;
   readonly #routes: RouteTable;
   readonly #rate = new RebuildRate();
+  readonly #starts: ReadonlyMap<CoreletId, number>;
   #fail: (error: Error) => void = () => undefined;
   #stopped = false;
   #sampledMs = Number.NEGATIVE_INFINITY;
@@ -139,6 +141,7 @@ class Corelet implements CoreletHandle {
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
+    this.#starts = startsKept(registers);
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
     store.attach(this.#host.storeOwner());
   }
@@ -196,7 +199,7 @@ class Corelet implements CoreletHandle {
     this.#store.onFailed((error) => this.#stopWith(error));
     // Nobody counts as alive before it was heard: an election that waits for the dead would wait in vain.
     for (const contact of this.#book.all()) if (contact.id !== this.id) this.#host.setAlive(contact.id, false);
-    await this.#peering.start(seeds);
+    await this.#peering.start(seeds, this.#starts);
     this.#host.start();
     this.#wakefulUntilMs = this.#ports.clock.nowMs() + wakefulMs;
     this.#healingTick();

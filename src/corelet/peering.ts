@@ -79,14 +79,21 @@ export class Peering {
     return this.#peers.keys();
   }
 
-  async start(seeds: readonly { readonly id: CoreletId; readonly address: string }[]): Promise<void> {
+  /** `starts`: of peers, the newest that this device remembers. */
+  async start(
+    seeds: readonly { readonly id: CoreletId; readonly address: string }[],
+    starts: ReadonlyMap<CoreletId, number>,
+  ): Promise<void> {
     const { clock, fabric, membership, guard } = this.#options;
-    await fabric.start({
-      message: (from, message) => guard(() => this.#message(from, message)),
-      peerUp: (peer) => guard(() => this.#up(peer)),
-      peerDown: (peer) => guard(() => this.#down(peer)),
-      superseded: (by) => guard(() => this.#options.onSuperseded(by)),
-    });
+    await fabric.start(
+      {
+        message: (from, message) => guard(() => this.#message(from, message)),
+        peerUp: (peer) => guard(() => this.#up(peer)),
+        peerDown: (peer) => guard(() => this.#down(peer)),
+        superseded: (by) => guard(() => this.#options.onSuperseded(by)),
+      },
+      starts,
+    );
     membership.start(clock.nowMs());
     if (membership.view === undefined || membership.standing === 'outside') membership.join(seeds, clock.nowMs());
     this.#carryOut();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { memberId } from '../../../src/arc/members.ts';
 import { Questions, type QuestionsOwner } from '../../../src/arc/questions.ts';
+import { Positions } from '../../../src/arc/positions.ts';
 import { Reticence } from '../../../src/arc/reticence.ts';
 import type { ReplicaContext } from '../../../src/arc/context.ts';
 import type { Replica } from '../../../src/arc/replica.ts';
@@ -23,7 +24,7 @@ interface Log {
 }
 
 /** One Corelet with one replica that just restarted, and what it does. */
-function started({ term, lastIndex, vote }: Log) {
+function started({ term, lastIndex, vote }: Log, registers: ReadonlyMap<string, Uint8Array> = new Map()) {
   const sent: { to: CoreletId; message: Question | Answer }[] = [];
   const timers: { atMs: number; run: () => void }[] = [];
   const told = { spoke: 0, lost: [] as string[], ended: [] as string[] };
@@ -62,7 +63,10 @@ function started({ term, lastIndex, vote }: Log) {
     ended: (_, member) => told.ended.push(member),
     formerLife: () => undefined,
   };
-  const questions = new Questions(context, owner);
+  const kept: [string, Uint8Array][] = [];
+  const store = { syncedSequence: 1, setRegister: (...register: [string, Uint8Array]) => kept.push(register) };
+  const positions = new Positions(store, context.clock, registers);
+  const questions = new Questions(context, owner, positions);
   questions.start();
   const pass = (ms: number) => {
     for (const until = nowMs + ms; nowMs < until; nowMs += 10) {
@@ -76,7 +80,7 @@ function started({ term, lastIndex, vote }: Log) {
     const saw = { arc, generation: 1, term: 0, index: 0, voteTerm: 0, lost: false, ...fields };
     questions.answer(from, { type: 'answer', syncedSequence: 0, arcs: [saw] });
   };
-  return { questions, replica, sent, told, pass, answer };
+  return { questions, positions, store, kept, replica, sent, told, pass, answer };
 }
 
 test('it keeps silent until a majority, itself included, has told what it saw', () => {
@@ -142,15 +146,53 @@ test('a device that was seen to be durable further than it is now was put back: 
 });
 
 test('what heartbeats told of a device is told to it when it asks: the highest of its earlier starts', () => {
-  const { questions, sent } = started({ term: 4, lastIndex: 20 });
-  for (const position of [7, 90, 12]) questions.position(b, 5, position);
-  questions.position(b, 6, 0);
-  questions.position(b, 6, 95);
-  questions.position(b, 5, 99);
+  const { questions, positions, sent } = started({ term: 4, lastIndex: 20 });
+  for (const position of [7, 90, 12]) positions.saw(b, 5, position);
+  positions.saw(b, 6, 0);
+  positions.saw(b, 6, 95);
+  positions.saw(b, 5, 99);
   questions.question(b, { type: 'question', arcs: [] });
   const given = sent.at(-1)?.message;
   assert(given?.type === 'answer');
   assert.equal(given.syncedSequence, 90);
+});
+
+test('positions survive a restart: after a power loss of all, one put back meanwhile is still told so', () => {
+  const first = started({ term: 4, lastIndex: 20 });
+  first.store.syncedSequence = 10;
+  first.positions.saw(b, 5, 90);
+  const again = started({ term: 4, lastIndex: 20 }, new Map(first.kept));
+  again.positions.saw(b, 6, 0);
+  again.questions.question(b, { type: 'question', arcs: [] });
+  const given = again.sent.at(-1)?.message;
+  assert(given?.type === 'answer');
+  assert.equal(given.syncedSequence, 90);
+});
+
+test('positions are kept at most once a second, and not where the device would rest otherwise', () => {
+  const { positions, store, kept, pass } = started({ term: 4, lastIndex: 20 });
+  for (let i = 0; i < 100; i++) {
+    positions.saw(b, 5, 100 + i);
+    positions.saw(c, 5, 100 + i);
+    pass(100);
+  }
+  assert.equal(kept.length, 0);
+  for (let i = 0; i < 100; i++) {
+    store.syncedSequence += 2;
+    positions.saw(b, 5, 300 + i);
+    pass(100);
+  }
+  assert(kept.length >= 9 && kept.length <= 11, `${kept.length} times in 10 s`);
+});
+
+test('a device that was put back begins anew once, not at every start until it has come as far again', () => {
+  const first = started({ term: 4, lastIndex: 20 });
+  const arcs = [{ arc, generation: 1, term: 0, index: 0, voteTerm: 0, lost: false }];
+  first.questions.answer(b, { type: 'answer', syncedSequence: 900, arcs });
+  assert.equal(first.told.lost.length, 1);
+  const again = started({ term: 4, lastIndex: 20 }, new Map(first.kept));
+  again.questions.answer(b, { type: 'answer', syncedSequence: 900, arcs });
+  assert.deepEqual([again.told.lost, again.told.spoke], [[], 1]);
 });
 
 test('also an answer that comes late counts, after it has begun to speak', () => {
