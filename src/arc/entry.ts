@@ -108,7 +108,7 @@ export function ensureBody(entry: ArcEntry): EntryBody {
 }
 
 export function bodyIn(entry: ArcEntry): EntryBody {
-  assert(entry.body !== undefined, `entry ${entry.index} has no body`);
+  assert(entry.body !== undefined, 'an entry without a body', entry.index);
   return entry.body;
 }
 

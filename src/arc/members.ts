@@ -9,21 +9,29 @@ export type { Configuration, MemberId };
 
 /** What consensus calls a member: the Corelet and the generation of its replica (INV-10: another generation is another voter). */
 export function memberId(id: CoreletId, generation: Generation): MemberId {
-  return `${id}.${generation}`;
+  const member = `${id}.${generation}`;
+  const known = replicas.get(member);
+  if (known !== undefined) return known.member;
+  remember({ member, id, generation });
+  return member;
 }
 
-const parsed = new Map<MemberId, Replica>();
-const parsedMax = 65_536;
+/** One text for each member in the whole Corelet: comparing a text with itself costs no look at its characters. */
+const replicas = new Map<MemberId, Replica & { readonly member: MemberId }>();
+const replicasMax = 65_536;
+
+function remember(replica: Replica & { readonly member: MemberId }): void {
+  if (replicas.size >= replicasMax) replicas.clear();
+  replicas.set(replica.member, replica);
+}
 
 export function replicaOf(member: MemberId): Replica {
-  let replica = parsed.get(member);
-  if (replica === undefined) {
-    const dot = member.indexOf('.');
-    assert(dot === 32, `not a member id: ${member}`);
-    replica = { id: member.slice(0, dot) as CoreletId, generation: Number(member.slice(dot + 1)) };
-    if (parsed.size >= parsedMax) parsed.clear();
-    parsed.set(member, replica);
-  }
+  const known = replicas.get(member);
+  if (known !== undefined) return known;
+  const dot = member.indexOf('.');
+  assert(dot === 32, `not a member id: ${member}`);
+  const replica = { member, id: member.slice(0, dot) as CoreletId, generation: Number(member.slice(dot + 1)) };
+  remember(replica);
   return replica;
 }
 

@@ -69,22 +69,44 @@ export function needsTicket(body: OpBody): boolean {
 /** The entry of an operation that needs no evaluation; undefined: its data isn't what its CRC says. */
 export function entryOf(op: OpRequest): EntryBody | undefined {
   const { body } = op;
-  const id = opId(op);
+  // Named one by one, as `decodeHead` does: spreading would cost an object, and make another shape of the same command.
+  const { session, number, lowestOpen } = op;
   switch (body.kind) {
     case 'openSession':
-      return bodyOf({ kind: 'openSession', ...id });
+      return bodyOf({ kind: 'openSession', session, number, lowestOpen });
     case 'write':
-      return bodyOf({ kind: 'write', ...id, epoch: body.epoch }, body.range, body.crcs, body.data);
+      return bodyOf(
+        { kind: 'write', session, number, lowestOpen, epoch: body.epoch },
+        body.range,
+        body.crcs,
+        body.data,
+      );
     case 'writeSame':
-      return sameEntry(id, body);
+      return sameEntry(op, body);
     case 'zero':
-      return bodyOf({ kind: 'zero', ...id, epoch: body.epoch }, body.range);
+      return bodyOf({ kind: 'zero', session, number, lowestOpen, epoch: body.epoch }, body.range);
     case 'epoch':
-      return bodyOf({ kind: 'epoch', ...id, volume: body.volume, epoch: body.epoch, action: body.action });
+      return bodyOf({
+        kind: 'epoch',
+        session,
+        number,
+        lowestOpen,
+        volume: body.volume,
+        epoch: body.epoch,
+        action: body.action,
+      });
     case 'key':
-      return bodyOf({ kind: 'key', ...id, key: body.key, expectedVersion: body.expectedVersion, value: body.value });
+      return bodyOf({
+        kind: 'key',
+        session,
+        number,
+        lowestOpen,
+        key: body.key,
+        expectedVersion: body.expectedVersion,
+        value: body.value,
+      });
     case 'cancel':
-      return bodyOf({ kind: 'cancel', ...id });
+      return bodyOf({ kind: 'cancel', session, number, lowestOpen });
     case 'patch':
     case 'compareWrite':
       throw new AssertionFailed('evaluated before it is proposed');
@@ -106,5 +128,5 @@ function sameEntry(id: OpId, body: WriteSameBlocks): EntryBody | undefined {
   const data: Uint8Array[] = [];
   for (let i = 0; i < blockCount; i++) for (const piece of body.data) data.push(piece);
   const crcs = new Uint32Array(blockCount).fill(crc);
-  return bodyOf({ kind: 'write', ...id, epoch: body.epoch }, body.range, crcs, data);
+  return bodyOf({ kind: 'write', ...opId(id), epoch: body.epoch }, body.range, crcs, data);
 }

@@ -262,7 +262,8 @@ export class Replica {
     }
     const last = append.at(-1);
     const messages = effects.messages;
-    const later = messages.some((outgoing) => outgoing.afterSync);
+    let later = false;
+    for (const outgoing of messages) later ||= outgoing.afterSync;
     if (last === undefined && !later) return;
     // INV-1, INV-3: acknowledgements, votes and the leader's own count speak only of what is durable.
     store.afterSync(() => {

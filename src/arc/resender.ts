@@ -10,6 +10,10 @@ interface Outbox {
   readonly queue: AppendRequest<EntryBody>[];
 }
 
+function freshEntry(entry: ArcEntry): WireEntry {
+  return wireEntry(entry, bodyIn(entry).data ?? []);
+}
+
 /**
  * Sends a leader's appends. Fresh entries have their data at hand and go at once; older ones are read back from the
  * store first, and what follows for the same follower waits behind them, so that appends arrive in order.
@@ -43,13 +47,8 @@ export class Resender {
   }
 
   #ready(entries: readonly ArcEntry[]): WireEntry[] | undefined {
-    const ready: WireEntry[] = [];
-    for (const entry of entries) {
-      const data = bodyIn(entry).data;
-      if (data === undefined) return undefined;
-      ready.push(wireEntry(entry, data));
-    }
-    return ready;
+    for (const entry of entries) if (bodyIn(entry).data === undefined) return undefined;
+    return entries.map(freshEntry);
   }
 
   async #readAndSend(to: ReplicaName, first: AppendRequest<EntryBody>): Promise<void> {

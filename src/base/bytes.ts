@@ -109,7 +109,7 @@ export class Writer {
     this.#view.setUint32(at, value, true);
   }
   u64(value: number): void {
-    assert(Number.isSafeInteger(value) && value >= 0, `not a safe unsigned integer: ${value}`);
+    assert(Number.isSafeInteger(value) && value >= 0, 'not a safe unsigned integer', value);
     const at = this.reserve(8); // first: it may replace the view
     setU64(this.#view, at, value);
   }
@@ -126,7 +126,7 @@ export class Writer {
   }
   /** 16 bytes from 32 hex digits. */
   id(hex: string): void {
-    assert(hex.length === 32, `not an id: ${hex}`);
+    assert(hex.length === 32, 'not an id', hex);
     const at = this.reserve(16);
     for (let i = 0; i < 16; i++) this.bytes[at + i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
   }

@@ -30,7 +30,8 @@ export function giveUpLease<Body>(s: RaftState<Body>): void {
 export function promise<Body>(s: RaftState<Body>): void {
   if (!s.limits.leases) return;
   s.promisedUntilMs = s.nowMs + s.limits.leaseMs;
-  s.heldVotes.clear(); // whoever asked hears of the leader too, or asks again
+  // Whoever asked hears of the leader too, or asks again. Clearing an empty map would make a new one, with each append.
+  if (s.heldVotes.size > 0) s.heldVotes.clear();
 }
 
 /** A promise made before a crash may still be relied upon: nothing on disk tells. */

@@ -43,14 +43,14 @@ export class RaftLog<Body> {
   }
 
   push(entry: Entry<Body>): void {
-    assert(entry.index === this.lastIndex + 1, `INV-3: entry ${entry.index} after ${this.lastIndex}`);
-    assert(entry.term >= this.lastTerm, `INV-3: term ${entry.term} after ${this.lastTerm}`);
+    assert(entry.index === this.lastIndex + 1, 'INV-3: an entry out of its place', entry.index, this.lastIndex);
+    assert(entry.term >= this.lastTerm, 'INV-3: an entry of an earlier term', entry.term, this.lastTerm);
     this.#entries.push(entry);
   }
 
   /** Drops the entries from `index` on. */
   truncateFrom(index: LogIndex): void {
-    assert(index > this.compactedIndex, `INV-3: truncating ${index}, compacted to ${this.compactedIndex}`);
+    assert(index > this.compactedIndex, 'INV-3: truncating what was compacted', index, this.compactedIndex);
     this.#entries.length = this.#dropped + index - this.compactedIndex - 1;
   }
 
@@ -58,7 +58,7 @@ export class RaftLog<Body> {
   compact(index: LogIndex): void {
     if (index <= this.compactedIndex) return;
     const term = this.termAt(index);
-    assert(term !== undefined, `compacting ${index}, last is ${this.lastIndex}`);
+    assert(term !== undefined, 'compacting what is not there', index, this.lastIndex);
     const upTo = this.#dropped + index - this.compactedIndex;
     this.#entries.fill(undefined, this.#dropped, upTo);
     this.#dropped = upTo;
@@ -80,16 +80,14 @@ export class RaftLog<Body> {
 
   /** Entries from `from` on, up to `bytesMax` of them (but one at least) and `appendEntriesMax`. `from` must be held or the end + 1. */
   slice(from: LogIndex, bytesMax: number): Entry<Body>[] {
-    const slice: Entry<Body>[] = [];
     const last = Math.min(this.lastIndex, from + appendEntriesMax - 1);
-    let bytes = 0;
-    for (let index = from; index <= last; index++) {
-      const entry = this.entry(index) as Entry<Body>;
-      bytes += entry.bytes;
-      if (bytes > bytesMax && slice.length > 0) break;
-      slice.push(entry);
+    let end = from;
+    for (let bytes = 0; end <= last; end++) {
+      bytes += (this.entry(end) as Entry<Body>).bytes;
+      if (bytes > bytesMax && end > from) break;
     }
-    return slice;
+    const start = this.#dropped + from - this.compactedIndex - 1;
+    return this.#entries.slice(start, start + end - from) as Entry<Body>[];
   }
 
   /** The highest index ≤ `index` whose term is ≤ `term`, but not below `floor`: where two logs can agree at best. */

@@ -1,14 +1,24 @@
 import type { LogIndex, Term } from '../base/ids.ts';
 import type { Effects, Entry, HardState, MemberId, Outgoing, RaftMessage } from './types.ts';
 
+/** What most effects have none of: one array for all of them, which nobody changes. */
+const none: never[] = [];
+
+/** `list` with one more. The first one comes in an array of just its size: an empty array makes room for seventeen. */
+function withOne<Item>(list: Item[], item: Item): Item[] {
+  if (list.length === 0) return [item];
+  list.push(item);
+  return list;
+}
+
 /** Collects what a batch of events asks of the owner, until `take`. */
 export class Outbox<Body> {
   #truncateFrom: LogIndex | undefined;
-  #append: Entry<Body>[] = [];
-  #messages: Outgoing<Body>[] = [];
-  #readsReady: { token: number; index: LogIndex }[] = [];
-  #readsRefused: number[] = [];
-  #copyNeeded: MemberId[] = [];
+  #append: Entry<Body>[] = none;
+  #messages: Outgoing<Body>[] = none;
+  #readsReady: { token: number; index: LogIndex }[] = none;
+  #readsRefused: number[] = none;
+  #copyNeeded: MemberId[] = none;
   #commitTaken: LogIndex;
   /** Highest index that was handed to the owner: only what is at or below needs a truncation there. */
   #handedIndex: LogIndex;
@@ -21,7 +31,7 @@ export class Outbox<Body> {
   }
 
   append(entry: Entry<Body>): void {
-    this.#append.push(entry);
+    this.#append = withOne(this.#append, entry);
   }
 
   truncateFrom(index: LogIndex): void {
@@ -33,14 +43,14 @@ export class Outbox<Body> {
 
   /** The owner has installed a copied state that replaces the log up to `index`. */
   restart(index: LogIndex): void {
-    this.#append = [];
+    this.#append = none;
     this.#truncateFrom = undefined;
     this.#handedIndex = index;
     this.#commitTaken = index;
   }
 
   send(to: MemberId, message: RaftMessage<Body>, afterSync: boolean): void {
-    this.#messages.push({ to, message, afterSync });
+    this.#messages = withOne(this.#messages, { to, message, afterSync });
   }
 
   /** The last message queued, if it goes to `to` after the sync and says "matched" in `term`: a newer answer replaces it. */
@@ -57,15 +67,15 @@ export class Outbox<Body> {
   }
 
   readReady(token: number, index: LogIndex): void {
-    this.#readsReady.push({ token, index });
+    this.#readsReady = withOne(this.#readsReady, { token, index });
   }
 
   readRefused(token: number): void {
-    this.#readsRefused.push(token);
+    this.#readsRefused = withOne(this.#readsRefused, token);
   }
 
   needCopy(member: MemberId): void {
-    if (!this.#copyNeeded.includes(member)) this.#copyNeeded.push(member);
+    if (!this.#copyNeeded.includes(member)) this.#copyNeeded = withOne(this.#copyNeeded, member);
   }
 
   #empty(commitIndex: LogIndex): boolean {
@@ -82,13 +92,13 @@ export class Outbox<Body> {
     );
   }
 
-  /** Hands everything over and starts anew; the arrays are the owner's to keep. */
+  /** Hands everything over and starts anew; the arrays are the owner's to keep, but not to change. */
   take(hardState: HardState, commitIndex: LogIndex): Effects<Body> | undefined {
     if (this.#empty(commitIndex)) return undefined;
     const effects: Effects<Body> = {
       truncateFrom: this.#truncateFrom,
       append: this.#append,
-      hardState: this.hardStateChanged ? hardState : undefined,
+      hardState: this.hardStateChanged ? { term: hardState.term, vote: hardState.vote } : undefined,
       messages: this.#messages,
       commitIndex,
       readsReady: this.#readsReady,
@@ -102,12 +112,12 @@ export class Outbox<Body> {
     this.#commitTaken = commitIndex;
     this.hardStateChanged = false;
     this.changed = false;
-    // The owner keeps them until its sync ends: also the empty ones are never used again here.
-    this.#append = [];
-    this.#messages = [];
-    this.#readsReady = [];
-    this.#readsRefused = [];
-    this.#copyNeeded = [];
+    // The owner keeps them until its sync ends: they are never used again here.
+    this.#append = none;
+    this.#messages = none;
+    this.#readsReady = none;
+    this.#readsRefused = none;
+    this.#copyNeeded = none;
     return effects;
   }
 }

@@ -353,6 +353,6 @@ export class RaftCore<Body> {
       flushReads(s);
       flushAppends(s);
     }
-    return s.outbox.take({ term: s.term, vote: s.vote }, s.commitIndex);
+    return s.outbox.take(s, s.commitIndex);
   }
 }

@@ -10,54 +10,57 @@ import type { AppendReply, AppendRequest, Entry, MemberId } from './types.ts';
 /** An idle follower learns the last commit index after this at the latest; a busy one with its next append. */
 export const commitDelayMs = 250;
 
-/** The last append made in this flush: followers in step share one message, so that it is encoded once. */
-interface Built<Body> {
-  message: AppendRequest<Body> | undefined;
-  bytes: number;
-}
-
 /** At the end of a batch of events: everything that each follower has room for. */
 export function flushAppends<Body>(s: RaftState<Body>): void {
   if (s.holdAppends) return;
-  const built: Built<Body> = { message: undefined, bytes: 0 };
+  // The last append made in this flush: followers in step share it.
+  let built: AppendRequest<Body> | undefined;
   for (const p of s.followers.values()) {
-    if (p.alive) flushFollower(s, p, built);
+    if (p.alive) built = flushFollower(s, p, built);
   }
 }
 
-function flushFollower<Body>(s: RaftState<Body>, p: Progress, built: Built<Body>): void {
+function flushFollower<Body>(
+  s: RaftState<Body>,
+  p: Progress,
+  built: AppendRequest<Body> | undefined,
+): AppendRequest<Body> | undefined {
+  let last = built;
   switch (p.state) {
     case 'probe':
-      if (!p.awaiting) sendAppend(s, p, built);
-      else if (p.assertNow) sendAssertion(s, p);
-      return;
+      if (!p.awaiting) return sendAppend(s, p, last) ?? last;
+      break;
     case 'replicate':
       while (p.nextIndex <= s.log.lastIndex && p.hasRoom) {
-        if (!sendAppend(s, p, built)) return;
+        const sent = sendAppend(s, p, last);
+        if (sent === undefined) return last;
+        last = sent;
       }
-      if (p.assertNow) sendAssertion(s, p);
-      return;
+      break;
     case 'copying':
-      if (p.assertNow) sendAssertion(s, p);
-      return;
+      break;
   }
+  if (p.assertNow) sendAssertion(s, p);
+  return last;
 }
 
-/** False when the entries before `nextIndex` are gone from the log: the follower needs a copy of the state. */
-function sendAppend<Body>(s: RaftState<Body>, p: Progress, built: Built<Body>): boolean {
+/** What was sent; undefined when the entries before `nextIndex` are gone from the log: the follower needs a copy of the state. */
+function sendAppend<Body>(
+  s: RaftState<Body>,
+  p: Progress,
+  built: AppendRequest<Body> | undefined,
+): AppendRequest<Body> | undefined {
   const prevIndex = p.nextIndex - 1;
   const prevTerm = s.log.termAt(prevIndex);
   if (prevTerm === undefined) {
     p.becomeCopying();
     s.outbox.needCopy(p.member);
-    return false;
+    return undefined;
   }
-  let message = built.message;
+  let message = built;
   if (message === undefined || message.prevIndex !== prevIndex) {
     const entries = s.log.slice(p.nextIndex, s.limits.appendBytesMax);
     message = { type: 'append', term: s.term, prevIndex, prevTerm, commit: s.commitIndex, entries };
-    built.message = message;
-    built.bytes = bytesOf(entries);
   }
   s.send(p.member, message, false);
   const lastIndex = prevIndex + message.entries.length;
@@ -67,10 +70,10 @@ function sendAppend<Body>(s: RaftState<Body>, p: Progress, built: Built<Body>): 
     p.awaiting = true;
   } else {
     p.nextIndex = lastIndex + 1;
-    p.sent(lastIndex, built.bytes, s.nowMs);
+    p.sent(lastIndex, bytesOf(message.entries), s.nowMs);
   }
   p.expectAnswer(s.nowMs);
-  return true;
+  return message;
 }
 
 function bytesOf<Body>(entries: readonly Entry<Body>[]): number {

@@ -247,7 +247,7 @@ export class RaftState<Body> {
 
   advanceCommitTo(index: LogIndex): void {
     assert(index > this.commitIndex, 'INV-3: commit index going back');
-    assert(index <= this.log.lastIndex, `INV-3: commit index ${index} beyond the log's end ${this.log.lastIndex}`);
+    assert(index <= this.log.lastIndex, "INV-3: commit index beyond the log's end", index, this.log.lastIndex);
     if (this.role === 'leader') {
       for (let at = this.commitIndex + 1; at <= index; at++) this.uncommittedBytes -= this.log.entry(at)?.bytes ?? 0;
     }

@@ -106,14 +106,14 @@ export interface Outgoing<Body> {
  */
 export interface Effects<Body> {
   truncateFrom: LogIndex | undefined;
-  append: Entry<Body>[];
+  append: readonly Entry<Body>[];
   hardState: HardState | undefined;
-  messages: Outgoing<Body>[];
+  messages: readonly Outgoing<Body>[];
   commitIndex: LogIndex;
-  readsReady: { readonly token: number; readonly index: LogIndex }[];
-  readsRefused: number[];
+  readsReady: readonly { readonly token: number; readonly index: LogIndex }[];
+  readsRefused: readonly number[];
   /** A follower needs entries that the log no longer holds: copy the state to it, then `copied(member, index)`. */
-  copyNeeded: MemberId[];
+  copyNeeded: readonly MemberId[];
   /** Role, term, leader or active configuration changed. */
   changed: boolean;
 }

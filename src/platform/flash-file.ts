@@ -116,7 +116,12 @@ class FlashFile implements Flash {
   #begin(offset: number, lengthBytes: number): void {
     if (this.#closed) throw new FlashError('CLOSED', 'the device is closed');
     const aligned = offset % sectorBytes === 0 && lengthBytes % sectorBytes === 0;
-    assert(aligned && offset >= 0 && offset + lengthBytes <= this.sizeBytes, `range ${offset}+${lengthBytes}`);
+    assert(
+      aligned && offset >= 0 && offset + lengthBytes <= this.sizeBytes,
+      'no such range (offset, bytes)',
+      offset,
+      lengthBytes,
+    );
     this.#underWay++;
   }
 

@@ -30,6 +30,6 @@ export function arcOfKey(key: string, arcs: number): ArcId {
 
 // A product below 2^48 is exact in a double: no shift, which would be wrong for one arc (a shift by 32 does nothing).
 function arcAt(positionHigh: number, arcs: number): ArcId {
-  assert(isArcCount(arcs), `arcs must be a power of two up to ${arcsMax}: ${arcs}`);
+  assert(isArcCount(arcs), 'arcs must be a power of two', arcs);
   return Math.floor((positionHigh * arcs) / two32) as ArcId;
 }

@@ -44,7 +44,7 @@ export function segmentBytesFor(deviceBytes: number): number {
 }
 
 export function segmentStart(layout: Layout, segment: number): number {
-  assert(segment >= 0 && segment < layout.segmentCount, `no segment ${segment}`);
+  assert(segment >= 0 && segment < layout.segmentCount, 'no such segment', segment);
   return segmentsPosition + segment * layout.segmentBytes;
 }
 

@@ -141,7 +141,7 @@ export class Segments {
   #change(position: number, pages: number): void {
     if (!this.counting) return;
     const segment = segmentOf(this.layout, position);
-    assert(segment >= 0 && segment < this.#live.length, `no segment at ${position}`);
+    assert(segment >= 0 && segment < this.#live.length, 'no segment at', position);
     const before = this.#live[segment] as number;
     const after = Math.min(this.pagesPerSegment, Math.max(0, before + pages));
     this.#live[segment] = after;

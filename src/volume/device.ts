@@ -17,6 +17,7 @@ import {
 } from './block-device.ts';
 import type { Gateway } from './gateway.ts';
 import type { OpOutcome } from './operation.ts';
+import { compareResult, ok, ioResult, worst } from './results.ts';
 import { blockCrcs, cutByChunk, PieceCursor, repeated, zeroPieces } from './pieces.ts';
 import { isInUse, type VolumeRecord } from './records.ts';
 import { isPresent, verifiedParts } from './verify.ts';
@@ -28,7 +29,7 @@ const reauthorizeMax = 3;
 /** Extents of one answer look at no more chunks than this. */
 const extentChunksMax = 64;
 
-const ok = { ok: true } as const;
+type IoFailure = { readonly ok: false; readonly code: IoErrorCode };
 
 /** The operation under a given epoch: made anew when the epoch was refused. */
 type BodyAt = (epoch: number) => OpBody;
@@ -80,11 +81,16 @@ export class VolumeDevice implements BlockDevice {
 
   // ---- reads ------------------------------------------------------------------------------------------------------
 
-  async read(offset: number, lengthBytes: number): Promise<ReadResult> {
-    if (!this.#inside(offset, lengthBytes)) return { ok: false, code: 'OUT_OF_RANGE' };
+  /** Not async: nearly all reads are one piece, whose promise is the answer. */
+  read(offset: number, lengthBytes: number): Promise<ReadResult> {
+    if (!this.#inside(offset, lengthBytes)) return Promise.resolve({ ok: false, code: 'OUT_OF_RANGE' });
     if (Math.floor(offset / chunkBytes) === Math.floor((offset + lengthBytes - 1) / chunkBytes)) {
       return this.#readPiece(offset, lengthBytes);
     }
+    return this.#readPieces(offset, lengthBytes);
+  }
+
+  async #readPieces(offset: number, lengthBytes: number): Promise<ReadResult> {
     const pieces = await Promise.all(
       cutByChunk(offset, lengthBytes).map((piece) => this.#readPiece(piece.offset, piece.length)),
     );
@@ -159,14 +165,24 @@ export class VolumeDevice implements BlockDevice {
 
   // ---- writes -----------------------------------------------------------------------------------------------------
 
-  async write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult> {
+  /** Not async: nearly all writes are one piece, whose promise is the answer. */
+  write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult> {
     let lengthBytes = 0;
     for (const piece of data) lengthBytes += piece.length;
-    if (!this.#inside(offset, lengthBytes)) return { ok: false, code: 'OUT_OF_RANGE' };
-    if (lengthBytes === 0) return ok;
+    if (!this.#inside(offset, lengthBytes)) return Promise.resolve({ ok: false, code: 'OUT_OF_RANGE' });
+    if (lengthBytes === 0) return Promise.resolve(ok);
     if (Math.floor(offset / chunkBytes) === Math.floor((offset + lengthBytes - 1) / chunkBytes)) {
       return this.#writePiece(offset, lengthBytes, data, command);
     }
+    return this.#writePieces(offset, lengthBytes, data, command);
+  }
+
+  async #writePieces(
+    offset: number,
+    lengthBytes: number,
+    data: readonly Uint8Array[],
+    command: HostCommand | undefined,
+  ): Promise<IoResult> {
     const cursor = new PieceCursor(data);
     const pieces = cutByChunk(offset, lengthBytes).map((piece) =>
       this.#writePiece(piece.offset, piece.length, cursor.take(piece.length), command),
@@ -217,7 +233,7 @@ export class VolumeDevice implements BlockDevice {
     const { id: volume } = this.#record;
     const both = [expected, data];
     const crc = crcOf(both);
-    const outcome = await this.#decided(chunk, command, (epoch) => ({
+    return this.#decided(chunk, command, compareResult, (epoch) => ({
       kind: 'compareWrite',
       epoch,
       volume,
@@ -227,9 +243,6 @@ export class VolumeDevice implements BlockDevice {
       crc,
       data: both,
     }));
-    if (typeof outcome === 'string') return { ok: false, code: outcome };
-    if (outcome.code === 'miscompare') return { ok: false, code: 'MISCOMPARE', byteOffset: outcome.version };
-    return outcome.code === 'ok' ? ok : { ok: false, code: ioCode(outcome.code) };
   }
 
   async writeSame(offset: number, lengthBytes: number, block: Uint8Array, command?: HostCommand): Promise<IoResult> {
@@ -298,27 +311,30 @@ export class VolumeDevice implements BlockDevice {
     return Promise.resolve(ok);
   }
 
-  async #change(chunk: number, command: HostCommand | undefined, bodyAt: BodyAt): Promise<IoResult> {
-    const outcome = await this.#decided(chunk, command, bodyAt);
-    if (typeof outcome === 'string') return { ok: false, code: outcome };
-    return outcome.code === 'ok' ? ok : { ok: false, code: ioCode(outcome.code) };
+  #change(chunk: number, command: HostCommand | undefined, bodyAt: BodyAt): Promise<IoResult> {
+    return this.#decided(chunk, command, ioResult, bodyAt);
   }
 
   /** How one piece ended; fenced for its epoch, it is asked again under the record as it is now. */
-  async #decided(chunk: number, command: HostCommand | undefined, bodyAt: BodyAt): Promise<OpOutcome | IoErrorCode> {
+  async #decided<Result>(
+    chunk: number,
+    command: HostCommand | undefined,
+    resultOf: (outcome: OpOutcome) => Result,
+    bodyAt: BodyAt,
+  ): Promise<Result | IoFailure> {
     const arc = arcOf(this.#record.id, chunk, this.#arcs);
     if (this.readOnly) {
       // The rules may have changed for the better since: nobody tells.
       const gone = await this.#renew();
-      if (gone !== undefined || this.readOnly) return gone ?? 'READ_ONLY';
+      if (gone !== undefined || this.readOnly) return { ok: false, code: gone ?? 'READ_ONLY' };
     }
     for (let tries = 0; tries < reauthorizeMax; tries++) {
       const outcome = await this.#gateway.operate(arc, bodyAt(this.#record.epoch), { command });
-      if (outcome.code !== 'fenced') return outcome;
+      if (outcome.code !== 'fenced') return resultOf(outcome);
       const gone = await this.#renew();
-      if (gone !== undefined || this.readOnly) return gone ?? 'READ_ONLY';
+      if (gone !== undefined || this.readOnly) return { ok: false, code: gone ?? 'READ_ONLY' };
     }
-    return 'RETRYABLE';
+    return { ok: false, code: 'RETRYABLE' };
   }
 
   close(): void {
@@ -353,37 +369,4 @@ export class VolumeDevice implements BlockDevice {
 
 function zeroBlocks(range: BlockRangeFields): BodyAt {
   return (epoch) => ({ kind: 'zero', epoch, range });
-}
-
-/**
- * A command of several pieces is as good as its worst; an open outcome outweighs any refusal. `RETRYABLE` promises that
- * nothing happened: where another piece took effect, no answer is true.
- */
-function worst(results: readonly IoResult[]): IoResult {
-  let failed: IoResult | undefined;
-  let done = 0;
-  for (const result of results) {
-    if (result.ok) done += 1;
-    else if (result.code === 'UNKNOWN') return result;
-    else failed ??= result;
-  }
-  if (failed === undefined) return ok;
-  return !failed.ok && failed.code === 'RETRYABLE' && done > 0 ? { ok: false, code: 'UNKNOWN' } : failed;
-}
-
-function ioCode(code: Exclude<OpOutcome['code'], 'ok'>): IoErrorCode {
-  switch (code) {
-    case 'full':
-      return 'NO_SPACE';
-    case 'corrupt':
-      return 'CORRUPT';
-    case 'busy':
-    case 'notLeader':
-    case 'stale':
-    case 'cancelled':
-    case 'fenced':
-      return 'RETRYABLE';
-    default:
-      return 'UNKNOWN';
-  }
 }

@@ -29,6 +29,9 @@ export const gatewayLimits = {
   requestsPerExchangeMax: 16,
 } as const;
 
+/** Of an exchange that was not tried yet. Nobody changes it. */
+const none: number[] = [];
+
 export interface GatewayOptions {
   readonly self: CoreletId;
   /** Of this start of this Corelet: its own tickets name it. */
@@ -129,7 +132,7 @@ export class Gateway {
       command,
       tries: 0,
       openTries: 0,
-      requests: [],
+      requests: none,
       target: undefined,
       silent: undefined,
       sentMs: 0,
@@ -306,7 +309,9 @@ export class Gateway {
       return;
     }
     const request = this.#nextRequest();
-    exchange.requests.push(request);
+    // Mostly the only one: an empty array would make room for seventeen.
+    if (exchange.requests.length === 0) exchange.requests = [request];
+    else exchange.requests.push(request);
     if (exchange.requests.length > gatewayLimits.requestsPerExchangeMax) {
       this.#byRequest.delete(exchange.requests.shift() as number);
     }

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { ArcId } from '../base/ids.ts';
 import type { OpBody, OpReply, ReplyCode } from '../wire/peer/types.ts';
 import type { HostCommand } from './block-device.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, ExchangeEnd } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import type { ArcSession } from './session.ts';
 import { isStale } from './tickets.ts';
@@ -75,7 +75,12 @@ export class Operation {
       if (end !== undefined) return end;
       if (!session.opened || session.isFull) continue;
       const number = session.begin();
-      const outcome = await this.#carryOut(session, number);
+      const { exchange, ended } = this.#ask(session, number, this.body, this.#command);
+      this.#asking = exchange;
+      const reply = await ended;
+      this.#asking = undefined;
+      // Mostly the arc has said what became of it: that needs no other step.
+      const outcome = isFinal(reply) ? reply : await this.#judge(session, number, exchange, reply);
       session.end(number);
       if (outcome !== undefined) return outcome;
       this.#gateway.forget(session);
@@ -90,12 +95,13 @@ export class Operation {
     return now >= this.#deadlineMs ? timedOut : undefined;
   }
 
-  /** Undefined: the session is unknown and nothing happened; another session may try. */
-  async #carryOut(session: ArcSession, number: number): Promise<OpOutcome | undefined> {
-    const { exchange, ended } = this.#ask(session, number, this.body, this.#command);
-    this.#asking = exchange;
-    const end = await ended;
-    this.#asking = undefined;
+  /** What an end means that isn't final in itself. Undefined: the session is unknown and nothing happened; another session may try. */
+  async #judge(
+    session: ArcSession,
+    number: number,
+    exchange: Exchange,
+    end: ExchangeEnd<OpReply>,
+  ): Promise<OpOutcome | undefined> {
     if (end === 'timeout') return timedOut;
     let refusal: OpOutcome;
     let openTries = exchange.openTries;
@@ -104,7 +110,6 @@ export class Operation {
     else {
       openTries -= 1; // the one that was answered
       if (end.code === 'noSession') return openTries > 0 ? unknown : undefined;
-      if (!isRefusal(end.code)) return end;
       refusal = end;
     }
     if (openTries > 0) return this.#cancel(session, number, refusal);
@@ -143,6 +148,10 @@ export class Operation {
 /** What hosts ask, and may ask again elsewhere when they have given it up. Control operations are no host's. */
 function isHostCommand({ kind }: OpBody): boolean {
   return kind !== 'openSession' && kind !== 'epoch' && kind !== 'key' && kind !== 'cancel';
+}
+
+function isFinal(end: ExchangeEnd<OpReply>): end is OpReply {
+  return typeof end !== 'string' && end.code !== 'noSession' && !isRefusal(end.code);
 }
 
 /** Answers of a leader that did not propose, or of an entry that had no effect and left no trace. */

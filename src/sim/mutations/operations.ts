@@ -29,7 +29,7 @@ export const operationMutations: readonly Mutation[] = [
       applyAll,
       {
         file: 'src/consensus/raft.ts',
-        find: 'assert(index <= s.commitIndex, `INV-3: applied ${index}, committed ${s.commitIndex}`);',
+        find: "assert(index <= s.commitIndex, 'INV-3: applied beyond what is committed', index, s.commitIndex);",
         replace: '',
       },
       {

@@ -42,8 +42,8 @@ export class FrameEncoder {
     row.codec.encode(out, message, payload);
     const payloadBytes = payload.bytes - payloadStart;
     const headBytes = out.length - start;
-    assert(headBytes <= peerLimits.messageHeadBytesMax, `${message.type} of ${headBytes} bytes`);
-    assert(payloadBytes <= peerLimits.messagePayloadBytesMax, `${message.type} with ${payloadBytes} bytes of payload`);
+    assert(headBytes <= peerLimits.messageHeadBytesMax, 'a message too large', message.type, headBytes);
+    assert(payloadBytes <= peerLimits.messagePayloadBytesMax, 'a payload too large', message.type, payloadBytes);
     out.patchU32(start + 1, payloadBytes);
     this.#messages++;
     this.bytes += headBytes + payloadBytes;

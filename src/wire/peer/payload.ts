@@ -15,7 +15,7 @@ export class PayloadSink {
       if (piece.length > 0) this.pieces.push(piece);
       bytes += piece.length;
     }
-    assert(bytes === expectedBytes, `payload of ${bytes} bytes, ${expectedBytes} announced`);
+    assert(bytes === expectedBytes, 'payload of other bytes than announced', bytes, expectedBytes);
     this.bytes += bytes;
   }
 
