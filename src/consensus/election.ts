@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import {
   believesInLeader,
   cancelCampaign,
@@ -17,8 +18,16 @@ export function mayCampaign<Body>(s: RaftState<Body>): boolean {
   return s.role !== 'leader' && s.eligible && s.selfIsVoter;
 }
 
-/** The campaign timer has run out: asks first whether a campaign could be won (pre-vote, Ongaro §9.6). */
+/** The campaign timer has run out: a turn to campaign, if there is still a cause. */
 export function campaignDue<Body>(s: RaftState<Body>): void {
+  takeTurn(s);
+  const waits = s.campaignAtMs >= s.nowMs && s.campaignAtMs !== Number.POSITIVE_INFINITY;
+  // Not knowing a leader is a cause that stands (design §10.13): no event may come any more that would be another one.
+  assert(s.leader !== undefined || !mayCampaign(s) || waits, 'INV-9: who knows no leader has its next turn ahead');
+}
+
+/** Asks first whether a campaign could be won (pre-vote, Ongaro §9.6). */
+function takeTurn<Body>(s: RaftState<Body>): void {
   if (!mayCampaign(s) || (s.role === 'follower' && believesInLeader(s))) {
     cancelCampaign(s);
     return;

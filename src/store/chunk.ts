@@ -56,6 +56,13 @@ export class Chunk {
     return chunkMemoryBytes + deltas + (this.page === undefined ? 0 : pageMemoryBytes);
   }
 
+  /** Of what is known of the block without reading; 0: nothing, or what may have any version. */
+  versionOf(block: number): Version {
+    if (this.page !== undefined) return this.page.versions[block] as number;
+    const at = this.#deltaAt(block);
+    return at < this.#deltaCount * deltaNumbers ? ((this.#deltas as Float64Array)[at + 2] as number) : 0;
+  }
+
   /** Takes a block's new place if it is newer. Returns by how much the count of mapped blocks changes, as far as known. */
   put(block: number, position: DevicePosition, version: Version, crc: number, segments: Segments | undefined): number {
     if (version > this.newest) this.newest = version;

@@ -52,6 +52,8 @@ export class Log {
   readonly #sealed: Batch[] = [];
   #open: Batch;
   #writing: Batch | undefined;
+  /** Sequence of the newest batch whose write has returned, or that a restart found. */
+  #durableSequence: number;
   #last: BatchLink | undefined;
   #segment: number;
   #nextSegment: number | undefined;
@@ -69,6 +71,7 @@ export class Log {
     this.#owner = owner;
     this.#free = [...tail.freeSegments];
     this.#last = tail.last;
+    this.#durableSequence = tail.last?.sequence ?? 0;
     this.#segment = tail.segment;
     this.#nextSegment = this.#free.shift();
     this.#preparer = new Preparer(ports.flash, layout, tail, (segment) => owner.isFresh(segment));
@@ -266,6 +269,8 @@ export class Log {
       return;
     }
     this.#sealed.shift();
+    // Only the last batch may be torn: recovery takes what is invalid before another one for rot (design §10.11).
+    assert(batch.sequence === this.#durableSequence + 1, 'INV-7: a batch is begun when the one before it is durable');
     this.#writing = batch;
     const startedMs = this.#clock.nowMs();
     void this.#flash.writeDurably(batch.start, batch.parts).then(
@@ -280,6 +285,7 @@ export class Log {
     this.#pendingBytes -= batch.dataBytes;
     batch.release();
     this.#writing = undefined;
+    this.#durableSequence = batch.sequence;
     this.#owner.synced(this.#clock.nowMs() - startedMs, bytes);
     this.#preparer.wrote(bytes);
     // The next write is begun behind these: what they append goes with it.

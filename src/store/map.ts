@@ -228,19 +228,25 @@ export class ArcMap {
   applyCopy(copy: StoredChunkCopy): void {
     const chunk = this.#chunk(copy.key);
     const before = chunk.memoryBytes;
-    const { segments } = this.#space;
     for (let i = 0; i < copy.blocks.length; i++) {
       const block = copy.blocks[i] as number;
       assert(block < blocksPerChunk && copy.position !== undefined, 'a copied block lies in its chunk');
       const position = copy.position + i * blockBytes;
-      this.#blockCount += chunk.putCopy(block, position, copy.versions[i] as number, copy.crcs[i] as number, segments);
+      this.#putCopy(chunk, block, position, copy.versions[i] as number, copy.crcs[i] as number);
     }
     for (let i = 0; i < copy.emptyBlocks.length; i++) {
       const block = copy.emptyBlocks[i] as number;
       assert(block < blocksPerChunk, 'an emptied block lies in its chunk');
-      this.#blockCount += chunk.putCopy(block, 0, copy.emptyVersions[i] as number, 0, segments);
+      this.#putCopy(chunk, block, 0, copy.emptyVersions[i] as number, 0);
     }
     this.#changed(chunk, before);
+  }
+
+  #putCopy(chunk: Chunk, block: number, position: DevicePosition, version: Version, crc: number): void {
+    const known = chunk.versionOf(block);
+    this.#blockCount += chunk.putCopy(block, position, version, crc, this.#space.segments);
+    // Design §10.6: neither is what is newer here undone, a trim included, nor does what is older here stay.
+    assert(chunk.versionOf(block) === Math.max(known, version), 'INV-6: of a copied block the newer version counts');
   }
 
   /**
