@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
+import { allMutations } from '../../src/sim/mutations/catalogue.ts';
+import { hunt } from '../../src/sim/mutations/hunt.ts';
+import { coreStory, story } from '../../src/sim/mutations/hunts.ts';
 import { codes } from '../../src/wire/peer/codes.ts';
 import { storyOf } from '../../src/sim/scenario/play.ts';
 
@@ -8,6 +11,7 @@ import { storyOf } from '../../src/sim/scenario/play.ts';
 
 const text = readFileSync('docs/protocol.md', 'utf8');
 const rulesMax = 15;
+const seedsMax = 3;
 
 interface RuleText {
   readonly number: number;
@@ -29,16 +33,15 @@ function listed(body: string, heading: string): readonly string[] {
   return [...line.matchAll(/`([^`]+)`/g)].map(([, name]) => name as string);
 }
 
-/** Names of all mutations; undefined where there are none in this tree. */
-function mutations(): ReadonlySet<string> | undefined {
-  const folder = 'src/sim/mutations';
-  if (!existsSync(folder)) return undefined;
-  const names = new Set<string>();
-  for (const file of readdirSync(folder)) {
-    const source = readFileSync(`${folder}/${file}`, 'utf8');
-    for (const [, name] of source.matchAll(/^\s+name: '([a-z0-9-]+)',$/gm)) names.add(name as string);
-  }
-  return names;
+const mutations = new Map(allMutations.map((mutation) => [mutation.name, mutation]));
+
+/** Which story fails with which fault. */
+function shown(body: string): readonly { readonly fault: string; readonly told: string }[] {
+  const line = /^- Shown: (.*)$/m.exec(body)?.[1] ?? '';
+  return [...line.matchAll(/`([^`]+)` by `([^`]+)`/g)].map(([, fault, told]) => ({
+    fault: fault as string,
+    told: told as string,
+  }));
 }
 
 test('all fifteen rules are told, in order', () => {
@@ -71,20 +74,38 @@ for (const { number, body } of rules()) {
     assert(naming.length > 0, `none of ${scenarios.join(', ')} says "rule ${number}"`);
   });
 
-  test(`rule ${number} is broken by a mutation`, (t) => {
-    const known = mutations();
-    if (known === undefined) {
-      t.skip('no mutations in this tree');
-      return;
-    }
+  test(`rule ${number} is broken by a mutation, which a story shows`, () => {
     const named = listed(body, 'Mutations');
     assert(named.length > 0);
+    const pairs = shown(body);
+    assert(pairs.length > 0, 'no line "Shown"');
+    const faults = [...named, ...pairs.map(({ fault }) => fault)];
     assert.deepEqual(
-      named.filter((name) => !known.has(name)),
+      faults.filter((name) => !mutations.has(name)),
+      [],
+    );
+    const told = pairs.map((pair) => `test/scenarios/${pair.told}.txt`);
+    assert.deepEqual(
+      told.filter((file) => !existsSync(file)),
       [],
     );
   });
 }
+
+// A story that passes without the rule that it is about tells nothing.
+describe('the story of each rule fails without the rule', { concurrency: 2 }, () => {
+  for (const { number, body } of rules()) {
+    const [pair] = shown(body);
+    const mutation = pair && mutations.get(pair.fault);
+    if (pair === undefined || mutation === undefined) continue;
+    test(`rule ${number}: ${pair.told} with ${pair.fault}`, async () => {
+      const [folder, name] = pair.told.split('/');
+      const by = name === undefined ? story(folder as string, seedsMax) : coreStory(name);
+      const { verdict } = await hunt({ ...mutation, hunt: by, expect: [...mutation.expect, 'STORY'] });
+      assert.equal(verdict.kind, 'caught', 'summary' in verdict ? verdict.summary : `not within ${seedsMax} seeds`);
+    });
+  }
+});
 
 test('every scenario is told of, and every file that is named exists', () => {
   const files = readdirSync('test/scenarios').filter((name) => name.endsWith('.txt'));

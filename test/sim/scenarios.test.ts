@@ -13,6 +13,11 @@ import { headSentences } from '../../src/sim/scenario/story.ts';
 
 const folder = 'test/scenarios';
 const seeds = [1, 2, 3, 4, 5];
+/** Seeds that showed something once. */
+const oldSeeds: Readonly<Record<string, readonly number[]>> = {
+  // The cleaner waited for garbage that never came, and a full device refused every copy.
+  '14-cleaning-checkpoint-crash-replay': [9, 38],
+};
 
 const files = readdirSync(folder)
   .filter((name) => name.endsWith('.txt'))
@@ -22,7 +27,7 @@ for (const file of files) {
   const name = file.replace(/\.txt$/, '');
   const story = storyOf(`${folder}/${file}`, readFileSync(`${folder}/${file}`, 'utf8'));
   test(`story ${name}: ${story.title}`, async () => {
-    for (const seed of seeds) {
+    for (const seed of [...seeds, ...(oldSeeds[name] ?? [])]) {
       const report = await play(story, seed);
       assert(report.problem === undefined && report.violations.length === 0, tellPlay(story, report));
     }

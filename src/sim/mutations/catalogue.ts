@@ -4,6 +4,7 @@ import { gatewayMutations } from './gateways.ts';
 import { operationMutations } from './operations.ts';
 import { replicationMutations } from './replication.ts';
 import { storeMutations } from './stores.ts';
+import { toldMutations } from './told.ts';
 import type { Mutation } from './types.ts';
 
 /** All deliberate faults, room by room. */
@@ -14,6 +15,7 @@ export const catalogue = {
   operations: operationMutations,
   copies: copyMutations,
   stores: storeMutations,
+  told: toldMutations,
 } as const satisfies Readonly<Record<string, readonly Mutation[]>>;
 
 export const allMutations: readonly Mutation[] = Object.values(catalogue).flat();

@@ -1,0 +1,4 @@
+import { toldMutations as mutations } from '../../src/sim/mutations/told.ts';
+import { testMutations } from './mutations-run.ts';
+
+testMutations('told', mutations);
