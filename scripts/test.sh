@@ -38,7 +38,10 @@ else
   echo "== check"
   sh scripts/check.sh || failed="$failed check"
   phase units 2 120000 test/unit test/contracts
-  phase simulation 2 300000 test/scenarios test/sim
+  # These use both cores by themselves.
+  phase clusters 1 900000 test/sim/cluster.test.ts
+  phase mutations 1 600000 test/sim/mutations-*.test.ts
+  phase simulation 2 300000 test/scenarios $(find test/sim -name '*.test.ts' ! -name 'cluster.test.ts' ! -name 'mutations-*')
   phase interop 1 300000 test/interop
 fi
 
