@@ -48,7 +48,8 @@ export class Operations {
   readonly #context: ReplicaContext;
   readonly #gates: ChunkGates;
   readonly #byKey = new Map<string, Pending>();
-  readonly #byIndex = new Map<LogIndex, Pending>();
+  /** In the log and not applied: in its order. */
+  readonly #proposed: Pending[] = [];
   /** Patches that wait until everything proposed before them is applied; ascending. */
   #barriers: { readonly index: LogIndex; readonly run: () => void }[] = [];
 
@@ -182,7 +183,7 @@ export class Operations {
     }
     pending.index = result.index;
     pending.term = core.term;
-    this.#byIndex.set(result.index, pending);
+    this.#proposed.push(pending);
     this.#replica.flush();
   }
 
@@ -249,11 +250,12 @@ export class Operations {
 
   /** An entry of this arc was applied; if it is one of ours, its gateway hears the outcome. */
   applied(index: LogIndex, term: Term, outcome: Outcome): void {
-    const pending = this.#byIndex.get(index);
-    if (pending === undefined) return;
-    this.#byIndex.delete(index);
-    // Another leader's entry at that index: ours was overwritten and did not happen here; its gateway asks again.
-    this.#finish(pending, pending.term === term ? outcome : { code: 'overtaken', version: 0 });
+    for (let first = this.#proposed[0]; first !== undefined && first.index <= index; first = this.#proposed[0]) {
+      this.#proposed.shift();
+      // Another leader's entry at that index: ours was overwritten and did not happen here; its gateway asks again.
+      const isOurs = first.index === index && first.term === term;
+      this.#finish(first, isOurs ? outcome : { code: 'overtaken', version: 0 });
+    }
   }
 
   afterApply(index: LogIndex): void {
@@ -270,7 +272,7 @@ export class Operations {
 
   dropAll(): void {
     this.#byKey.clear();
-    this.#byIndex.clear();
+    this.#proposed.length = 0;
     for (const barrier of this.#barriers.splice(0)) barrier.run();
     this.#gates.clear();
   }

@@ -60,17 +60,20 @@ export class Wheel {
     this.#turnMs = Number.POSITIVE_INFINITY;
     const now = this.#clock.nowMs();
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const [timed, due] of this.#due) {
+    // Without a pair made of each: hundreds of arcs are looked through a hundred times a second.
+    this.#due.forEach((due, timed) => {
       if (due <= now) this.#ripe.push(timed);
       else if (due < nextMs) nextMs = due;
-    }
+    });
     for (const timed of this.#ripe) {
-      this.#due.delete(timed);
       if (timed.deadlineMs <= now) timed.tick();
       const { deadlineMs } = timed;
-      if (deadlineMs < Number.POSITIVE_INFINITY) this.arm(timed, deadlineMs);
+      // Its place is kept: taken out and put in again, it would cost the map a new table time and again.
+      if (deadlineMs < Number.POSITIVE_INFINITY && !this.#stopped) this.#due.set(timed, deadlineMs);
+      else this.#due.delete(timed);
+      if (deadlineMs < nextMs) nextMs = deadlineMs;
     }
     this.#ripe.length = 0;
-    if (nextMs < Number.POSITIVE_INFINITY) this.#turnAt(nextMs);
+    if (nextMs < Number.POSITIVE_INFINITY && !this.#stopped) this.#turnAt(nextMs);
   }
 }

@@ -15,8 +15,9 @@ export class ArcSession {
   readonly id: number;
   opened = false;
   #next = 1;
-  /** Numbers without an answer yet, ascending: a Set keeps the order of insertion. */
-  readonly #openNumbers = new Set<number>();
+  #lowestOpen = 1;
+  /** Above the lowest open number, and answered before it. Mostly there are none: a set of the open ones would come and go with each. */
+  readonly #endedAbove = new Set<number>();
   readonly #roomWaits: (() => void)[] = [];
   #opening: Promise<boolean> | undefined;
 
@@ -27,17 +28,18 @@ export class ArcSession {
 
   /** The lowest number whose answer is still wanted; answers below it may be forgotten. */
   get lowestOpen(): number {
-    return this.#openNumbers.values().next().value ?? this.#next;
+    return this.#lowestOpen;
   }
 
   begin(): number {
-    const number = this.#next++;
-    this.#openNumbers.add(number);
-    return number;
+    return this.#next++;
   }
 
   end(number: number): void {
-    this.#openNumbers.delete(number);
+    if (number === this.#lowestOpen) {
+      do this.#lowestOpen += 1;
+      while (this.#endedAbove.size > 0 && this.#endedAbove.delete(this.#lowestOpen));
+    } else this.#endedAbove.add(number);
     if (this.#roomWaits.length > 0 && !this.isFull) for (const go of this.#roomWaits.splice(0)) go();
   }
 

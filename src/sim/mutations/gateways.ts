@@ -78,9 +78,8 @@ export const gatewayMutations: readonly Mutation[] = [
     edits: [
       {
         file: session,
-        find: 'return this.#openNumbers.values().next().value ?? this.#next;',
-        replace:
-          'return (this.#openNumbers.values().next().value ?? this.#next) + (this.#openNumbers.size > 2 ? 1 : 0);',
+        find: 'return this.#lowestOpen;',
+        replace: 'return this.#lowestOpen + (this.#next - this.#lowestOpen - this.#endedAbove.size > 2 ? 1 : 0);',
       },
     ],
     hunt: cluster('retries', 12),
