@@ -15,6 +15,8 @@ import { snapshotOf } from './store-owner.ts';
 /** Chunks that a receiver with a base is asked about in one go. */
 const checksAtOnce = 16;
 
+const noBlocks: ReadonlySet<number> = new Set();
+
 export interface CopyResult {
   readonly member: MemberId;
   readonly ok: boolean;
@@ -205,22 +207,33 @@ export class CopySender {
     else this.#send({ type: 'copyFinish', index: this.index, indexTerm, state: this.#state });
   }
 
-  /** False: a block of it can be had nowhere now. Never sends what isn't verified. */
+  /** False: a block of it can't be had now. */
   async #sendChunk(key: ChunkKey, base: LogIndex): Promise<boolean> {
+    let lost = noBlocks;
     for (let tries = 1; !this.#ended; tries++) {
       const loaded = this.#replica.map.load(key);
       // What a page says holds for this turn only: it is read from right away.
       const page = loaded instanceof Promise ? await loaded : loaded;
       if (this.#ended || page === undefined) return true;
-      const bad = await this.#trySendChunk(page, base);
+      const bad = await this.#trySendChunk(page, base, lost);
       if (bad === undefined) return true;
-      if ((await this.#replica.mending.mend(key, bad)) !== 'mended' || tries === readTriesMax) return false;
+      if (tries === readTriesMax) return false;
+      const mended = await this.#replica.mending.mend(key, bad);
+      if (mended === 'later') return false;
+      lost = mended === 'lost' ? new Set(bad) : noBlocks;
     }
     return true;
   }
 
-  /** The blocks that were to be sent, where one of them can't be read; undefined when they were. */
-  async #trySendChunk(page: ChunkMap, base: LogIndex): Promise<readonly number[] | undefined> {
+  /**
+   * The blocks that can't be read here; undefined when all was sent. `lost`: no voter has those any more. They travel with their version and CRC and without what they held, so that they are as unreadable there as
+   * here (INV-7), and the arc is whole in all others.
+   */
+  async #trySendChunk(
+    page: ChunkMap,
+    base: LogIndex,
+    lost: ReadonlySet<number>,
+  ): Promise<readonly number[] | undefined> {
     const blocks: number[] = [];
     const positions: number[] = [];
     const empty: number[] = [];
@@ -238,8 +251,12 @@ export class CopySender {
     const crcs = Uint32Array.from(blocks, (block) => page.crcs[block] as number);
     const emptyVersions = Float64Array.from(empty, (block) => page.versions[block] as number);
     const data = new Uint8Array(blocks.length * blockBytes);
-    const read = await this.#context.store.readBlocks(positions, crcs, data);
-    if (!read.ok) return blocks;
+    const bad = await this.#context.store.readEach(positions, crcs, data);
+    // Of a block whose version is lost as well, nobody can say what is missing.
+    const hopeful = bad.some(({ block: i }) => !lost.has(blocks[i] as number) || positions[i] === damagedPosition);
+    if (hopeful) return bad.map(({ block: i }) => blocks[i] as number);
+    for (const { block: i } of bad) data.fill(0, i * blockBytes, (i + 1) * blockBytes);
+    if (bad.length > 0) this.#recordLost(page.key, bad.length);
     if (this.#ended) return undefined;
     const bytes = data.length + 16 * (blocks.length + empty.length);
     this.#inflight.push(bytes);
@@ -264,5 +281,11 @@ export class CopySender {
       data: blocks.length > 0 ? [data] : [],
     });
     return undefined;
+  }
+
+  #recordLost(key: ChunkKey, count: number): void {
+    const { arc } = this.#replica;
+    const text = `${count} blocks of chunk ${key.chunk} of arc ${arc} can't be read on any copy: they are copied as unreadable.`;
+    this.#context.events.record({ kind: 'arc.blocks-lost', arc, corelet: this.#to.id, text });
   }
 }

@@ -76,7 +76,10 @@ export class Mending {
   async mend(key: ChunkKey, blocks: readonly number[]): Promise<MendResult> {
     const name = nameOf(key);
     const running = this.#running.get(name);
-    if (running !== undefined) return (await running) === 'lost' ? 'lost' : 'later';
+    if (running !== undefined) {
+      await running; // of other blocks, perhaps: what it came to tells nothing of these
+      return 'later';
+    }
     if (this.#running.size >= mendsMax) return 'later';
     const run = this.#mend(key, blocks, name);
     this.#running.set(name, run);

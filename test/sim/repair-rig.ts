@@ -111,6 +111,16 @@ export class RepairRig {
     }
   }
 
+  /** Some blocks of a slot can't be read any more on whatever flash, in none of their versions. */
+  rotEverywhere(slot: number, count: number): void {
+    const placeAt = (on: number, at: number) => new Uint32Array((this.flashes[on] as SimFlash).peek(at, 16).buffer)[2];
+    const places = new Set(this.blocksOn(slot).map((at) => placeAt(slot, at)));
+    const chosen = new Set([...places].slice(0, count));
+    for (const on of this.flashes.keys()) {
+      for (const at of this.blocksOn(on)) if (chosen.has(placeAt(on, at))) this.flip(on, at + 1000);
+    }
+  }
+
   flip(slot: number, at: number): void {
     const flash = this.flashes[slot] as SimFlash;
     const byte = flash.peek(at, 1);

@@ -56,6 +56,25 @@ test('a copy that a leader sends holds every block, also those whose map page is
   rig.end();
 });
 
+test('blocks that no copy can give stay unreadable, and everything else becomes whole again without them', async () => {
+  const rig = new RepairRig(19, { slots: 4, arcs: 4, copies: 3 }, 2000);
+  await rig.begin();
+  await rig.work(60_000);
+  await rig.converge();
+  rig.rotEverywhere(1, 2);
+  rig.cluster.crash(1);
+  assert(await rig.engine.settle(rig.cluster.insertBlank(1), 20_000), 'a blank module starts');
+  await rig.converge();
+  assert(rig.events('arc.blocks-lost') > 0, rig.story());
+  rig.cluster.crash(1);
+  await rig.restart(1);
+  await rig.converge();
+  const reads = await rig.engine.settle(rig.workload.readAll(1), 60_000);
+  assert.equal(reads?.value, undefined, 'hosts are told that they are lost');
+  assert.deepEqual(rig.cluster.violations, [], rig.story());
+  rig.end();
+});
+
 /** A few batches before the newest: it was acknowledged, and what came after proves that it was there. */
 function loseRecords(rig: RepairRig, slot: number): void {
   rig.cluster.crash(slot);
