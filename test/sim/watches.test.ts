@@ -161,18 +161,29 @@ test('what grows beyond its limit is found (INV-8)', () => {
   assert.match(checkBounds([corelet(11)], 1)[0]?.summary ?? '', /11 sessions, at most 10/);
 });
 
-/** One write of unknown outcome, and what later reads saw: at these milliseconds, these values. */
-function lateWrite(effectByMs: number, reads: readonly (readonly [number, number])[], value = 1): readonly string[] {
+const laterValue = 7;
+
+interface LateWrite {
+  readonly effectByMs: number;
+  /** At these milliseconds, these values. */
+  readonly reads: readonly (readonly [number, number])[];
+  /** When `laterValue` was written, and acknowledged. */
+  readonly laterMs?: number;
+  readonly value?: number;
+}
+
+/** One write of unknown outcome, perhaps a later one that was acknowledged, and what reads saw. */
+function lateWrite({ effectByMs, reads, laterMs, value = 1 }: LateWrite): readonly string[] {
   const history = new History();
   const place = { host: 0, slot: 0, offset: 0, lengthBytes: 4096 };
-  if (value === 0) {
-    const first = history.begin({ ...place, kind: 'write', invokedMs: 0 });
-    history.touch(0, first, 'write', first.number);
-    history.end(first, 'ok', 1);
-  }
-  const write = history.begin({ ...place, kind: value === 0 ? 'zero' : 'write', invokedMs: 2, effectByMs });
-  history.touch(0, write, 'write', value);
-  history.end(write, 'unknown', 5);
+  const change = (kind: 'write' | 'zero', invokedMs: number, written: number, deadMs?: number) => {
+    const made = history.begin({ ...place, kind, invokedMs, ...(deadMs === undefined ? {} : { effectByMs: deadMs }) });
+    history.touch(0, made, 'write', written);
+    history.end(made, deadMs === undefined ? 'ok' : 'unknown', invokedMs + 1);
+  };
+  if (value === 0) change('write', 0, 1);
+  change(value === 0 ? 'zero' : 'write', 2, value, effectByMs);
+  if (laterMs !== undefined) change('write', laterMs, laterValue);
   for (const [atMs, seen] of reads) {
     const read = history.begin({ ...place, kind: 'read', invokedMs: atMs });
     history.end(read, 'ok', atMs + 1);
@@ -181,60 +192,32 @@ function lateWrite(effectByMs: number, reads: readonly (readonly [number, number
   return checkLinearizability(history, () => 'block 0').violations.map(({ invariant }) => invariant);
 }
 
-test('a write whose tickets are dead takes effect before that, or never', () => {
+const overwrittenThenBack = (value: number) =>
+  [
+    [150, laterValue],
+    [200, value],
+  ] as const;
+
+test('a write whose tickets are dead is never seen after a change that was asked for since', () => {
+  assert.deepEqual(lateWrite({ effectByMs: 100, laterMs: 120, reads: overwrittenThenBack(1) }), ['INV-2']);
+  assert.deepEqual(lateWrite({ effectByMs: 100, laterMs: 90, reads: overwrittenThenBack(1) }), [], 'its tickets lived');
   assert.deepEqual(
-    lateWrite(100, [
-      [50, 0],
-      [90, 1],
-    ]),
-    [],
-  );
-  assert.deepEqual(
-    lateWrite(100, [
-      [98, 0],
-      [200, 1],
-    ]),
-    [],
-  );
-  assert.deepEqual(
-    lateWrite(100, [
-      [150, 0],
-      [200, 1],
-    ]),
-    ['INV-2'],
-  );
-  assert.deepEqual(
-    lateWrite(Number.POSITIVE_INFINITY, [
-      [150, 0],
-      [200, 1],
-    ]),
+    lateWrite({ effectByMs: Number.POSITIVE_INFINITY, laterMs: 120, reads: overwrittenThenBack(1) }),
     [],
   );
 });
 
+test('what was appended in time may be seen late: committed by the next leader', () => {
+  const seenLate = [
+    [150, 0],
+    [200, 1],
+  ] as const;
+  assert.deepEqual(lateWrite({ effectByMs: 100, reads: seenLate }), []);
+});
+
 test('the same for zeros, which name no author', () => {
-  assert.deepEqual(
-    lateWrite(
-      100,
-      [
-        [50, 1],
-        [90, 0],
-      ],
-      0,
-    ),
-    [],
-  );
-  assert.deepEqual(
-    lateWrite(
-      100,
-      [
-        [150, 1],
-        [200, 0],
-      ],
-      0,
-    ),
-    ['INV-2'],
-  );
+  assert.deepEqual(lateWrite({ effectByMs: 100, laterMs: 120, reads: overwrittenThenBack(0), value: 0 }), ['INV-2']);
+  assert.deepEqual(lateWrite({ effectByMs: 100, laterMs: 90, reads: overwrittenThenBack(0), value: 0 }), []);
 });
 
 test('compare-and-write is one step: it writes what it compared, or saw that it differs', () => {

@@ -24,14 +24,30 @@ export type RegisterVerdict =
   | { readonly ok: false; readonly at: RegisterOperation }
   | { readonly ok: 'unchecked' };
 
+function isChange({ kind }: RegisterOperation): boolean {
+  return kind === 'write' || kind === 'compare';
+}
+
+/** When the first change that was asked for after `instant` was acknowledged: whatever was appended before is ordered before it. */
+function nextChangeAfter(operations: readonly RegisterOperation[], instant: number): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (const source of operations) {
+    const { operation } = source;
+    if (!isChange(source) || operation.outcome !== 'ok' || operation.invokedAt <= instant) continue;
+    first = Math.min(first, operation.completedAt);
+  }
+  return first;
+}
+
 type EndOf = (ms: number) => number;
 const neverEnds: EndOf = () => Number.POSITIVE_INFINITY;
 
 /**
- * What must be explained. An operation takes effect before its answer, and before its tickets die (design §10.10): who looks
- * later sees it, or nobody ever does. A write of unknown outcome whose value nobody saw may as well not have happened; one
- * that was seen had happened when the first reader was answered. Zeros have no author: an unknown zeroing stays possible
- * as long as its tickets live.
+ * What must be explained. An operation takes effect before its answer. It is appended before its tickets die, or never (design
+ * §10.10); what is appended may be committed, and so seen, later, but never after a change of the same block that was asked for
+ * when its tickets were dead: the log orders them. A write of unknown outcome whose value nobody saw may as well not have
+ * happened; one that was seen had happened when the first reader was answered. Zeros have no author: an unknown zeroing stays
+ * possible until such a later change.
  */
 function intervalsOf(operations: readonly RegisterOperation[], endOf: EndOf): Interval[] {
   const firstSeenAt = new Map<number, number>();
@@ -47,20 +63,19 @@ function intervalsOf(operations: readonly RegisterOperation[], endOf: EndOf): In
   const anySeen = operations.some(({ kind }) => kind === 'differs');
   const intervals: Interval[] = [];
   for (const source of operations) {
-    const { kind, value, operation } = source;
+    const { value, operation } = source;
     if (operation.outcome === 'failed') continue;
     const start = operation.invokedAt;
-    const changes = kind === 'write' || kind === 'compare';
-    const deadAt = changes ? endOf(operation.effectByMs) : Number.POSITIVE_INFINITY;
     if (operation.outcome === 'ok') {
-      intervals.push({ source, start, end: Math.min(operation.completedAt, deadAt), optional: false });
-    } else if (changes && value === zeroValue) {
-      intervals.push({ source, start, end: deadAt, optional: true });
-    } else if (changes) {
-      const seenAt = firstSeenAt.get(value);
-      if (seenAt !== undefined) intervals.push({ source, start, end: Math.min(seenAt, deadAt), optional: false });
-      else if (anySeen) intervals.push({ source, start, end: deadAt, optional: true });
+      intervals.push({ source, start, end: operation.completedAt, optional: false });
+      continue;
     }
+    if (!isChange(source)) continue;
+    const orderedAt = nextChangeAfter(operations, endOf(operation.effectByMs));
+    const seenAt = firstSeenAt.get(value);
+    if (value === zeroValue) intervals.push({ source, start, end: orderedAt, optional: true });
+    else if (seenAt !== undefined) intervals.push({ source, start, end: Math.min(seenAt, orderedAt), optional: false });
+    else if (anySeen) intervals.push({ source, start, end: orderedAt, optional: true });
   }
   return intervals;
 }

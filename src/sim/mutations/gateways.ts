@@ -41,7 +41,7 @@ export const gatewayMutations: readonly Mutation[] = [
       },
     ],
     hunt: cluster('deaf', 12),
-    expect: ['INV-5'],
+    expect: ['INV-5', 'INV-2'],
   },
   {
     name: 'ticket-unchecked',
