@@ -87,7 +87,8 @@ test('the core is told the time: no clock, chance or machine below the compositi
 test('the simulator is deterministic: nothing but the programs around it asks for the date or chance', () => {
   const complaints: string[] = [];
   for (const { path, text } of code) {
-    if (!path.startsWith('src/sim/') || /^src\/sim\/(?:main|crew|crew-worker|mutations\/hunt)\.ts$/.test(path)) continue;
+    if (!path.startsWith('src/sim/') || /^src\/sim\/(?:main|crew|crew-worker|mutations\/hunt)\.ts$/.test(path))
+      continue;
     const match = /\b(?:Date\.now|Math\.random|setTimeout|setInterval)\b/.exec(withoutComments(text));
     if (match)
       complaints.push(`${path}:${lineOf(text, match.index)}: ${match[0]}: a seed would no longer replay a run`);

@@ -7,6 +7,7 @@ import { checkLinearizability } from '../../src/sim/checkers/linearizability.ts'
 import { LogWatch } from '../../src/sim/checkers/logs.ts';
 import { VoteWatch } from '../../src/sim/checkers/votes.ts';
 import { History } from '../../src/sim/history.ts';
+import type { ArcId } from '../../src/base/ids.ts';
 import type { PeerMessage } from '../../src/wire/peer/types.ts';
 
 // Each checker is shown the one thing that it is there for, and its nearest harmless relative.
@@ -86,7 +87,7 @@ test('a leader that changes its own log is found; a follower may', () => {
 
 const voteReply = (term: number, toGeneration = 1): PeerMessage => ({
   type: 'voteReply',
-  arc: 0,
+  arc: 0 as ArcId,
   fromGeneration: 1,
   toGeneration,
   term,
