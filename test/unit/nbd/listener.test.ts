@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { utf8Bytes } from '../../../src/base/bytes.ts';
 import type { NbdListener } from '../../../src/platform/nbd-listener.ts';
 import { commands, options } from '../../../src/wire/nbd/codes.ts';
-import { readU32 } from '../../../src/wire/nbd/fields.ts';
+import { readU32 } from '../../../src/wire/big-endian.ts';
 import { encodeOption } from '../../../src/wire/nbd/option.ts';
 import { MemoryCatalog, MemoryDevice } from './memory-device.ts';
 import { serve } from './serve.ts';
