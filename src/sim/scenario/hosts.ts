@@ -18,7 +18,14 @@ const openRetryMs = 20;
 const effectMsMax = 1.003 * ticketLifeMs + 2;
 
 /** Answers after which nothing may have happened (for a command within one chunk). */
-const definite: ReadonlySet<string> = new Set(['RETRYABLE', 'OUT_OF_RANGE', 'NO_SPACE', 'READ_ONLY', 'GONE']);
+const definite: ReadonlySet<string> = new Set([
+  'RETRYABLE',
+  'OUT_OF_RANGE',
+  'NO_SPACE',
+  'READ_ONLY',
+  'GONE',
+  'CONFLICT',
+]);
 
 /** Something asked of a Corelet whose answer a story can wait for. */
 export interface Asked {
