@@ -20,9 +20,9 @@ export interface VolumeRecord {
 }
 
 const states = ['creating', 'open', 'deleting', 'deleted', 'closing'] as const;
-const recordFormat = 2;
+const recordFormat = 3;
 /** Without access rules: open to all. */
-const recordFormatOld = 1;
+const recordFormatFirst = 1;
 
 export const volumeNameMax = 64;
 const namePattern = /^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/;
@@ -77,7 +77,7 @@ export function encodeRecord(record: VolumeRecord): Uint8Array {
 export function decodeRecord(bytes: Uint8Array): VolumeRecord {
   const reader = new Reader(bytes);
   const format = reader.u8();
-  if (format !== recordFormat && format !== recordFormatOld)
+  if (format < recordFormatFirst || format > recordFormat)
     throw new RemoteProtocolError(`volume record of format ${format}`);
   const state = states[reader.u8()];
   if (state === undefined) throw new RemoteProtocolError('unknown volume state');
@@ -86,9 +86,9 @@ export function decodeRecord(bytes: Uint8Array): VolumeRecord {
   const sizeBytes = reader.u64();
   const epoch = reader.u64();
   const name = reader.text(volumeNameMax);
-  const isOld = format === recordFormatOld;
-  const access = isOld ? openToAll : decodeAccess(reader);
-  const nextAccess = !isOld && reader.boolean() ? decodeAccess(reader) : undefined;
+  const isOld = format === recordFormatFirst;
+  const access = isOld ? openToAll : decodeAccess(reader, format);
+  const nextAccess = !isOld && reader.boolean() ? decodeAccess(reader, format) : undefined;
   if ((state === 'closing') !== (nextAccess !== undefined))
     throw new RemoteProtocolError('rules to come without a change');
   return { id, name, sizeBytes, copies, epoch, state, access, nextAccess };
