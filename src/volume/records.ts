@@ -97,8 +97,8 @@ export function decodeRecord(bytes: Uint8Array): VolumeRecord {
   const epoch = reader.u64();
   const name = reader.text(volumeNameMax);
   const hasAccess = format > formatWithoutAccess;
-  const access = hasAccess ? decodeAccess(reader) : openToAll;
-  const nextAccess = hasAccess && reader.boolean() ? decodeAccess(reader) : undefined;
+  const access = hasAccess ? decodeAccess(reader, format) : openToAll;
+  const nextAccess = hasAccess && reader.boolean() ? decodeAccess(reader, format) : undefined;
   const hasReservations = format > formatWithoutReservations;
   const reservations = hasReservations ? decodeReservations(reader) : noReservations;
   const nextReservations = hasReservations && reader.boolean() ? decodeReservations(reader) : undefined;
