@@ -12,7 +12,7 @@ import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
-import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
+import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -147,7 +147,7 @@ async function openDoors(
   clock: Clock,
   events: EventLog,
 ): Promise<Doors> {
-  const door: NbdListener = await listenNbd({ ...nbd, clock, openSession: nbdDoor(corelet, clock) });
+  const door: TargetListener = await listenTarget({ ...nbd, clock, openSession: nbdDoor(corelet, clock) });
   const peers = (): readonly { slot: number; admin: string; nbd: string }[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots.map(({ slot, admin, nbd }) => ({ slot, admin, nbd })) : [];
