@@ -29,8 +29,7 @@ export class Authority implements HostReservations {
   readonly #identity: HostIdentity;
   readonly #learners = new Set<(state: Reservations) => void>();
   #record: VolumeRecord;
-  #mayRead = true;
-  #mayWrite = true;
+  readonly #may = { read: true, write: true, attend: true };
 
   constructor(source: RecordSource, identity: HostIdentity, record: VolumeRecord) {
     this.#source = source;
@@ -46,7 +45,7 @@ export class Authority implements HostReservations {
   /** Why I/O is refused as far as is known here. */
   refusal(right: Right): 'READ_ONLY' | 'CONFLICT' | undefined {
     if (right === 'write' && this.#record.access.readOnly) return 'READ_ONLY';
-    return (right === 'write' ? this.#mayWrite : this.#mayRead) ? undefined : 'CONFLICT';
+    return this.#may[right] ? undefined : 'CONFLICT';
   }
 
   /** By the record as it is now. */
@@ -95,7 +94,7 @@ export class Authority implements HostReservations {
     const { reservations, nextReservations } = this.#record;
     const { registrant } = this.#identity;
     const states = [reservations, nextReservations ?? noReservations];
-    this.#mayRead = states.every((state) => allows(state, registrant, 'read'));
-    this.#mayWrite = states.every((state) => allows(state, registrant, 'write'));
+    for (const right of ['read', 'write', 'attend'] as const)
+      this.#may[right] = states.every((state) => allows(state, registrant, right));
   }
 }

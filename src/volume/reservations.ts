@@ -48,13 +48,14 @@ export const registrantIdBytesMax = 256;
 /** Of one volume's registrations, encoded: two of them fit into a record with room to spare. */
 export const reservationsBytesMax = 24 * 1024;
 
-export type Right = 'read' | 'write';
+/** `attend`: what moves no data. */
+export type Right = 'read' | 'write' | 'attend';
 
 /** Whether a host may; `id` undefined: one that can't register (NBD). */
 export function allows(state: Reservations, id: string | undefined, right: Right): boolean {
   const { held, sessionHolder } = state;
   if (sessionHolder !== undefined) return sessionHolder === id;
-  if (held === undefined) return true;
+  if (held === undefined || right === 'attend') return true;
   switch (held.type) {
     case 'writeExclusive':
       return right === 'read' || held.holder === id;

@@ -93,8 +93,11 @@ export type ExecuteResult = ScsiResponse | 'UNKNOWN';
 
 /** SAM-5 §7; what the transport doesn't do by itself. ABORT TASK, ABORT TASK SET: the transport gives up its own tasks. */
 export interface ScsiNexus {
-  /** Called once for each command, in order, when it becomes ready to be carried out (iSCSI: in CmdSN order). Doesn't touch the device. */
-  admit(lun: Uint8Array, cdb: Uint8Array): Admission;
+  /**
+   * Called once for each command, in order, when it becomes ready to be carried out (iSCSI: in CmdSN order). `expectedOutBytes`: what the initiator
+   * means to send (with W set the expected transfer length, else 0): some commands take exactly one length. Doesn't touch the device.
+   */
+  admit(lun: Uint8Array, cdb: Uint8Array, expectedOutBytes: number): Admission;
   /** Only after `admit` said `admitted`. Never throws for what a host sent. */
   execute(command: ScsiCommand): Promise<ExecuteResult>;
   /** Whether task management may name this LUN ("LUN does not exist" otherwise). */
