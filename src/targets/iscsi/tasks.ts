@@ -81,7 +81,7 @@ export class Tasks {
   ready(task: Task): void {
     if (task.state === 'over') return; // aborted while it was held
     task.state = 'receiving';
-    const admission: Admission = this.#options.nexus.admit(task.lun, task.cdb);
+    const admission: Admission = this.#options.nexus.admit(task.lun, task.cdb, task.isWrite ? task.expectedBytes : 0);
     if (admission.kind === 'refused') {
       task.refusal = admission.response;
     } else {
