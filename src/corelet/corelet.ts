@@ -58,6 +58,7 @@ class Corelet implements CoreletHandle {
   readonly failed: Promise<Error>;
   readonly catalog: Volumes;
   readonly volumes: CheckedVolumes;
+  readonly rules: Volumes;
   readonly #ports: CoreletPorts;
   readonly #options: CoreletOptions;
   readonly #store: Store;
@@ -140,6 +141,7 @@ class Corelet implements CoreletHandle {
     });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
+    this.rules = this.catalog;
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
     this.#starts = startsKept(registers);
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);

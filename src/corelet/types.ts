@@ -6,6 +6,7 @@ import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import type { Member, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
+import type { AccessRules } from '../volume/access.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -46,6 +47,7 @@ export interface CoreletHandle {
   readonly id: CoreletId;
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
+  readonly rules: VolumeRules;
   status(): CoreletStatus;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];
@@ -77,6 +79,12 @@ export interface VolumeControl {
   list(): Promise<VolumeResult<readonly VolumeInfo[]>>;
   show(name: string): Promise<VolumeResult<VolumeInfo>>;
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
+}
+
+/** Who may use what, for targets whose hosts prove who they are before they open a volume. */
+export interface VolumeRules {
+  rules(volume: string): Promise<AccessRules | 'NOT_FOUND' | 'RETRYABLE'>;
+  namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'>;
 }
 
 export type SlotState = 'live' | 'spare' | 'joining' | 'silent' | 'gone';

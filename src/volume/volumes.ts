@@ -85,6 +85,20 @@ export class Volumes implements VolumeCatalog {
     return records === 'unavailable' ? [] : records.filter(isInUse);
   }
 
+  /** What a volume says to hosts that come, as a linearizable answer. While rules change: those of both. */
+  async rules(name: string): Promise<AccessRules | 'NOT_FOUND' | 'RETRYABLE'> {
+    const found = await this.#find(name);
+    if (found === 'unavailable') return 'RETRYABLE';
+    return found === undefined || !isInUse(found.record) ? 'NOT_FOUND' : found.record.access;
+  }
+
+  /** Names of the volumes that a host may use. */
+  async namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'> {
+    const records = await this.records();
+    if (records === 'unavailable') return 'RETRYABLE';
+    return records.filter((record) => isInUse(record) && mayUse(record.access, host)).map(({ name }) => name);
+  }
+
   /** All volumes that exist or are on their way in or out, by name. */
   async records(): Promise<readonly VolumeRecord[] | 'unavailable'> {
     const entries = await this.#keys.list(recordKeyPrefix);
