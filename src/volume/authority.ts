@@ -42,6 +42,11 @@ export class Authority implements HostReservations {
     return this.#record;
   }
 
+  /** Grows when the volume is reset: a command that began before is over then, unless it has taken effect. */
+  get resets(): number {
+    return (this.#record.nextReservations ?? this.#record.reservations).resets;
+  }
+
   /** Why I/O is refused as far as is known here. */
   refusal(right: Right): 'READ_ONLY' | 'CONFLICT' | undefined {
     if (right === 'write' && this.#record.access.readOnly) return 'READ_ONLY';

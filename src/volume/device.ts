@@ -327,11 +327,14 @@ export class VolumeDevice implements BlockDevice {
       const refused = await this.#authority.renewed('write');
       if (refused !== undefined) return { ok: false, code: refused };
     }
+    const { resets } = this.#authority;
     for (let tries = 0; tries < reauthorizeMax; tries++) {
       const outcome = await this.#gateway.operate(arc, bodyAt(this.#record.epoch), { command });
       if (outcome.code !== 'fenced') return resultOf(outcome);
       const refused = await this.#authority.renewed('write');
       if (refused !== undefined) return { ok: false, code: refused };
+      // Whoever reset the volume was told that nothing of before lands any more.
+      if (this.#authority.resets !== resets) break;
     }
     return { ok: false, code: 'RETRYABLE' };
   }

@@ -31,10 +31,11 @@ export type ReservationAction =
       readonly victim: ReservationKey;
       readonly type: ReservationType;
     }
-  /** RESERVE (6), RELEASE (6); `sessionClear`: a reset drops whoever holds it. */
+  /** RESERVE (6), RELEASE (6). */
   | { readonly kind: 'sessionReserve'; readonly id: string }
   | { readonly kind: 'sessionRelease'; readonly id: string }
-  | { readonly kind: 'sessionClear' };
+  /** LOGICAL UNIT RESET: drops what a session holds, and ends what is under way through any Corelet. */
+  | { readonly kind: 'reset' };
 
 /** `CONFLICT`: not registered, the wrong key, or somebody else's. `FULL`: no room for another registrant. */
 export type ReservationRefusal = 'CONFLICT' | 'INVALID_KEY' | 'INVALID_TYPE' | 'FULL';
@@ -46,8 +47,8 @@ export function applyReservation(state: Reservations, action: ReservationAction)
       return reserveSession(state, action.id);
     case 'sessionRelease':
       return state.sessionHolder === action.id ? { ...state, sessionHolder: undefined } : state;
-    case 'sessionClear':
-      return state.sessionHolder === undefined ? state : { ...state, sessionHolder: undefined };
+    case 'reset':
+      return { ...state, sessionHolder: undefined, resets: (state.resets + 1) >>> 0 };
     case 'register':
     case 'reserve':
     case 'release':

@@ -35,6 +35,8 @@ export interface Reservations {
   readonly held: { readonly type: ReservationType; readonly holder: string | undefined } | undefined;
   /** Holds RESERVE (6) (SPC-2 §5.5): ends with its session. */
   readonly sessionHolder: string | undefined;
+  /** u32, counts resets of the volume as a whole: whoever sees it grow knows that what he had under way is over. */
+  readonly resets: number;
 }
 
 export const noReservations: Reservations = {
@@ -42,6 +44,7 @@ export const noReservations: Reservations = {
   registrants: [],
   held: undefined,
   sessionHolder: undefined,
+  resets: 0,
 };
 
 export const registrantIdBytesMax = 256;
@@ -83,8 +86,9 @@ export function isHolder({ held, registrants }: Reservations, id: string): boole
   return held.holder === undefined ? registrants.some((registrant) => registrant.id === id) : held.holder === id;
 }
 
-/** Whether anybody may do less afterwards: such a change needs a new epoch in every arc before it is answered (design §10.3). */
+/** Whether anybody may do less afterwards, or something under way is to end: such a change needs a new epoch in every arc before it is answered (design §10.3). */
 export function takesRight(before: Reservations, after: Reservations): boolean {
+  if (before.resets !== after.resets) return true;
   const ids = new Set<string | undefined>([undefined, before.sessionHolder, before.held?.holder]);
   for (const { id } of before.registrants) ids.add(id);
   for (const { id } of after.registrants) ids.add(id);
@@ -95,7 +99,7 @@ export function takesRight(before: Reservations, after: Reservations): boolean {
   return false;
 }
 
-// generation u32 · registrants u32, each: id text · key 8 bytes · held type u8 (0: nothing) · holder text (empty: all) · session holder text (empty: nobody)
+// generation u32 · registrants u32, each: id text · key 8 bytes · held type u8 (0: nothing) · holder text (empty: all) · session holder text (empty: nobody) · resets u32
 export function encodeReservations(writer: Writer, state: Reservations): void {
   writer.u32(state.generation);
   writer.u32(state.registrants.length);
@@ -106,6 +110,7 @@ export function encodeReservations(writer: Writer, state: Reservations): void {
   writer.u8(state.held === undefined ? 0 : 1 + reservationTypes.indexOf(state.held.type));
   writer.text(state.held?.holder ?? '');
   writer.text(state.sessionHolder ?? '');
+  writer.u32(state.resets);
 }
 
 const registrantBytesMin = 10;
@@ -129,5 +134,6 @@ export function decodeReservations(reader: Reader): Reservations {
     registrants,
     held: type === undefined ? undefined : { type, holder: holder === '' ? undefined : holder },
     sessionHolder: sessionHolder === '' ? undefined : sessionHolder,
+    resets: reader.u32(),
   };
 }

@@ -14,7 +14,7 @@ import type { Sense } from '../../wire/scsi/sense.ts';
 import { inPortions, rangeSense } from './blocks.ts';
 import type { Call, Plan } from './command.ts';
 import { logicalBytes, scsiLimits } from './limits.ts';
-import { data, failed, good, illegal, invalidCdb, invalidParameter, moved, refused, type Reply } from './reply.ts';
+import { data, failed, good, illegal, invalidCdb, moved, refused, type Reply } from './reply.ts';
 
 // EXTENDED COPY (LID1) and RECEIVE COPY RESULTS (SPC-4 §6.4, §6.26): volumes of this cluster, from one to another, through this Corelet.
 
@@ -57,8 +57,6 @@ function refusalSense(refusal: CopyRefusal): Sense {
       return illegal(senseCodes.unsupportedSegmentDescriptor);
     case 'INLINE_DATA':
       return illegal(senseCodes.inlineDataLength);
-    case 'TARGET_FIELD':
-      return invalidParameter(16);
   }
 }
 
@@ -70,7 +68,7 @@ async function openTargets(
 ): Promise<readonly BlockDevice[] | undefined> {
   const devices: BlockDevice[] = [];
   for (const target of targets) {
-    const device = target.isNull ? undefined : await call.unit.deviceOf(target, call.device, call.nexus);
+    const device = await call.unit.deviceOf(target, call.device, call.nexus);
     if (device === undefined) return undefined;
     if (device !== call.device) opened.push(device);
     devices.push(device);

@@ -65,7 +65,7 @@ function vitalProductData({ cdb, device, unit }: Call): Uint8Array | undefined {
         granularity: physicalBlocks,
         transferMax: scsiLimits.transferBlocksMax,
         transferOptimal: scsiLimits.atomicBlocksMax,
-        unmapMax: scsiLimits.fillBlocksMax,
+        unmapMax: scsiLimits.unmapBlocksMax,
         unmapDescriptorsMax: scsiLimits.unmapDescriptorsMax,
         writeSameMax: scsiLimits.fillBlocksMax,
         atomicMax: scsiLimits.atomicBlocksMax,

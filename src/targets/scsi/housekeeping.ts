@@ -3,7 +3,7 @@ import { opcodes, senseCodes, senseKeys } from '../../wire/scsi/codes.ts';
 import { encodeDescriptorSense, encodeFixedSense, type Sense } from '../../wire/scsi/sense.ts';
 import { blocksOf, capacityBlocks, rangeSense } from './blocks.ts';
 import { type Admitting, type Call, movesNothing, type Plan } from './command.ts';
-import { data, good, invalidCdb, refused, type Reply } from './reply.ts';
+import { data, failed, good, invalidCdb, refused, type Reply } from './reply.ts';
 
 // Commands that find nothing to do here: there is no spindle, no tray, no cache that could lose anything, no list of defects.
 
@@ -13,6 +13,13 @@ export function planNothing(): Plan {
 
 export function nothingToDo(): Reply {
   return good;
+}
+
+/** Asks for the volume's record, so that a host that only asks whether a path works hears what happened through other Corelets. */
+export async function testReady({ device, nexus }: Call): Promise<Reply> {
+  await device.reservations?.state();
+  const attention = nexus.takeAttention();
+  return attention === undefined ? good : failed(attention);
 }
 
 /** POWER CONDITION, START and STOP are taken; there is no medium to eject. */

@@ -16,8 +16,10 @@ export const scsiLimits = {
   compareBlocksMax: compareBytesMax / logicalBytes,
   /** MAXIMUM ATOMIC TRANSFER LENGTH: one operation, as long as it doesn't leave its chunk. */
   atomicBlocksMax: chunkBytes / logicalBytes,
-  /** WRITE SAME, and all of an UNMAP together. */
-  fillBlocksMax: (1024 * mebi) / logicalBytes,
+  /** WRITE SAME; VERIFY without data. */
+  fillBlocksMax: (16 * mebi) / logicalBytes,
+  /** All of an UNMAP together. */
+  unmapBlocksMax: (512 * mebi) / logicalBytes,
   unmapDescriptorsMax: 256,
   /** What a fill, a copy or a verification does at a time. */
   portionBytes: 32 * mebi,

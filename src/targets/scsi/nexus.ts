@@ -1,6 +1,6 @@
 import type { BlockDevice } from '../../volume/block-device.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { isRegistered, noReservations, type Reservations } from '../../volume/reservations.ts';
+import { isRegistered, type Reservations } from '../../volume/reservations.ts';
 import { cdbBytesOf } from '../../wire/scsi/cdb.ts';
 import { opcodes, senseCodes, senseKeys } from '../../wire/scsi/codes.ts';
 import { decodeLun } from '../../wire/scsi/lun.ts';
@@ -53,7 +53,8 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
   readonly #clock: Clock;
   readonly #listener: NexusListener;
   readonly #attentions: number[] = [senseCodes.powerOn];
-  #reservations: Reservations = noReservations;
+  /** As read last; what was before the first time is no news. */
+  #reservations: Reservations | undefined;
   /** Reservations that are being changed from here: what is read meanwhile is no news. */
   #ownChanges = 0;
   #holdsSession = false;
@@ -156,7 +157,9 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
   learned(state: Reservations): void {
     const before = this.#reservations;
     this.#reservations = state;
-    if (this.#ownChanges > 0 || state === before) return;
+    if (before === undefined || state === before) return;
+    if (state.resets !== before.resets) this.attention(senseCodes.busDeviceReset);
+    if (this.#ownChanges > 0) return;
     if (!isRegistered(before, this.registrant)) return;
     if (!isRegistered(state, this.registrant)) {
       // Cleared, nobody is registered any more; preempted, at least the preemptor is.
@@ -183,9 +186,11 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
 
   async reset(scope: 'logicalUnit' | 'target'): Promise<void> {
     await this.#unit.abortAll(scope === 'target' ? 'targetReset' : 'logicalUnitReset');
-    await this.#giveBack({ kind: 'sessionClear' });
+    // What other Corelets have under way is over when this returns; their hosts hear of it with their next command.
+    const after = await this.#giveBack({ kind: 'reset' });
     this.#holdsSession = false;
-    this.#unit.tellAll(senseCodes.busDeviceReset);
+    if (after === undefined) this.#unit.tellAll(senseCodes.busDeviceReset);
+    else this.#unit.learned(after);
   }
 
   async clearTaskSet(): Promise<void> {
@@ -200,15 +205,17 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
   }
 
   async #giveBack(
-    action: { readonly kind: 'sessionClear' } | { readonly kind: 'sessionRelease'; readonly id: string },
-  ): Promise<void> {
+    action: { readonly kind: 'reset' } | { readonly kind: 'sessionRelease'; readonly id: string },
+  ): Promise<Reservations | undefined> {
     for (let tries = 0; tries < giveBackTriesMax; tries++) {
       const result = await this.#device.reservations?.change(action);
-      if (result === undefined || result.ok || result.code === 'GONE') return;
+      if (result === undefined || (!result.ok && result.code === 'GONE')) return undefined;
+      if (result.ok) return result.after;
       await new Promise<void>((resolve) => {
         this.#clock.after(giveBackDelayMs, resolve);
       });
     }
+    return undefined;
   }
 }
 

@@ -36,6 +36,7 @@ import {
   planSynchronize,
   requestSense,
   synchronize,
+  testReady,
 } from './housekeeping.ts';
 import { modeSelect, modeSense, planModeSelect, planModeSense } from './modes.ts';
 import { lbaStatus, planLbaStatus, planUnmap, planWriteSame, unmap, writeSame } from './provisioning.ts';
@@ -151,7 +152,7 @@ const blockRows: readonly CommandRow[] = [
 ];
 
 const unitRows: readonly CommandRow[] = [
-  { opcode: opcodes.testUnitReady, usage: [0, 0, 0, 0, 0, 0], right: 'attend', plan: planNothing, run: nothingToDo },
+  { opcode: opcodes.testUnitReady, usage: [0, 0, 0, 0, 0, 0], right: 'attend', plan: planNothing, run: testReady },
   {
     opcode: opcodes.requestSense,
     usage: [0x03, 0x01, 0, 0, 0xff, 0],

@@ -78,6 +78,11 @@ export class Unit {
     for (const nexus of this.#nexuses) nexus.attention(code);
   }
 
+  /** Every nexus here knows what the reservations are now. */
+  learned(state: Reservations): void {
+    for (const nexus of this.#nexuses) nexus.learned(state);
+  }
+
   /** Settles when the tasks of every nexus here are over. */
   async abortAll(loss: TaskLoss): Promise<void> {
     await Promise.all(Array.from(this.#nexuses, (nexus) => nexus.abortTasks(loss)));

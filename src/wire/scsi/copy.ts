@@ -14,14 +14,10 @@ const targetBytes = 32;
 export const blockToBlockBytes = 28;
 const identificationTarget = 0xe4;
 const designatorBytesMax = 20;
-const luTypeBits = 0xc0;
-const nullBit = 0x20;
 const blockToBlock = 0x02;
 
 /** A logical unit named by its identification descriptor (SPC-4 §6.4.5.2). */
 export interface CopyTarget {
-  /** NUL: stands for nothing that could be reached. */
-  readonly isNull: boolean;
   readonly codeSet: number;
   readonly type: number;
   readonly designator: Uint8Array;
@@ -48,12 +44,11 @@ export type CopyRefusal =
   | 'TOO_MANY_TARGETS'
   | 'TOO_MANY_SEGMENTS'
   | 'TARGET_TYPE'
-  | 'TARGET_FIELD'
   | 'SEGMENT_TYPE'
   | 'INLINE_DATA';
 
 // EXTENDED COPY (LID1), SPC-4 §6.4: 0 list id · 1 flags · 2 targets' length u16 · 8 segments' length u32 · 12 inline data's length u32 · then those.
-// A target: 0 type · 1 LU ID TYPE bits 7 and 6, NUL bit 5 · 4 code set · 5 designator type · 7 its length · 8 designator · 29 block length u24
+// A target: 0 type · 1 LU ID TYPE and NUL, both obsolete · 4 code set · 5 designator type · 7 its length · 8 designator · 29 block length u24
 export function decodeCopyList(list: Uint8Array): CopyList | CopyRefusal {
   if (list.length < headBytes) return 'LENGTH';
   const targetsBytes = readU16(list, 2);
@@ -68,9 +63,8 @@ export function decodeCopyList(list: Uint8Array): CopyList | CopyRefusal {
   for (let at = headBytes; at < headBytes + targetsBytes; at += targetBytes) {
     if (list[at] !== identificationTarget) return 'TARGET_TYPE';
     const length = list[at + 7] as number;
-    if (((list[at + 1] as number) & luTypeBits) !== 0 || length > designatorBytesMax) return 'TARGET_FIELD';
+    if (length > designatorBytesMax) return 'LENGTH';
     targets.push({
-      isNull: ((list[at + 1] as number) & nullBit) !== 0,
       codeSet: (list[at + 4] as number) & 0x0f,
       type: (list[at + 5] as number) & 0x0f,
       designator: list.subarray(at + 8, at + 8 + length),

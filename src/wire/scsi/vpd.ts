@@ -54,6 +54,9 @@ export function encodeExtendedPage(): Uint8Array {
   return bytes;
 }
 
+/** WSNZ: WRITE SAME of no blocks, which would mean to the end, is refused. */
+const noBlocksNever = 0x01;
+
 /** All in logical blocks, but for `unmapDescriptors`. */
 export interface BlockLimits {
   readonly compareMax: number;
@@ -66,13 +69,13 @@ export interface BlockLimits {
   readonly atomicMax: number;
 }
 
-// SBC-4 §6.6.4: 4 WSNZ (0: no blocks means to the end) · 5 maximum compare and write u8 · 6 granularity u16 · 8 maximum transfer u32 ·
+// SBC-4 §6.6.4: 4 WSNZ · 5 maximum compare and write u8 · 6 granularity u16 · 8 maximum transfer u32 ·
 // 12 optimal transfer u32 · 16 maximum prefetch u32 · 20 maximum unmap u32 · 24 unmap descriptors u32 · 28 unmap granularity u32 ·
 // 32 UGAVALID, alignment u32 · 36 maximum write same u64 · 44 maximum atomic u32 · 48 atomic alignment u32 · 52 atomic granularity u32 ·
 // 56 maximum atomic with boundary u32 · 60 maximum boundary u32
 export function encodeBlockLimits(limits: BlockLimits): Uint8Array {
   const bytes = page(vpdPages.blockLimits, 60);
-  bytes[4] = 0;
+  bytes[4] = noBlocksNever;
   bytes[5] = limits.compareMax;
   writeU16(bytes, 6, limits.granularity);
   writeU32(bytes, 8, limits.transferMax);

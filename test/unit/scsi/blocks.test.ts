@@ -184,7 +184,7 @@ test('UNMAP gives blocks back that then read as zeros, and refuses a list as a w
   assert.equal((await host.bad(unmap(cut), cut))[1], 0x1a00);
 });
 
-test('GET LBA STATUS tells holes from data, from the block asked for', async () => {
+test('GET LBA STATUS tells holes from data, by physical blocks', async () => {
   const { host, volume } = await setUp();
   await host.good(cdb.write10(16, 8), pattern(8));
   const status = await host.good([0x9e, 0x12, ...u64(4), ...u32(8 + 3 * 16), 0, 0]);
@@ -192,13 +192,13 @@ test('GET LBA STATUS tells holes from data, from the block asked for', async () 
   for (let at = 8; at < status.length; at += 16)
     extents.push([Buffer.from(status).readUInt32BE(at + 4), Buffer.from(status).readUInt32BE(at + 8), status[at + 12]]);
   assert.deepEqual(extents, [
-    [4, 12, 1],
+    [8, 8, 1],
     [16, 8, 0],
     [24, volume.store.sizeBytes / block - 24, 1],
   ]);
 });
 
-test('WRITE SAME repeats one block, zeros without taking space, up to the end when it names no length', async () => {
+test('WRITE SAME repeats one block, zeros without taking space', async () => {
   const { host, volume, blocks } = await setUp();
   const same = (flags: number, lba: number, count: number) => [0x93, flags, ...u64(lba), ...u32(count), 0, 0];
   const one = pattern(1, 4);
@@ -211,7 +211,8 @@ test('WRITE SAME repeats one block, zeros without taking space, up to the end wh
     one,
     'data that isn’t zeros is written with UNMAP, too',
   );
-  await host.good(same(0x08, 0, 0), new Uint8Array(block));
+  await host.good(same(0x08, 0, 8192), new Uint8Array(block));
+  assert.deepEqual(await host.bad(same(0x08, 0, 0), new Uint8Array(block)), invalidField, 'no length: WSNZ');
   assert.ok(volume.store.bytes.every((byte) => byte === 0));
   assert.equal(volume.store.calls.at(-1)?.kind, 'zero');
   await host.good(same(0x01, 0, 8));

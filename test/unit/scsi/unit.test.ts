@@ -169,6 +169,11 @@ test('a reset ends every host’s tasks here, drops RESERVE (6), and all hear of
   assert.deepEqual(await host.bad([0, 0, 0, 0, 0, 0]), [6, 0x2903]);
   assert.deepEqual(await second.bad([0, 0, 0, 0, 0, 0]), [6, 0x2903]);
   await second.good(cdb.read10(0, 1));
+  const elsewhere = await Initiator.ready(serverOver([volume], 1), 'iqn.2026-01.test:c');
+  await elsewhere.nexus.reset('target');
+  assert.deepEqual(await host.bad([0, 0, 0, 0, 0, 0]), [6, 0x2903], 'through another Corelet, too');
+  assert.deepEqual(await elsewhere.bad([0, 0, 0, 0, 0, 0]), [6, 0x2903]);
+  assert.deepEqual(await second.bad([0, 0, 0, 0, 0, 0]), [6, 0x2903]);
   await second.nexus.clearTaskSet();
   assert.deepEqual(await host.bad([0, 0, 0, 0, 0, 0]), [6, 0x2f00]);
 });
