@@ -293,14 +293,13 @@ export class Initiator implements IscsiOutput {
   }
 
   async takeText(): Promise<{
-    readonly pairs: readonly TextPair[];
     readonly transferTag: number;
     readonly data: Uint8Array;
   }> {
     const pdu = await this.take(targetOpcodes.textResponse);
     const fields = textResponse.decode(pdu.header, 0);
     const data = flat(pdu.data);
-    return { pairs: fields.continued ? [] : decodeText(data), transferTag: fields.transferTag, data };
+    return { transferTag: fields.transferTag, data };
   }
 
   async takeLogout(): Promise<number> {
