@@ -13,8 +13,15 @@ let wallMs = 1_000;
 const events = new EventLog(undefined, () => wallMs++);
 const peers = [{ slot: 0, admin: 'http://127.0.0.1:7400', nbd: '127.0.0.1:10809', iscsi: '127.0.0.1:3260' }];
 const session = {
-  ...{ protocol: 'iscsi', volume: 'vol', host: 'iqn.2026-01.test:web1', session: '00023d000001' },
-  ...{ from: '127.0.0.1:40000', to: '127.0.0.1:3260', sinceWallMs: 1, commands: 2, negotiated: { headerDigest: true } },
+  protocol: 'iscsi',
+  volume: 'vol',
+  host: 'iqn.2026-01.test:web1',
+  session: '00023d000001',
+  from: '127.0.0.1:40000',
+  to: '127.0.0.1:3260',
+  sinceWallMs: 1,
+  commands: 2,
+  negotiated: { headerDigest: true },
 };
 let server: AdminServer;
 
