@@ -13,6 +13,7 @@ import { createClock } from '../platform/clock.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
+import { collectAtRest } from '../platform/memory.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -117,6 +118,7 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
     weight,
     ...(options.zone === undefined ? {} : { zone: options.zone }),
   });
+  collectAtRest(clock, random);
   const { readings } = watchSensors(options.device);
   const { mapBytes } = options;
   const corelet = await startCorelet(
