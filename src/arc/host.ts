@@ -77,6 +77,7 @@ export class ArcHost {
       add: (arc, origin) => this.#add(arc, origin),
       drop: (replica) => this.#drop(replica),
       retire: (replica, why) => this.#retire(replica, why),
+      ended: (replica, member) => this.#lives.memberEnded(replica, member),
     });
     this.#lives = new Lives(this.#context, this.#ended, {
       add: (arc, origin) => this.#add(arc, origin),
