@@ -18,6 +18,8 @@ export interface ReplicaKeeper {
   drop(replica: Replica): void;
   /** The same, and its blocks go. */
   retire(replica: Replica, why: string): void;
+  /** Its own life is over: it told what it doesn't know any more. */
+  lost(replica: Replica, why: string): void;
   /** That life of a member is over. */
   ended(replica: Replica, member: MemberId): void;
 }
@@ -45,6 +47,7 @@ export class Copies {
     // INV-10: a voter that isn't known here, or has no state, has told what nobody here remembers. It may not begin as if it
     // hadn't.
     const forgot = message.voter && !(known && replica?.installed === true);
+    if (forgot && known && replica !== undefined) this.#keeper.lost(replica, 'it is a voter, and has no state');
     if (this.#ended.has(message.arc, message.toGeneration) || forgot) {
       this.#context.send(from, copyReply(message, 'ended', 0));
       return;

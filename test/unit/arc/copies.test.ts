@@ -25,6 +25,7 @@ function made() {
     add: () => assert.fail('no replica is begun'),
     drop: () => done.push('drop'),
     retire: () => done.push('retire'),
+    lost: () => done.push('lost'),
     ended: (_, member) => done.push(`ended ${member}`),
   });
   const standing = new Standing();
@@ -49,5 +50,5 @@ test('a voter without a state takes no copy: it was one that had told something'
   const offer: CopyOffer = { type: 'copyOffer', ...between, copy: 5, index: 20, voter: true };
   copies.offered(peer, replica, offer);
   copies.offered(peer, undefined, offer);
-  assert.deepEqual([replies, done], [['ended', 'ended'], []]);
+  assert.deepEqual([replies, done], [['ended', 'ended'], ['lost']]);
 });
