@@ -6,9 +6,18 @@ import { successor } from './succession.ts';
 import type { Tally } from './tally.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 import type { Watch } from './watch.ts';
+import type { Wishes } from './wishes.ts';
 
 /** The longest that the last candidate waits for all those before it. */
 const candidateDelayMaxMs = 1500;
+
+/** What a proposal is made of. */
+export interface Senses {
+  readonly watch: Watch;
+  readonly tally: Tally;
+  readonly joins: Joins;
+  readonly wishes: Wishes;
+}
 
 /**
  * When this Corelet proposes, and what. Candidates are the members that it hears and that nobody removes, in the order of
@@ -22,21 +31,20 @@ export class Campaign {
   readonly #watch: Watch;
   readonly #tally: Tally;
   readonly #joins: Joins;
+  readonly #wishes: Wishes;
+  readonly #sittingOutMax: number;
   #needSinceMs: number | undefined;
   #jitterMs = 0;
 
-  constructor(
-    self: CoreletId,
-    limits: MembershipLimits,
-    random: RandomSource,
-    senses: { readonly watch: Watch; readonly tally: Tally; readonly joins: Joins },
-  ) {
+  constructor(self: CoreletId, limits: MembershipLimits, random: RandomSource, senses: Senses, sittingOutMax: number) {
     this.#self = self;
     this.#limits = limits;
     this.#random = random;
     this.#watch = senses.watch;
     this.#tally = senses.tally;
     this.#joins = senses.joins;
+    this.#wishes = senses.wishes;
+    this.#sittingOutMax = sittingOutMax;
   }
 
   /** A new view: whatever is still needed is needed anew. */
@@ -47,8 +55,9 @@ export class Campaign {
   /** What to propose now, if it is our turn. */
   consider(view: View, sparesWanted: number, holdDown: HoldDown, nowMs: number): Decision | undefined {
     this.#joins.prune(view, nowMs);
-    const wanted =
-      this.#tally.busy() || this.#joins.pending ? this.#wanted(view, sparesWanted, holdDown, nowMs) : undefined;
+    this.#wishes.prune(view, nowMs);
+    const busy = this.#tally.busy() || this.#joins.pending || this.#wishes.pending;
+    const wanted = busy ? this.#wanted(view, sparesWanted, holdDown, nowMs) : undefined;
     if (wanted === undefined) {
       this.#needSinceMs = undefined;
       return undefined;
@@ -73,7 +82,8 @@ export class Campaign {
     const gone = new Set(cut.map((removal) => removal.id));
     if (gone.has(this.#self)) return undefined;
     const ready = this.#joins.members().filter((member) => holdDown.waitMs(member.id, nowMs) <= 0);
-    const decision = successor(view, cut, ready, sparesWanted);
+    const changes = this.#wishes.ready(view, heard, this.#sittingOutMax).filter(({ id }) => !gone.has(id));
+    const decision = successor(view, cut, ready, sparesWanted, changes);
     if (decision === undefined) return undefined;
     const rank = ids.filter((id) => heard.has(id) && !gone.has(id)).indexOf(this.#self);
     const stepsMs = rank === 0 ? 0 : Math.min(candidateDelayMaxMs, rank * this.#limits.proposerStepMs + this.#jitterMs);

@@ -1,7 +1,17 @@
 import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { CoreletId } from '../base/ids.ts';
-import { hasMember, type Member, majority, sameView, type View, viewOf } from '../ring/view.ts';
+import {
+  hasMember,
+  type Member,
+  type MemberState,
+  majority,
+  memberById,
+  sameView,
+  stateOfMember,
+  type View,
+  viewOf,
+} from '../ring/view.ts';
 import { decodeMembership } from '../wire/membership/codec.ts';
 import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
 import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
@@ -27,12 +37,16 @@ import {
   tickMaxMs,
 } from './types.ts';
 import { Watch } from './watch.ts';
+import { Wishes } from './wishes.ts';
 
 interface Newest {
   readonly ballot: Ballot;
   readonly decision: Decision;
   readonly view: View;
 }
+
+/** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
+export type WishResult = { readonly ok: true } | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
 
 /**
  * Membership as one Corelet sees it: a step machine without I/O. Tell it what was heard and what time it is, then take
@@ -49,6 +63,7 @@ export class MembershipCore {
   readonly #watch: Watch;
   readonly #tally: Tally;
   readonly #joins: Joins;
+  readonly #wishes: Wishes;
   readonly #campaign: Campaign;
   readonly #admission: Admission;
   readonly #agreement: Agreement;
@@ -74,8 +89,10 @@ export class MembershipCore {
     this.#watch = new Watch(this.#limits);
     this.#tally = new Tally(this.#limits);
     this.#joins = new Joins(this.#limits);
-    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins };
-    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses);
+    this.#wishes = new Wishes(this.#limits);
+    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
+    const { sittingOutMax = 1 } = options;
+    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, sittingOutMax);
     this.#admission = new Admission(options.self, this.#limits, options.random);
     this.#agreement = new Agreement(options.self.id, this.#limits, options.random, {
       persist: () => this.#outbox.persist(),
@@ -131,7 +148,8 @@ export class MembershipCore {
     const view = this.#knownView();
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
-    return accuses || updates || this.#agreement.proposing || this.#tally.busy() || this.#joins.pending;
+    const asked = this.#joins.pending || this.#wishes.pending;
+    return accuses || updates || asked || this.#agreement.proposing || this.#tally.busy();
   }
 
   takeEffects(): MembershipEffects {
@@ -169,6 +187,7 @@ export class MembershipCore {
     for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
     if (this.#isMember()) {
       this.#alertWhenDue(accused.length + withdrawn.length > 0);
+      this.#tellWishes();
       this.#agreement.tick(nowMs);
       this.#considerProposal();
       this.#sayFrozen();
@@ -213,6 +232,18 @@ export class MembershipCore {
     this.#nextAlertMs = nowMs;
   }
 
+  /**
+   * Asks the members to agree that `id` be in `state`; the view says when it is. It is asked again for `wishLifeMs`. To drain
+   * a member, and to let it live again, one Corelet's wish is enough; to sit out several must wish it.
+   */
+  setState(id: CoreletId, state: MemberState, nowMs: number): WishResult {
+    const member = this.view === undefined ? undefined : memberById(this.view, id);
+    if (this.#standing !== 'member' || member === undefined) return { ok: false, code: 'NOT_A_MEMBER' };
+    const from = stateOfMember(member);
+    if (from !== state) this.#wishes.want({ subject: id, from, to: state }, nowMs);
+    return { ok: true };
+  }
+
   /** @throws RemoteProtocolError when `body` isn't a membership message or breaks the protocol. */
   receive(from: CoreletId, body: Uint8Array, nowMs: number): void {
     const message = decodeMembership(body);
@@ -247,7 +278,8 @@ export class MembershipCore {
       this.#tally.hear(from, message, nowMs);
       // A silence that one has noticed is looked into by all: at rest each alone would notice it late.
       for (const id of message.subjects) if (this.#watch.isLive(id)) this.#outbox.ask(id);
-    } else if (message.type === 'leave') this.#tally.leaves(from);
+    } else if (message.type === 'wish') this.#wishes.hear(from, message, nowMs);
+    else if (message.type === 'leave') this.#tally.leaves(from);
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
   }
 
@@ -307,6 +339,7 @@ export class MembershipCore {
     this.#tally.clear();
     this.#news.clear();
     this.#campaign.clear();
+    this.#admission.remember(view);
     this.#nextAlertMs = nowMs;
     this.#joins.prune(view, nowMs);
     const inside = hasMember(view, this.#self.id);
@@ -341,6 +374,13 @@ export class MembershipCore {
     this.#tally.hear(this.#self.id, alert, this.#nowMs);
     this.#toMembers(alert);
     if (this.#standing === 'leaving') this.#toMembers({ type: 'leave', viewNumber });
+  }
+
+  #tellWishes(): void {
+    for (const wanted of this.#wishes.due(this.#nowMs)) {
+      this.#wishes.hear(this.#self.id, wanted, this.#nowMs);
+      this.#toMembers({ type: 'wish', viewNumber: this.viewNumber, ...wanted });
+    }
   }
 
   #toMembers(message: MembershipMessage): void {

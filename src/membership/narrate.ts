@@ -1,5 +1,5 @@
 import type { CoreletId } from '../base/ids.ts';
-import { type Member, memberById, type View } from '../ring/view.ts';
+import { type Member, type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
 import type { Decision, Removal } from '../wire/membership/types.ts';
 import type { ViewDifference } from './succession.ts';
 import type { MembershipEvent, ViewCause } from './types.ts';
@@ -67,13 +67,21 @@ export function narrateChange(
   return events;
 }
 
+const stateWords: Readonly<Record<MemberState, string>> = {
+  live: 'live',
+  'sitting-out': 'sitting out as too slow',
+  draining: 'draining',
+};
+
 function memberEvent(kind: string, view: View, member: Member, verb: string): MembershipEvent {
+  const { slot, role, place, address } = member;
+  const state = stateOfMember(member);
   return {
     kind,
-    slot: member.slot,
+    slot,
     corelet: member.id,
-    text: `Slot ${member.slot} ${verb} ${member.role} in view ${view.number}.`,
-    data: { viewNumber: view.number, role: member.role, place: member.place, address: member.address },
+    text: `Slot ${slot} ${verb} ${state === 'live' ? role : `${role}, ${stateWords[state]},`} in view ${view.number}.`,
+    data: { viewNumber: view.number, role, state, place, address },
   };
 }
 

@@ -16,6 +16,8 @@ export interface MembershipOptions {
   readonly limits?: Partial<MembershipLimits>;
   /** The newest register that was handed out as `persist` and became durable. Wins over `founding`. */
   readonly restored?: Uint8Array;
+  /** So many members may sit out at a time; by default one. */
+  readonly sittingOutMax?: number;
   /** The first view of a new cluster, the same at each of its members. */
   readonly founding?: View;
 }
@@ -44,6 +46,8 @@ export interface MembershipLimits {
   readonly joinRepeatMaxMs: number;
   /** A request to join that wasn't repeated for so long is forgotten. */
   readonly joinLifeMs: number;
+  /** A wish for another state of a member that isn't agreed after so long is given up. */
+  readonly wishLifeMs: number;
   /** Wait before re-admission after a first removal; doubles with each further one. */
   readonly holdDownMs: number;
   readonly holdDownMaxMs: number;
@@ -65,6 +69,7 @@ export const defaultLimits: MembershipLimits = {
   joinRepeatMinMs: 250,
   joinRepeatMaxMs: 2000,
   joinLifeMs: 6000,
+  wishLifeMs: 10_000,
   holdDownMs: 250,
   holdDownMaxMs: 300_000,
   holdDownHalfLifeMs: 300_000,
@@ -74,6 +79,8 @@ export const defaultLimits: MembershipLimits = {
 export const membersFloor = 3;
 /** Requests to join that are kept at a time. */
 export const joinsMax = 64;
+/** Wishes for another state of a member that are kept at a time. */
+export const wishesMax = 256;
 /** Corelets whose removals are counted. */
 export const flapsMax = 256;
 /** The longest time between two calls of `tick` while something is under way … */

@@ -9,7 +9,9 @@ import {
   type Removal,
   removalReasons,
   type WireMember,
+  type WireMemberState,
   type WireView,
+  wireMemberStates,
   wireMembersMax,
   zoneBytesMax,
 } from './types.ts';
@@ -44,7 +46,7 @@ export function decodeIds(from: Reader): CoreletId[] {
   return ids;
 }
 
-// member: id 16, slot u32, place u32, weight f64, role u8 (0 active, 1 spare), address text, zone text
+// member: id 16, slot u32, place u32, weight f64, role and state u8 (role 0 active, 1 spare, plus twice the state), address text, zone text
 const memberBytesMin = 16 + 4 + 4 + 8 + 1 + 2 + 2;
 
 export function memberSize(member: WireMember): number {
@@ -56,7 +58,7 @@ export function encodeMember(to: Writer, member: WireMember): void {
   to.u32(member.slot);
   to.u32(member.place);
   to.f64(member.weight);
-  to.u8(member.role === 'active' ? 0 : 1);
+  to.u8((member.role === 'active' ? 0 : 1) + 2 * wireMemberStates.indexOf(member.state ?? 'live'));
   to.text(member.address);
   to.text(member.zone);
 }
@@ -67,10 +69,19 @@ export function decodeMember(from: Reader): WireMember {
   const place = from.u32();
   const weight = from.f64();
   if (!(weight > 0 && Number.isFinite(weight))) throw new RemoteProtocolError(`member's weight ${weight}`);
-  const role = from.boolean() ? 'spare' : 'active';
+  const code = from.u8();
+  const role = (code & 1) === 1 ? 'spare' : 'active';
+  const state = stateOfCode(code >>> 1);
   const address = from.text(addressBytesMax);
   const zone = from.text(zoneBytesMax);
-  return { id, address, slot, zone, weight, place, role };
+  const member = { id, address, slot, zone, weight, place, role } as const;
+  return state === 'live' ? member : { ...member, state };
+}
+
+export function stateOfCode(code: number): WireMemberState {
+  const state = wireMemberStates[code];
+  if (state === undefined) throw new RemoteProtocolError(`member's state ${code}`);
+  return state;
 }
 
 // view: number u64, count u32, members ascending by id

@@ -12,6 +12,7 @@ import {
   type MembershipMessage,
   removalReasons,
   type WireMember,
+  wireMemberStates,
 } from '../../../src/wire/membership/types.ts';
 
 /** Plain objects, as decoders make them. */
@@ -26,7 +27,8 @@ const id = fc
 const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const ids = fc.array(id, { maxLength: 5 });
-const member: fc.Arbitrary<WireMember> = record({
+const state = fc.constantFrom(...wireMemberStates);
+const activeMember: fc.Arbitrary<WireMember> = record({
   id,
   address: fc.string({ maxLength: 40 }),
   slot: u32,
@@ -35,6 +37,9 @@ const member: fc.Arbitrary<WireMember> = record({
   place: u32,
   role: fc.constantFrom('active', 'spare'),
 });
+const member = fc
+  .tuple(activeMember, state)
+  .map(([one, its]): WireMember => (its === 'live' ? one : { ...one, state: its }));
 const view = record({
   number: count,
   members: fc
@@ -57,6 +62,7 @@ const message: fc.Arbitrary<MembershipMessage> = fc.oneof(
   record({ type: type('join'), viewNumber: count, incarnation: count, relayed: fc.boolean(), member }),
   record({ type: type('leave'), viewNumber: count }),
   record({ type: type('ask'), viewNumber: count }),
+  record({ type: type('wish'), viewNumber: count, subject: id, from: state, to: state }),
   record({ type: type('prepare'), number: count, ballot }),
   record({ type: type('promise'), number: count, ballot, accepted }),
   record({ type: type('refusal'), number: count, ballot, promised: ballot }),
