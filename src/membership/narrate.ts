@@ -1,6 +1,7 @@
 import type { CoreletId } from '../base/ids.ts';
 import { type Member, type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
-import type { Decision, Removal } from '../wire/membership/types.ts';
+import type { Removal } from '../wire/membership/types.ts';
+import type { Move } from './campaign.ts';
 import type { ViewDifference } from './succession.ts';
 import type { MembershipEvent, ViewCause } from './types.ts';
 
@@ -20,12 +21,12 @@ export function narrateOne(kind: string, view: View | undefined, id: CoreletId, 
     : { kind, corelet: id, slot, text: `Slot ${slot} ${what}.`, data };
 }
 
-export function narrateProposal(view: View, decision: Decision): MembershipEvent {
+export function narrateProposal(view: View, { kind, decision }: Move): MembershipEvent {
   const { number, members } = decision.view;
   const removed = decision.removals.map((removal) => removal.id);
   return {
-    kind: 'membership.proposed',
-    text: `This Corelet proposes view ${number} with ${members.length} members.`,
+    kind: kind === 'vote' ? 'membership.voted' : 'membership.proposed',
+    text: `This Corelet ${kind === 'vote' ? 'votes for' : 'proposes'} view ${number} with ${members.length} members.`,
     data: { viewNumber: number, removedSlots: slotsOf(view, removed) },
   };
 }

@@ -37,8 +37,12 @@ export interface MembershipLimits {
   /** So long a half-accused member may hold up the removal of others. */
   readonly unstableMaxMs: number;
   readonly alertRepeatMs: number;
-  /** An alert that wasn't repeated for so long doesn't count any more. */
+  /** An accusation, or a wish, that wasn't repeated for so long doesn't count any more. */
   readonly alertLifeMs: number;
+  /** Accused by some of its observers for so long: the others accuse it too. */
+  readonly reinforceMs: number;
+  /** A fast vote that led to nothing for so long is followed by classic rounds. */
+  readonly fastTimeoutMs: number;
   /** Between candidates for proposing, in the order of their ids. */
   readonly proposerStepMs: number;
   readonly proposalTimeoutMs: number;
@@ -63,7 +67,9 @@ export const defaultLimits: MembershipLimits = {
   settleMs: 100,
   unstableMaxMs: 500,
   alertRepeatMs: 300,
-  alertLifeMs: 2000,
+  alertLifeMs: 10_000,
+  reinforceMs: 5000,
+  fastTimeoutMs: 300,
   proposerStepMs: 150,
   proposalTimeoutMs: 400,
   joinRepeatMinMs: 250,

@@ -7,7 +7,9 @@ import {
   type Ballot,
   type Decision,
   type Removal,
+  type RemovalReason,
   removalReasons,
+  type ViewDelta,
   type WireMember,
   type WireMemberState,
   type WireView,
@@ -111,6 +113,50 @@ export function decodeView(from: Reader): WireView {
   return { number, members };
 }
 
+// delta: sparesWanted u32, removed: count u32, each id 16, reason u8; put: count u32, members ascending by id
+export function deltaSize(delta: ViewDelta): number {
+  return delta.put.reduce((sum, member) => sum + memberSize(member), 12 + 17 * delta.removed.length);
+}
+
+export function encodeDelta(to: Writer, delta: ViewDelta): void {
+  assert(delta.removed.length <= wireMembersMax && delta.put.length <= wireMembersMax, 'a change of too many members');
+  to.u32(delta.sparesWanted);
+  to.u32(delta.removed.length);
+  for (const { id, reason } of delta.removed) {
+    to.id(id);
+    to.u8(removalReasons.indexOf(reason));
+  }
+  to.u32(delta.put.length);
+  for (const member of delta.put) encodeMember(to, member);
+}
+
+export function decodeDelta(from: Reader): ViewDelta {
+  const sparesWanted = from.u32();
+  const removed: ViewDelta['removed'][number][] = [];
+  for (let left = from.count(wireMembersMax, 17); left > 0; left--) {
+    const id = from.id() as CoreletId;
+    ascending(removed.at(-1)?.id, id);
+    removed.push({ id, reason: reasonOfCode(from.u8()) });
+  }
+  const put: WireMember[] = [];
+  for (let left = from.count(wireMembersMax, memberBytesMin); left > 0; left--) {
+    const member = decodeMember(from);
+    ascending(put.at(-1)?.id, member.id);
+    put.push(member);
+  }
+  return { removed, put, sparesWanted };
+}
+
+function ascending(before: CoreletId | undefined, id: CoreletId): void {
+  if (before !== undefined && id <= before) throw new RemoteProtocolError('members not ascending by id');
+}
+
+function reasonOfCode(code: number): RemovalReason {
+  const reason = removalReasons[code];
+  if (reason === undefined) throw new RemoteProtocolError(`removal reason ${code}`);
+  return reason;
+}
+
 // decision: view, sparesWanted u32, removals: count u32, each id 16, reason u8, observers ids
 const removalBytesMin = 16 + 1 + 4;
 
@@ -138,9 +184,7 @@ export function decodeDecision(from: Reader): Decision {
   const removals: Removal[] = [];
   for (let i = 0; i < count; i++) {
     const id = from.id() as CoreletId;
-    const code = from.u8();
-    const reason = removalReasons[code];
-    if (reason === undefined) throw new RemoteProtocolError(`removal reason ${code}`);
+    const reason = reasonOfCode(from.u8());
     removals.push({ id, reason, observers: decodeIds(from) });
   }
   return { view, sparesWanted, removals };

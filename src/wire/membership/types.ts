@@ -15,7 +15,8 @@ export type MembershipMessage =
   | Refusal
   | Accept
   | Accepted
-  | Decided;
+  | Decided
+  | Vote;
 
 export const membershipFormat = 1;
 export const wireMembersMax = 1024;
@@ -136,6 +137,20 @@ export interface Accepted {
   readonly type: 'accepted';
   readonly number: number;
   readonly ballot: Ballot;
+}
+/** What one view has that the one before has not, in full: so that votes are the same exactly when they are for the same view. */
+export interface ViewDelta {
+  /** Ascending by id. */
+  readonly removed: readonly Pick<Removal, 'id' | 'reason'>[];
+  /** Members that came, or whose record changed; ascending by id. */
+  readonly put: readonly WireMember[];
+  readonly sparesWanted: number;
+}
+/** The sender has accepted this under the fast ballot, round 0 (Rapid §4.3; Lamport, "Fast Paxos", 2006). */
+export interface Vote {
+  readonly type: 'vote';
+  readonly number: number; // of the view that is voted for
+  readonly delta: ViewDelta;
 }
 /** A majority of the view before has accepted `decision` under `ballot` (round 0: the founding view). */
 export interface Decided {

@@ -11,6 +11,7 @@ import {
   type Decision,
   type MembershipMessage,
   removalReasons,
+  type ViewDelta,
   type WireMember,
   wireMemberStates,
 } from '../../../src/wire/membership/types.ts';
@@ -51,6 +52,16 @@ const decision: fc.Arbitrary<Decision> = record({
   removals: fc.array(record({ id, reason: fc.constantFrom(...removalReasons), observers: ids }), { maxLength: 3 }),
   sparesWanted: u32,
 });
+const delta: fc.Arbitrary<ViewDelta> = record({
+  removed: fc
+    .uniqueArray(record({ id, reason: fc.constantFrom(...removalReasons) }), {
+      maxLength: 4,
+      selector: (one) => one.id,
+    })
+    .map((removed) => removed.toSorted((a, b) => (a.id < b.id ? -1 : 1))),
+  put: view.map(({ members }) => members),
+  sparesWanted: u32,
+});
 const ballot: fc.Arbitrary<Ballot> = record({ round: u32, proposer: id });
 const accepted: fc.Arbitrary<AcceptedValue | undefined> = fc.option(record({ ballot, decision }), {
   nil: undefined,
@@ -69,6 +80,7 @@ const message: fc.Arbitrary<MembershipMessage> = fc.oneof(
   record({ type: type('accept'), ballot, decision }),
   record({ type: type('accepted'), number: count, ballot }),
   record({ type: type('decided'), ballot, decision }),
+  record({ type: type('vote'), number: count, delta }),
 );
 
 function decodesOrFailsTyped(body: Uint8Array): void {
