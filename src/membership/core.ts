@@ -331,11 +331,13 @@ export class MembershipCore {
     const before = this.#knownView().members;
     this.#adopt(ballot, decision, this.#nowMs);
     const message: Decided = { type: 'decided', ballot, decision };
+    // Alone, our own disk is the majority; and among fast votes our own counts before it is durable.
+    const unsynced = before.length === 1 || ballot.round === fastBallot.round;
     const told = new Set([...before, ...decision.view.members].map((member) => member.id));
     if (ballot.round === fastBallot.round) this.#keepUncounted(told, before, decision);
     told.delete(this.#self.id);
     for (const id of told) {
-      this.#outbox.send(id, message, before.length === 1); // alone, our own disk is the majority
+      this.#outbox.send(id, message, unsynced);
       this.#news.told(id, this.#nowMs); // their late answers need no news
     }
   }
