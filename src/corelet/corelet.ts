@@ -287,6 +287,7 @@ class Corelet implements CoreletHandle {
     this.#healer.tick();
     this.#peering.refreshPeers();
     this.#leadNothingWithoutFlash();
+    this.#peering.watchFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
       let bytesLeft = 0;

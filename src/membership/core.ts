@@ -13,8 +13,9 @@ import {
   viewOf,
 } from '../ring/view.ts';
 import { decodeMembership } from '../wire/membership/codec.ts';
-import type { Alert, Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
+import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
 import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
+import { Alarm } from './alarm.ts';
 import { Agreement, numberOf } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
 import { fastBallot } from './fast.ts';
@@ -24,9 +25,9 @@ import { HoldDown, isCurrent, Joins } from './joins.ts';
 import { causeOf, narrateChange, narrateOne, narrateProposal } from './narrate.ts';
 import { News } from './news.ts';
 import { Outbox } from './outbox.ts';
-import { ringsOf } from './rings.ts';
 import { decodeRegister, encodeRegister, type Register } from './register.ts';
 import { difference, spareCount } from './succession.ts';
+import { Slowness } from './slowness.ts';
 import { Tally } from './tally.ts';
 import {
   defaultLimits,
@@ -43,8 +44,6 @@ import { Wishes } from './wishes.ts';
 
 /** After a fast decision so many tell it to those who come and those who go. */
 const fastTellersMax = 2;
-/** So many subjects in one alert concern everybody. */
-const manySilent = 3;
 
 interface Newest {
   readonly ballot: Ballot;
@@ -71,8 +70,11 @@ export class MembershipCore {
   readonly #tally: Tally;
   readonly #joins: Joins;
   readonly #wishes: Wishes;
+  readonly #slowness = new Slowness();
+  readonly #sittingOutMax: number;
   readonly #campaign: Campaign;
   readonly #admission: Admission;
+  readonly #alarm: Alarm;
   readonly #agreement: Agreement;
   readonly #restored: Register | undefined;
   readonly #founding: View | undefined;
@@ -82,8 +84,6 @@ export class MembershipCore {
   #standing: Standing = 'outside';
   #nowMs = 0;
   #tickMs = 0;
-  #alertSequence = 0;
-  #nextAlertMs = 0;
 
   /** @throws RemoteProtocolError when `restored` is of another format version. */
   constructor(options: MembershipOptions) {
@@ -98,8 +98,9 @@ export class MembershipCore {
     this.#joins = new Joins(this.#limits);
     this.#wishes = new Wishes(this.#limits);
     const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
-    const { sittingOutMax = 1 } = options;
-    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, sittingOutMax);
+    this.#sittingOutMax = options.sittingOutMax ?? 1;
+    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, this.#sittingOutMax);
+    this.#alarm = new Alarm(options.self.id, this.#limits, senses, this.#outbox);
     this.#admission = new Admission(options.self, this.#limits, options.random);
     this.#agreement = new Agreement(options.self.id, this.#limits, options.random, {
       persist: () => this.#outbox.persist(),
@@ -193,7 +194,9 @@ export class MembershipCore {
     for (const id of accused) this.#observe('membership.accused', id, 'does not answer this Corelet');
     for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
     if (this.#isMember()) {
-      this.#alertWhenDue(accused.length + withdrawn.length > 0);
+      const changed = accused.length + withdrawn.length > 0;
+      this.#alarm.speak(this.#knownView(), changed, this.#standing === 'leaving', nowMs);
+      this.#judgeSlowness();
       this.#tellWishes();
       this.#agreement.tick(nowMs);
       this.#considerProposal();
@@ -206,6 +209,17 @@ export class MembershipCore {
   /** Any message of a peer proves that it lives. */
   heard(from: CoreletId, nowMs: number): void {
     this.#watch.heard(from, nowMs);
+  }
+
+  /**
+   * What a member says of its own flash: `latencyMs` as a median of the newest durable writes (0: not known), and whether it
+   * hangs: then it has failed, however well it answers.
+   */
+  flash(id: CoreletId, latencyMs: number, hangs: boolean, nowMs: number): void {
+    this.#slowness.tell(id, latencyMs, nowMs);
+    if (this.#watch.failing(id, hangs, nowMs)) {
+      this.#observe('membership.flash', id, hangs ? 'says that its flash hangs' : 'says that its flash answers again');
+    }
   }
 
   /** It was asked and didn't answer. */
@@ -236,7 +250,7 @@ export class MembershipCore {
     if (this.#standing === 'outside') this.#standing = 'left';
     if (this.#standing !== 'member') return;
     this.#standing = 'leaving';
-    this.#nextAlertMs = nowMs;
+    this.#alarm.renew(nowMs);
   }
 
   /**
@@ -282,22 +296,10 @@ export class MembershipCore {
     }
     if (!hasMember(this.#knownView(), from)) return;
     if (message.type === 'alert') {
-      this.#alerted(from, message, nowMs);
+      this.#alarm.hear(this.#knownView(), from, message, nowMs);
     } else if (message.type === 'wish') this.#wishes.hear(from, message, nowMs);
     else if (message.type === 'leave') this.#tally.leaves(from);
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
-  }
-
-  // A silence that one has noticed is looked into by all who watch that member: at rest each alone would notice it late.
-  // When several are silent the network may be divided, and everybody finds out on which side it is.
-  #alerted(from: CoreletId, alert: Alert, nowMs: number): void {
-    const view = this.#knownView();
-    this.#tally.hear(view, from, alert, nowMs);
-    const rings = ringsOf(view);
-    const many = alert.subjects.length >= manySilent;
-    for (const id of alert.subjects) {
-      if (this.#watch.isLive(id) && (many || rings.observes(this.#self.id, id))) this.#outbox.ask(id);
-    }
   }
 
   // Even an outsider may know a newer view than a sleeper.
@@ -368,7 +370,7 @@ export class MembershipCore {
     this.#news.clear();
     this.#campaign.clear();
     this.#admission.remember(view);
-    this.#nextAlertMs = nowMs;
+    this.#alarm.renew(nowMs);
     this.#joins.prune(view, nowMs);
     const inside = hasMember(view, this.#self.id);
     if (inside && this.#standing !== 'leaving') this.#standing = 'member';
@@ -390,36 +392,11 @@ export class MembershipCore {
     }
   }
 
-  // Accusations are repeated whole, so that a lost message costs one interval.
-  #alertWhenDue(changed: boolean): void {
-    const view = this.#knownView();
-    const subjects = this.#subjects(view);
-    if (!changed && (this.#nowMs < this.#nextAlertMs || (subjects.length === 0 && this.#standing === 'member'))) return;
-    this.#nextAlertMs = this.#nowMs + this.#limits.alertRepeatMs;
-    const viewNumber = this.viewNumber;
-    const hears = this.#watch.hears();
-    this.#alertSequence++;
-    const alert = { type: 'alert', viewNumber, sequence: this.#alertSequence, hears, subjects } as const;
-    this.#tally.hear(view, this.#self.id, alert, this.#nowMs);
-    for (const id of this.#alertedBy(view, subjects)) this.#outbox.send(id, alert);
-    if (this.#standing === 'leaving') this.#toMembers({ type: 'leave', viewNumber });
-  }
-
-  #subjects(view: View): CoreletId[] {
-    const subjects = new Set(this.#watch.accused());
-    const rings = ringsOf(view);
-    for (const id of this.#tally.stuck(view, this.#nowMs)) if (rings.observes(this.#self.id, id)) subjects.add(id);
-    return [...subjects];
-  }
-
-  // An observer's word counts, so all hear it. Another's is a hint to the observers.
-  #alertedBy(view: View, subjects: readonly CoreletId[]): Set<CoreletId> {
-    const rings = ringsOf(view);
-    const counts = subjects.some((id) => rings.observes(this.#self.id, id));
-    const told = counts ? view.members.map((member) => member.id) : subjects.flatMap((id) => rings.observersOf(id));
-    const others = new Set(told);
-    others.delete(this.#self.id);
-    return others;
+  #judgeSlowness(): void {
+    if (this.#standing !== 'member') return;
+    for (const { id, state } of this.#slowness.judge(this.#knownView(), this.#sittingOutMax, this.#nowMs)) {
+      this.setState(id, state, this.#nowMs);
+    }
   }
 
   #tellWishes(): void {

@@ -11,6 +11,8 @@ interface Watched {
   resetMs: number | undefined;
   everHeard: boolean;
   accused: boolean;
+  /** Its flash hangs, as it says itself: it has failed, however well it answers. */
+  failing: boolean;
   /** Since when it hasn't answered a question, until it is heard again. */
   lapsedMs: number | undefined;
 }
@@ -46,7 +48,7 @@ export class Watch {
     for (const id of wanted) {
       if (id === self || this.#peers.has(id)) continue;
       const peer = { heardMs: nowMs, graceMs: nowMs + startGraceMs, resetMs: undefined, lapsedMs: undefined };
-      this.#peers.set(id, { ...peer, everHeard: false, accused: false });
+      this.#peers.set(id, { ...peer, everHeard: false, accused: false, failing: false });
     }
   }
 
@@ -57,9 +59,18 @@ export class Watch {
     peer.everHeard = true;
     peer.resetMs = undefined;
     peer.lapsedMs = undefined;
-    if (!peer.accused) return;
+    if (!peer.accused || peer.failing) return;
     peer.accused = false;
     this.#withdrawn.push(id);
+  }
+
+  /** What it says of its flash. True: that is news. */
+  failing(id: CoreletId, failing: boolean, nowMs: number): boolean {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || peer.failing === failing) return false;
+    peer.failing = failing;
+    if (!failing) this.heard(id, nowMs);
+    return true;
   }
 
   reset(id: CoreletId, nowMs: number): void {
@@ -88,6 +99,7 @@ export class Watch {
   }
 
   #accusedAtMs(peer: Watched): number {
+    if (peer.failing) return Number.NEGATIVE_INFINITY;
     const { suspectAfterMs, resetSuspectAfterMs, silenceMaxMs } = this.#limits;
     const atMs = Math.min(
       peer.heardMs + silenceMaxMs,

@@ -180,6 +180,7 @@ function chatter(ports: CoreletPorts, options: CoreletOptions): void {
     wantsTickets: false,
     ticketMs: 0,
     flashWaitMs: 0,
+    syncUs: 0,
     viewNumber: 1,
     ledDigest: 0,
     syncedBatches: 0,
