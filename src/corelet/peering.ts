@@ -150,6 +150,12 @@ export class Peering {
     this.#stepSoon();
   }
 
+  /** Tells all members that this Corelet goes. */
+  leave(): void {
+    this.#options.membership.leave(this.#options.clock.nowMs());
+    this.#membershipTick();
+  }
+
   setMemberState(id: CoreletId, state: MemberState): WishResult {
     const { membership, clock } = this.#options;
     const result = membership.setState(id, state, clock.nowMs());

@@ -54,6 +54,11 @@ export interface CoreletHandle {
   setMemberState(id: CoreletId, state: MemberState): WishResult;
   /** Resolves when the device failed or an assertion broke: the process must end. */
   readonly failed: Promise<Error>;
+  /**
+   * The last gasp: says that this Corelet goes, so that the others act at once instead of waiting for its silence, and hands
+   * its leaderships over. Resolves when they agreed on a view without it, at most `limitMs` later. Then: `stop`.
+   */
+  leave(limitMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -96,6 +101,10 @@ export interface SlotStatus {
   readonly sizeBytes: number;
   readonly safeToPull: boolean;
   readonly why: string;
+  /** How often it was lost and came back, less what time forgave. Left out: never, or long ago. */
+  readonly flapScore?: number;
+  /** It flapped: it is taken back only after so long. Left out: nothing holds it. */
+  readonly heldDownSeconds?: number;
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
 }
@@ -117,7 +126,12 @@ export interface CoreletStatus {
   readonly schemaVersion: 1;
   readonly cluster: ClusterId;
   readonly answeredBy: { readonly id: CoreletId; readonly slot: number };
-  readonly view: { readonly number: number; readonly members: number; readonly frozen: boolean };
+  readonly view: {
+    readonly number: number;
+    readonly members: number;
+    readonly frozen: boolean;
+    readonly frozenWhy?: string;
+  };
   readonly slots: readonly SlotStatus[];
   readonly arcs: ArcsStatus;
   /** `secondsLeft` is null while the rate isn't known. */

@@ -51,6 +51,11 @@ interface Newest {
   readonly view: View;
 }
 
+export interface Flapping {
+  readonly score: number;
+  readonly heldDownMs: number;
+}
+
 /** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
 export type WishResult = { readonly ok: true } | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
 
@@ -134,6 +139,12 @@ export class MembershipCore {
   /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */
   isLive(id: CoreletId): boolean {
     return id === this.#self.id ? this.#standing === 'member' : this.#watch.isLive(id);
+  }
+
+  /** How often a Corelet was removed for silence, less what time forgave, and how long it must wait to be taken back. */
+  flapping(id: CoreletId, nowMs: number): Flapping {
+    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs));
+    return { score: this.#holdDown.scoreOf(id, nowMs), heldDownMs };
   }
 
   accuses(id: CoreletId): boolean {

@@ -76,6 +76,7 @@ export class StandIn implements SimProgram {
       inspect: () => this.#inspect(self.slot),
       setMemberState: () => ({ ok: true }),
       failed: new Promise(() => {}),
+      leave: async () => {},
       stop: async () => {},
     };
   }

@@ -34,6 +34,7 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     inspect: () => [],
     setMemberState: () => ({ ok: true }),
     failed: new Promise(() => {}),
+    leave: async () => {},
     stop: async () => {},
     volumes: {
       async create(request) {
