@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
 import type { MembershipCore, WishResult } from '../membership/core.ts';
+import { Echoes } from '../membership/echoes.ts';
 import { type LivenessDue, PairLiveness } from '../membership/liveness.ts';
 import type { MemberState } from '../ring/view.ts';
 import type { Store } from '../store/store.ts';
@@ -57,6 +58,7 @@ export class Peering {
   readonly #options: PeeringOptions;
   readonly #liveness = new PairLiveness();
   readonly #flash: FlashWatch;
+  readonly #echoes = new Echoes();
   #saidFlashHangs = false;
   /** A peer asked for an answer: ours shall stand for a flash that works. */
   #doubted = false;
@@ -124,6 +126,7 @@ export class Peering {
     }
     wanted.delete(self);
     if (sameContacts(wanted, this.#peers)) return;
+    for (const id of this.#peers.keys()) if (!wanted.has(id)) this.#echoes.forget(id);
     this.#peers = wanted;
     fabric.setPeers(wanted);
     this.#liveness.setPeers(wanted.keys(), clock.nowMs());
@@ -208,7 +211,9 @@ export class Peering {
     membership.heard(from, now);
     // A stall that we share with it is the machine's, and says nothing about its device.
     const hangs = message.flashWaitMs >= flashHangsMs && this.flashWaitMs() < flashHangsMs / 5;
-    membership.flash(from, message.syncUs / 1000, hangs, now);
+    membership.latency(from, message.syncUs / 1000, now);
+    const deaf = this.#echoes.isDeaf(from, message.echo, now);
+    membership.failing(from, hangs ? 'flash' : deaf ? 'deaf' : undefined, now);
     this.#doubted ||= message.answer;
     this.#heard.set(from, message.sequence);
     if (this.#liveness.told(from, message, now)) this.#stepSoon();
@@ -226,6 +231,7 @@ export class Peering {
     this.#incarnations.set(peer.id, peer.incarnation);
     this.#options.onPosition?.(peer.id, peer.incarnation, 0);
     this.#heard.delete(peer.id);
+    this.#echoes.forget(peer.id);
     this.#liveness.tell(peer.id);
     this.#stepSoon();
     this.#options.onUp(peer.id);
@@ -287,7 +293,7 @@ export class Peering {
     this.#flash.look(this.#doubted);
     this.#doubted = false;
     const syncMs = this.#flash.syncMs();
-    membership.flash(self, syncMs, false, nowMs);
+    membership.latency(self, syncMs, nowMs);
     const common = {
       type: 'liveness',
       wantsTickets: this.#wantsTickets,
@@ -304,6 +310,7 @@ export class Peering {
       this.#sequence = (this.#sequence + 1) >>> 0;
       const message = { ...common, sequence: this.#sequence, echo: this.#heard.get(id) ?? 0, answer, nextMs };
       this.#sent += 1;
+      this.#echoes.sent(id, this.#sequence, nowMs);
       fabric.send(id, message satisfies Liveness);
     }
   }

@@ -39,7 +39,7 @@ import {
   type Standing,
   tickMaxMs,
 } from './types.ts';
-import { Watch } from './watch.ts';
+import { type Failing, Watch } from './watch.ts';
 import { Wishes } from './wishes.ts';
 
 /** After a fast decision so many tell it to those who come and those who go. */
@@ -222,15 +222,16 @@ export class MembershipCore {
     this.#watch.heard(from, nowMs);
   }
 
-  /**
-   * What a member says of its own flash: `latencyMs` as a median of the newest durable writes (0: not known), and whether it
-   * hangs: then it has failed, however well it answers.
-   */
-  flash(id: CoreletId, latencyMs: number, hangs: boolean, nowMs: number): void {
+  /** How long a member's flash takes, as a median of its newest durable writes; 0: not known. */
+  latency(id: CoreletId, latencyMs: number, nowMs: number): void {
     this.#slowness.tell(id, latencyMs, nowMs);
-    if (this.#watch.failing(id, hangs, nowMs)) {
-      this.#observe('membership.flash', id, hangs ? 'says that its flash hangs' : 'says that its flash answers again');
-    }
+  }
+
+  /** What a member's own messages tell: its flash hangs, or it hears nothing of ours. Undefined: nothing is wrong (any more). */
+  failing(id: CoreletId, failing: Failing | undefined, nowMs: number): void {
+    if (!this.#watch.failing(id, failing, nowMs)) return;
+    const what = { flash: 'says that its flash hangs', deaf: 'speaks, and does not hear this Corelet' };
+    this.#observe('membership.failing', id, failing === undefined ? 'is well again' : what[failing]);
   }
 
   /** It was asked and didn't answer. */

@@ -5,7 +5,7 @@ import { Swarm } from './swarm.ts';
 
 /** `CORELET_SEEDS=1000` for a sweep; `npm test` looks at some. */
 const seeds = Number(process.env.CORELET_SEEDS ?? 6);
-const members = 50;
+const members = 30;
 /** Past the grace of a start. */
 const warmMs = 4000;
 
@@ -20,6 +20,8 @@ const cases: Readonly<Record<string, Loss>> = {
   'a member that loses four of five messages': (from, to, faulty) => (from === faulty || to === faulty ? 0.8 : 0),
 };
 
+const durationMs = 42_000;
+
 for (const [name, loss] of Object.entries(cases)) {
   test(`nobody else is evicted because of ${name}`, () => {
     let evicted = 0;
@@ -30,13 +32,13 @@ for (const [name, loss] of Object.entries(cases)) {
       const faulty = swarm.ids[seed % members] as CoreletId;
       const beganMs = swarm.nowMs;
       swarm.loses = (from, to) => loss(from, to, faulty, swarm.nowMs - beganMs);
-      swarm.runUntil(() => false, 45_000);
+      swarm.runUntil(() => false, durationMs);
       const wrong = [...swarm.evicted].filter((id) => id !== faulty);
       assert.deepEqual(wrong, [], `seed ${seed}: wrongly evicted`);
       if (swarm.evicted.has(faulty)) evicted++;
-      views += swarm.views.size;
+      views += swarm.views.size - 1;
     }
-    console.log(`${name}: evicted in ${evicted} of ${seeds} runs, ${(views / seeds).toFixed(1)} views each`);
+    console.log(`${name}: evicted in ${evicted} of ${seeds} runs, ${(views / seeds).toFixed(1)} decisions each`);
     assert.equal(evicted, seeds, 'who can not do its part goes');
   });
 }
@@ -50,7 +52,7 @@ test('of 200 members ten are killed at once: one decision, agreed by all within 
     const rest = swarm.ids.filter((id) => !lost.includes(id));
     swarm.kill(lost);
     times.push(swarm.runUntil(() => swarm.agreed(rest), 30_000));
-    assert.equal(swarm.views.size, 1, 'one decision');
+    assert.equal(swarm.views.size, 2, 'one decision after the founding view');
     assert.deepEqual([...swarm.evicted].toSorted(), lost.toSorted());
   }
   console.log(`200 members without 10: agreed after ${times.map(Math.round).join(', ')} ms`);

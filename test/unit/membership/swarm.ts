@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CoreletId } from '../../../src/base/ids.ts';
+import { Echoes } from '../../../src/membership/echoes.ts';
 import { MembershipCore } from '../../../src/membership/core.ts';
 import { PairLiveness } from '../../../src/membership/liveness.ts';
 import { EventHeap } from '../../../src/sim/heap.ts';
@@ -14,9 +15,14 @@ interface Peer {
   stepAtMs: number;
   tickAtMs: number;
   syncs: number;
+  sequence: number;
+  readonly echoes: Echoes;
+  readonly heard: Map<CoreletId, number>;
 }
 
 interface Told {
+  readonly sequence: number;
+  readonly echo: number;
   readonly answer: boolean;
   readonly nextMs: number;
   readonly viewNumber: number;
@@ -54,6 +60,9 @@ export class Swarm {
         stepAtMs: Number.POSITIVE_INFINITY,
         tickAtMs: Number.POSITIVE_INFINITY,
         syncs: 0,
+        sequence: 0,
+        echoes: new Echoes(),
+        heard: new Map(),
       };
       this.#peers.set(self.id, peer);
     }
@@ -136,6 +145,8 @@ export class Swarm {
 
   #hear(peer: Peer, from: CoreletId, told: Told): void {
     peer.core.heard(from, this.nowMs);
+    peer.heard.set(from, told.sequence);
+    peer.core.failing(from, peer.echoes.isDeaf(from, told.echo, this.nowMs) ? 'deaf' : undefined, this.nowMs);
     peer.liveness.told(from, { ...told, wantsTickets: false }, this.nowMs);
     if (told.viewNumber !== peer.core.viewNumber) peer.core.behind(from, told.viewNumber, this.nowMs);
   }
@@ -182,7 +193,10 @@ export class Swarm {
     for (const id of lapsed) peer.core.silent(id, this.nowMs);
     const { viewNumber } = peer.core;
     for (const { id, answer, nextMs } of due) {
-      this.#send(peer.id, id, (other) => this.#hear(other, peer.id, { answer, nextMs, viewNumber }));
+      const sequence = ++peer.sequence;
+      peer.echoes.sent(id, sequence, this.nowMs);
+      const told = { sequence, echo: peer.heard.get(id) ?? 0, answer, nextMs, viewNumber };
+      this.#send(peer.id, id, (other) => this.#hear(other, peer.id, told));
     }
     this.#settle(peer);
   }
