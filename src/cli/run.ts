@@ -25,6 +25,8 @@ import { programVersion } from './version.ts';
 
 /** A stop that takes longer than this ends the process without it: what was acknowledged is durable anyway. */
 const stopLimitMs = 8_000;
+/** The others have agreed on a view without this Corelet within this, or they are not there. */
+const leaveLimitMs = 500;
 const mapBytesMin = 1024 * 1024;
 
 interface RunOptions {
@@ -85,6 +87,8 @@ async function serve(options: RunOptions, events: EventLog, stopped: Promise<str
   }
   log(`stopping (${end})`);
   setTimeout(() => process.exit(0), stopLimitMs).unref();
+  // First of all: the others act on it while this process still hands over.
+  await corelet.leave(leaveLimitMs);
   await doors.close();
   await corelet.stop();
   events.closeSync();

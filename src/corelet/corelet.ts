@@ -4,9 +4,10 @@ import { replicaOf } from '../arc/members.ts';
 import { startsKept } from '../arc/positions.ts';
 import type { CoreletId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
-import { MembershipCore } from '../membership/core.ts';
+import { MembershipCore, type WishResult } from '../membership/core.ts';
 import type { Timer } from '../ports/clock.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
+import type { MemberState } from '../ring/view.ts';
 import { deviceHealth } from '../store/health.ts';
 import type { Store } from '../store/store.ts';
 import { Gateway } from '../volume/gateway.ts';
@@ -15,6 +16,7 @@ import { Volumes } from '../volume/volumes.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import { AddressBook } from './address-book.ts';
 import { Gossip } from './gossip.ts';
+import { handOver } from './hand-over.ts';
 import { inspectReplica } from './inspect.ts';
 import { addressesRegister, membershipRegister, Peering } from './peering.ts';
 import { RebuildRate } from './rebuild-rate.ts';
@@ -36,6 +38,8 @@ const rateSampleMs = 1000;
 /** Between two looks at the arcs led here while nothing happens; `healingLimits.tickMs` apart for a while after something did. */
 const restTickMs = 1000;
 const wakefulMs = 5000;
+/** Between two looks whether the others agreed that this one is gone. */
+const leaveLookMs = 10;
 /** A flash that has owed an answer for so long serves nobody: whoever leads here gives it to others (design §10.13). */
 const flashStallMs = 1000;
 
@@ -157,6 +161,7 @@ class Corelet implements CoreletHandle {
       self: this.#options.self,
       incarnation: this.#ports.fabric.self.incarnation,
       random: this.#ports.random,
+      sittingOutMax: Math.floor((this.#founding.copies - 1) / 2),
       ...(restored === undefined ? {} : { restored }),
       ...(foundingView === undefined ? {} : { founding: foundingView }),
     });
@@ -205,6 +210,17 @@ class Corelet implements CoreletHandle {
     this.#healingTick();
   }
 
+  async leave(limitMs: number): Promise<void> {
+    const { clock } = this.#ports;
+    const untilMs = clock.nowMs() + limitMs;
+    this.#guard(() => {
+      this.#peering.leave();
+      handOver(this.#host);
+    });
+    const done = (): boolean => this.#stopped || this.#membership.standing === 'left' || clock.nowMs() >= untilMs;
+    while (!done()) await new Promise<void>((resolve) => clock.after(leaveLookMs, resolve));
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#halt();
@@ -225,7 +241,12 @@ class Corelet implements CoreletHandle {
       device: () => deviceHealth(this.#store.health(), this.#ports.sensors?.() ?? {}),
       isAlive: (id) => this.#host.isAlive(id),
       livenessSent: () => this.#peering.sent,
+      nowMs: () => this.#ports.clock.nowMs(),
     });
+  }
+
+  setMemberState(id: CoreletId, state: MemberState): WishResult {
+    return this.#peering.setMemberState(id, state);
   }
 
   inspect(): readonly ReplicaInspection[] {
@@ -281,6 +302,7 @@ class Corelet implements CoreletHandle {
     this.#healer.tick();
     this.#peering.refreshPeers();
     this.#leadNothingWithoutFlash();
+    this.#peering.watchFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
       let bytesLeft = 0;

@@ -1,6 +1,6 @@
 import type { CoreletId } from '../base/ids.ts';
 import type { MembershipCore } from '../membership/core.ts';
-import { hasMember, memberById } from '../ring/view.ts';
+import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import type { DeviceHealth } from '../store/health.ts';
 import type { RouteTable } from '../volume/routes.ts';
 import type { Route } from '../wire/peer/types.ts';
@@ -26,6 +26,8 @@ export interface StatusSources {
   device(): DeviceHealth;
   isAlive(id: CoreletId): boolean;
   livenessSent(): number;
+  /** The Corelet's own clock. */
+  nowMs(): number;
 }
 
 function majorityOf(route: Route): number {
@@ -54,6 +56,7 @@ export function statusOf(sources: StatusSources): CoreletStatus {
       number: membership.viewNumber,
       members: membership.view?.members.length ?? 0,
       frozen: membership.frozen.frozen,
+      ...(membership.frozen.frozen ? { frozenWhy: membership.frozen.reason } : {}),
     },
     slots: slotsStatus(sources, served),
     arcs,
@@ -74,6 +77,8 @@ function arcsStatus(founding: Founding, served: readonly Route[]): ArcsStatus {
   }
   return { total: founding.arcs, full, reduced, noRedundancy, unavailable: founding.arcs - full - reduced };
 }
+
+type FlapField = 'flapScore' | 'heldDownSeconds';
 
 /** One line per slot: its newest Corelet, and members of the view always. */
 function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStatus[] {
@@ -101,9 +106,19 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
         leads,
         ...fill,
         ...safeToPull(sources, contact.id, state, held, all),
+        ...flapStatus(sources, contact.id),
         ...(contact.id === sources.self.id ? { device: sources.device() } : {}),
       };
     });
+}
+
+function flapStatus({ membership, nowMs }: StatusSources, id: CoreletId): Pick<SlotStatus, FlapField> {
+  const { score, heldDownMs } = membership.flapping(id, nowMs());
+  const member = membership.view !== undefined && hasMember(membership.view, id);
+  return {
+    ...(score < 0.1 ? {} : { flapScore: Math.round(10 * score) / 10 }),
+    ...(member || heldDownMs <= 0 ? {} : { heldDownSeconds: Math.ceil(heldDownMs / 1000) }),
+  };
 }
 
 function stateOf(sources: StatusSources, id: CoreletId): SlotState {
@@ -111,7 +126,8 @@ function stateOf(sources: StatusSources, id: CoreletId): SlotState {
   const member = membership.view && memberById(membership.view, id);
   if (member === undefined) return sources.isAlive(id) ? 'joining' : 'gone';
   if (!sources.isAlive(id)) return 'silent';
-  return member.role === 'spare' ? 'spare' : 'live';
+  const state = stateOfMember(member);
+  return state === 'live' && member.role === 'spare' ? 'spare' : state;
 }
 
 /** Safe: every arc with a copy there keeps a majority of complete copies without it, and the others can go on deciding. */

@@ -4,7 +4,8 @@ import type { Events } from '../ports/events.ts';
 import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
-import type { Member, View } from '../ring/view.ts';
+import type { WishResult } from '../membership/core.ts';
+import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
@@ -49,8 +50,15 @@ export interface CoreletHandle {
   status(): CoreletStatus;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];
+  /** Asks the members to agree on another state of one; the view, and so `status()`, says when they have. */
+  setMemberState(id: CoreletId, state: MemberState): WishResult;
   /** Resolves when the device failed or an assertion broke: the process must end. */
   readonly failed: Promise<Error>;
+  /**
+   * The last gasp: says that this Corelet goes, so that the others act at once instead of waiting for its silence, and hands
+   * its leaderships over. Resolves when they agreed on a view without it, at most `limitMs` later. Then: `stop`.
+   */
+  leave(limitMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -79,7 +87,8 @@ export interface VolumeControl {
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
 }
 
-export type SlotState = 'live' | 'spare' | 'joining' | 'silent' | 'gone';
+/** As the Corelet that answers sees it: the view's word, but `silent` for a member that it doesn't hear. */
+export type SlotState = 'live' | 'sitting-out' | 'draining' | 'spare' | 'joining' | 'silent' | 'gone';
 
 export interface SlotStatus {
   readonly slot: number;
@@ -92,6 +101,10 @@ export interface SlotStatus {
   readonly sizeBytes: number;
   readonly safeToPull: boolean;
   readonly why: string;
+  /** How often it was lost and came back, less what time forgave. Left out: never, or long ago. */
+  readonly flapScore?: number;
+  /** It flapped: it is taken back only after so long. Left out: nothing holds it. */
+  readonly heldDownSeconds?: number;
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
 }
@@ -113,7 +126,12 @@ export interface CoreletStatus {
   readonly schemaVersion: 1;
   readonly cluster: ClusterId;
   readonly answeredBy: { readonly id: CoreletId; readonly slot: number };
-  readonly view: { readonly number: number; readonly members: number; readonly frozen: boolean };
+  readonly view: {
+    readonly number: number;
+    readonly members: number;
+    readonly frozen: boolean;
+    readonly frozenWhy?: string;
+  };
   readonly slots: readonly SlotStatus[];
   readonly arcs: ArcsStatus;
   /** `secondsLeft` is null while the rate isn't known. */

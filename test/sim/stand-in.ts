@@ -74,7 +74,9 @@ export class StandIn implements SimProgram {
       },
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
+      setMemberState: () => ({ ok: true }),
       failed: new Promise(() => {}),
+      leave: async () => {},
       stop: async () => {},
     };
   }
@@ -179,6 +181,7 @@ function chatter(ports: CoreletPorts, options: CoreletOptions): void {
     wantsTickets: false,
     ticketMs: 0,
     flashWaitMs: 0,
+    syncUs: 0,
     viewNumber: 1,
     ledDigest: 0,
     syncedBatches: 0,

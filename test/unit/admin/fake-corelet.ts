@@ -32,7 +32,9 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     catalog: { open: async () => 'NOT_FOUND', list: async () => [] },
     status,
     inspect: () => [],
+    setMemberState: () => ({ ok: true }),
     failed: new Promise(() => {}),
+    leave: async () => {},
     stop: async () => {},
     volumes: {
       async create(request) {
