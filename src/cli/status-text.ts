@@ -4,6 +4,8 @@ import { paint, type Style, table, type Terminal } from './terminal.ts';
 
 const stateLooks: Readonly<Record<SlotState, readonly [glyph: string, style: Style]>> = {
   live: ['●', 'green'],
+  'sitting-out': ['◒', 'yellow'],
+  draining: ['▽', 'yellow'],
   spare: ['○', 'cyan'],
   joining: ['◐', 'yellow'],
   silent: ['?', 'yellow'],
@@ -13,9 +15,11 @@ const stateLooks: Readonly<Record<SlotState, readonly [glyph: string, style: Sty
 /** The rate of a rebuild varies: the estimate is told as a range from ×0.8 to ×1.5. */
 export const estimateRange = { low: 0.8, high: 1.5 } as const;
 
+const up: ReadonlySet<SlotState> = new Set(['live', 'spare', 'sitting-out', 'draining']);
+
 /** What `corelet status` prints. `nowMs`: wall clock, for the time at which the chassis is full again. */
 export function statusText(status: CoreletStatus, out: Terminal, nowMs: number): string {
-  const live = status.slots.filter((slot) => slot.state === 'live' || slot.state === 'spare').length;
+  const live = status.slots.filter((slot) => up.has(slot.state)).length;
   const frozen = status.view.frozen ? ', frozen: fewer than 3 members' : '';
   const head = [
     [

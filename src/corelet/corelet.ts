@@ -4,9 +4,10 @@ import { replicaOf } from '../arc/members.ts';
 import { startsKept } from '../arc/positions.ts';
 import type { CoreletId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
-import { MembershipCore } from '../membership/core.ts';
+import { MembershipCore, type WishResult } from '../membership/core.ts';
 import type { Timer } from '../ports/clock.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
+import type { MemberState } from '../ring/view.ts';
 import { deviceHealth } from '../store/health.ts';
 import type { Store } from '../store/store.ts';
 import { Gateway } from '../volume/gateway.ts';
@@ -157,6 +158,7 @@ class Corelet implements CoreletHandle {
       self: this.#options.self,
       incarnation: this.#ports.fabric.self.incarnation,
       random: this.#ports.random,
+      sittingOutMax: Math.floor((this.#founding.copies - 1) / 2),
       ...(restored === undefined ? {} : { restored }),
       ...(foundingView === undefined ? {} : { founding: foundingView }),
     });
@@ -226,6 +228,10 @@ class Corelet implements CoreletHandle {
       isAlive: (id) => this.#host.isAlive(id),
       livenessSent: () => this.#peering.sent,
     });
+  }
+
+  setMemberState(id: CoreletId, state: MemberState): WishResult {
+    return this.#peering.setMemberState(id, state);
   }
 
   inspect(): readonly ReplicaInspection[] {

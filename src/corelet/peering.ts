@@ -3,8 +3,9 @@ import type { CoreletId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
-import type { MembershipCore } from '../membership/core.ts';
+import type { MembershipCore, WishResult } from '../membership/core.ts';
 import { type LivenessDue, PairLiveness } from '../membership/liveness.ts';
+import type { MemberState } from '../ring/view.ts';
 import type { Store } from '../store/store.ts';
 import type { Liveness, PeerMessage } from '../wire/peer/types.ts';
 import type { AddressBook } from './address-book.ts';
@@ -140,6 +141,13 @@ export class Peering {
   doubt(id: CoreletId): void {
     this.#liveness.ask(id);
     this.#stepSoon();
+  }
+
+  setMemberState(id: CoreletId, state: MemberState): WishResult {
+    const { membership, clock } = this.#options;
+    const result = membership.setState(id, state, clock.nowMs());
+    this.#carryOut();
+    return result;
   }
 
   /** How long the flash here has owed an answer; 0 when it owes none. */

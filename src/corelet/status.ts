@@ -1,6 +1,6 @@
 import type { CoreletId } from '../base/ids.ts';
 import type { MembershipCore } from '../membership/core.ts';
-import { hasMember, memberById } from '../ring/view.ts';
+import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import type { DeviceHealth } from '../store/health.ts';
 import type { RouteTable } from '../volume/routes.ts';
 import type { Route } from '../wire/peer/types.ts';
@@ -111,7 +111,8 @@ function stateOf(sources: StatusSources, id: CoreletId): SlotState {
   const member = membership.view && memberById(membership.view, id);
   if (member === undefined) return sources.isAlive(id) ? 'joining' : 'gone';
   if (!sources.isAlive(id)) return 'silent';
-  return member.role === 'spare' ? 'spare' : 'live';
+  const state = stateOfMember(member);
+  return state === 'live' && member.role === 'spare' ? 'spare' : state;
 }
 
 /** Safe: every arc with a copy there keeps a majority of complete copies without it, and the others can go on deciding. */

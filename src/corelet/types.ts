@@ -4,7 +4,8 @@ import type { Events } from '../ports/events.ts';
 import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
-import type { Member, View } from '../ring/view.ts';
+import type { WishResult } from '../membership/core.ts';
+import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
@@ -49,6 +50,8 @@ export interface CoreletHandle {
   status(): CoreletStatus;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];
+  /** Asks the members to agree on another state of one; the view, and so `status()`, says when they have. */
+  setMemberState(id: CoreletId, state: MemberState): WishResult;
   /** Resolves when the device failed or an assertion broke: the process must end. */
   readonly failed: Promise<Error>;
   stop(): Promise<void>;
@@ -79,7 +82,8 @@ export interface VolumeControl {
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
 }
 
-export type SlotState = 'live' | 'spare' | 'joining' | 'silent' | 'gone';
+/** As the Corelet that answers sees it: the view's word, but `silent` for a member that it doesn't hear. */
+export type SlotState = 'live' | 'sitting-out' | 'draining' | 'spare' | 'joining' | 'silent' | 'gone';
 
 export interface SlotStatus {
   readonly slot: number;

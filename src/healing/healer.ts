@@ -7,7 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Random } from '../ports/random.ts';
 import type { PlacementTable } from '../ring/placement.ts';
-import { hasMember } from '../ring/view.ts';
+import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import { type HealingStep, planStep } from './plan.ts';
 
 export const healingLimits = {
@@ -110,7 +110,7 @@ export class Healer {
       configuration: core.configuration,
       target: table.of(replica.arc),
       copies,
-      home: replica.traffic.home(replica.now),
+      home: this.#home(replica, table),
       settled: replica.leadingMs > healingLimits.settleMs,
       isAlive: (id) => host.isAlive(id),
       inView: (id) => hasMember(table.view, id),
@@ -121,6 +121,13 @@ export class Healer {
       isEnded: (member) => replica.standing.isEnded(member),
       isStuck: (learner) => replica.standing.isEnded(learner) || this.#isStuck(replica, learner),
     });
+  }
+
+  /** Nobody leads beside its work while it sits out or drains. */
+  #home(replica: Replica, { view }: PlacementTable): CoreletId | undefined {
+    const home = replica.traffic.home(replica.now);
+    const member = home === undefined ? undefined : memberById(view, home);
+    return member === undefined || stateOfMember(member) === 'live' ? home : undefined;
   }
 
   /** An inherited learner may be one whose copy never began: nobody there knows that generation. */

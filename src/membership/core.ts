@@ -1,18 +1,30 @@
 import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { CoreletId } from '../base/ids.ts';
-import { hasMember, type Member, majority, sameView, type View, viewOf } from '../ring/view.ts';
+import {
+  hasMember,
+  type Member,
+  type MemberState,
+  majority,
+  memberById,
+  sameView,
+  stateOfMember,
+  type View,
+  viewOf,
+} from '../ring/view.ts';
 import { decodeMembership } from '../wire/membership/codec.ts';
-import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
+import type { Alert, Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
 import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
 import { Agreement, numberOf } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
+import { fastBallot } from './fast.ts';
 import { Campaign } from './campaign.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { HoldDown, isCurrent, Joins } from './joins.ts';
 import { causeOf, narrateChange, narrateOne, narrateProposal } from './narrate.ts';
 import { News } from './news.ts';
 import { Outbox } from './outbox.ts';
+import { ringsOf } from './rings.ts';
 import { decodeRegister, encodeRegister, type Register } from './register.ts';
 import { difference, spareCount } from './succession.ts';
 import { Tally } from './tally.ts';
@@ -27,12 +39,21 @@ import {
   tickMaxMs,
 } from './types.ts';
 import { Watch } from './watch.ts';
+import { Wishes } from './wishes.ts';
+
+/** After a fast decision so many tell it to those who come and those who go. */
+const fastTellersMax = 2;
+/** So many subjects in one alert concern everybody. */
+const manySilent = 3;
 
 interface Newest {
   readonly ballot: Ballot;
   readonly decision: Decision;
   readonly view: View;
 }
+
+/** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
+export type WishResult = { readonly ok: true } | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
 
 /**
  * Membership as one Corelet sees it: a step machine without I/O. Tell it what was heard and what time it is, then take
@@ -49,6 +70,7 @@ export class MembershipCore {
   readonly #watch: Watch;
   readonly #tally: Tally;
   readonly #joins: Joins;
+  readonly #wishes: Wishes;
   readonly #campaign: Campaign;
   readonly #admission: Admission;
   readonly #agreement: Agreement;
@@ -74,8 +96,10 @@ export class MembershipCore {
     this.#watch = new Watch(this.#limits);
     this.#tally = new Tally(this.#limits);
     this.#joins = new Joins(this.#limits);
-    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins };
-    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses);
+    this.#wishes = new Wishes(this.#limits);
+    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
+    const { sittingOutMax = 1 } = options;
+    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, sittingOutMax);
     this.#admission = new Admission(options.self, this.#limits, options.random);
     this.#agreement = new Agreement(options.self.id, this.#limits, options.random, {
       persist: () => this.#outbox.persist(),
@@ -131,7 +155,8 @@ export class MembershipCore {
     const view = this.#knownView();
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
-    return accuses || updates || this.#agreement.proposing || this.#tally.busy() || this.#joins.pending;
+    const asked = this.#joins.pending || this.#wishes.pending;
+    return accuses || updates || asked || this.#agreement.proposing || this.#tally.busy();
   }
 
   takeEffects(): MembershipEffects {
@@ -169,6 +194,7 @@ export class MembershipCore {
     for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
     if (this.#isMember()) {
       this.#alertWhenDue(accused.length + withdrawn.length > 0);
+      this.#tellWishes();
       this.#agreement.tick(nowMs);
       this.#considerProposal();
       this.#sayFrozen();
@@ -213,6 +239,18 @@ export class MembershipCore {
     this.#nextAlertMs = nowMs;
   }
 
+  /**
+   * Asks the members to agree that `id` be in `state`; the view says when it is. It is asked again for `wishLifeMs`. To drain
+   * a member, and to let it live again, one Corelet's wish is enough; to sit out several must wish it.
+   */
+  setState(id: CoreletId, state: MemberState, nowMs: number): WishResult {
+    const member = this.view === undefined ? undefined : memberById(this.view, id);
+    if (this.#standing !== 'member' || member === undefined) return { ok: false, code: 'NOT_A_MEMBER' };
+    const from = stateOfMember(member);
+    if (from !== state) this.#wishes.want({ subject: id, from, to: state }, nowMs);
+    return { ok: true };
+  }
+
   /** @throws RemoteProtocolError when `body` isn't a membership message or breaks the protocol. */
   receive(from: CoreletId, body: Uint8Array, nowMs: number): void {
     const message = decodeMembership(body);
@@ -244,11 +282,22 @@ export class MembershipCore {
     }
     if (!hasMember(this.#knownView(), from)) return;
     if (message.type === 'alert') {
-      this.#tally.hear(from, message, nowMs);
-      // A silence that one has noticed is looked into by all: at rest each alone would notice it late.
-      for (const id of message.subjects) if (this.#watch.isLive(id)) this.#outbox.ask(id);
-    } else if (message.type === 'leave') this.#tally.leaves(from);
+      this.#alerted(from, message, nowMs);
+    } else if (message.type === 'wish') this.#wishes.hear(from, message, nowMs);
+    else if (message.type === 'leave') this.#tally.leaves(from);
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
+  }
+
+  // A silence that one has noticed is looked into by all who watch that member: at rest each alone would notice it late.
+  // When several are silent the network may be divided, and everybody finds out on which side it is.
+  #alerted(from: CoreletId, alert: Alert, nowMs: number): void {
+    const view = this.#knownView();
+    this.#tally.hear(view, from, alert, nowMs);
+    const rings = ringsOf(view);
+    const many = alert.subjects.length >= manySilent;
+    for (const id of alert.subjects) {
+      if (this.#watch.isLive(id) && (many || rings.observes(this.#self.id, id))) this.#outbox.ask(id);
+    }
   }
 
   // Even an outsider may know a newer view than a sleeper.
@@ -277,17 +326,26 @@ export class MembershipCore {
     }
   }
 
-  // By our own proposal.
+  // By our own proposal, or by fast votes that we counted ourselves.
   #decided(ballot: Ballot, decision: Decision): void {
     const before = this.#knownView().members;
     this.#adopt(ballot, decision, this.#nowMs);
     const message: Decided = { type: 'decided', ballot, decision };
     const told = new Set([...before, ...decision.view.members].map((member) => member.id));
+    if (ballot.round === fastBallot.round) this.#keepUncounted(told, before, decision);
     told.delete(this.#self.id);
     for (const id of told) {
       this.#outbox.send(id, message, before.length === 1); // alone, our own disk is the majority
       this.#news.told(id, this.#nowMs); // their late answers need no news
     }
+  }
+
+  // Who voted counts for itself. Those who could not, the first few tell.
+  #keepUncounted(told: Set<CoreletId>, before: readonly Member[], { view, removals }: Decision): void {
+    const gone = new Set(removals.map((removal) => removal.id));
+    const tells = view.members.slice(0, fastTellersMax).some((member) => member.id === this.#self.id);
+    for (const { id } of before) if (!tells || !gone.has(id)) told.delete(id);
+    if (!tells) told.clear();
   }
 
   #adopt(ballot: Ballot, decision: Decision, nowMs: number): void {
@@ -307,6 +365,7 @@ export class MembershipCore {
     this.#tally.clear();
     this.#news.clear();
     this.#campaign.clear();
+    this.#admission.remember(view);
     this.#nextAlertMs = nowMs;
     this.#joins.prune(view, nowMs);
     const inside = hasMember(view, this.#self.id);
@@ -331,16 +390,41 @@ export class MembershipCore {
 
   // Accusations are repeated whole, so that a lost message costs one interval.
   #alertWhenDue(changed: boolean): void {
-    const subjects = this.#watch.accused();
+    const view = this.#knownView();
+    const subjects = this.#subjects(view);
     if (!changed && (this.#nowMs < this.#nextAlertMs || (subjects.length === 0 && this.#standing === 'member'))) return;
     this.#nextAlertMs = this.#nowMs + this.#limits.alertRepeatMs;
     const viewNumber = this.viewNumber;
     const hears = this.#watch.hears();
     this.#alertSequence++;
     const alert = { type: 'alert', viewNumber, sequence: this.#alertSequence, hears, subjects } as const;
-    this.#tally.hear(this.#self.id, alert, this.#nowMs);
-    this.#toMembers(alert);
+    this.#tally.hear(view, this.#self.id, alert, this.#nowMs);
+    for (const id of this.#alertedBy(view, subjects)) this.#outbox.send(id, alert);
     if (this.#standing === 'leaving') this.#toMembers({ type: 'leave', viewNumber });
+  }
+
+  #subjects(view: View): CoreletId[] {
+    const subjects = new Set(this.#watch.accused());
+    const rings = ringsOf(view);
+    for (const id of this.#tally.stuck(view, this.#nowMs)) if (rings.observes(this.#self.id, id)) subjects.add(id);
+    return [...subjects];
+  }
+
+  // An observer's word counts, so all hear it. Another's is a hint to the observers.
+  #alertedBy(view: View, subjects: readonly CoreletId[]): Set<CoreletId> {
+    const rings = ringsOf(view);
+    const counts = subjects.some((id) => rings.observes(this.#self.id, id));
+    const told = counts ? view.members.map((member) => member.id) : subjects.flatMap((id) => rings.observersOf(id));
+    const others = new Set(told);
+    others.delete(this.#self.id);
+    return others;
+  }
+
+  #tellWishes(): void {
+    for (const wanted of this.#wishes.due(this.#nowMs)) {
+      this.#wishes.hear(this.#self.id, wanted, this.#nowMs);
+      this.#toMembers({ type: 'wish', viewNumber: this.viewNumber, ...wanted });
+    }
   }
 
   #toMembers(message: MembershipMessage): void {
@@ -350,10 +434,11 @@ export class MembershipCore {
   #considerProposal(): void {
     const view = this.#knownView();
     const sparesWanted = this.#newest?.decision.sparesWanted ?? 0;
-    const decision = this.#campaign.consider(view, sparesWanted, this.#holdDown, this.#nowMs);
-    if (decision === undefined || !this.#agreement.mayPropose(this.#nowMs)) return;
-    this.#outbox.event(narrateProposal(view, decision));
-    this.#agreement.propose(decision, this.#nowMs);
+    const move = this.#campaign.consider(view, sparesWanted, this.#holdDown, this.#agreement, this.#nowMs);
+    if (move === undefined) return;
+    this.#outbox.event(narrateProposal(view, move));
+    if (move.kind === 'vote') this.#agreement.vote(move.decision, this.#nowMs);
+    else this.#agreement.propose(move.decision, this.#nowMs);
   }
 
   #sayFrozen(): void {

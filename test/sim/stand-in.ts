@@ -74,6 +74,7 @@ export class StandIn implements SimProgram {
       },
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
+      setMemberState: () => ({ ok: true }),
       failed: new Promise(() => {}),
       stop: async () => {},
     };

@@ -32,6 +32,7 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     catalog: { open: async () => 'NOT_FOUND', list: async () => [] },
     status,
     inspect: () => [],
+    setMemberState: () => ({ ok: true }),
     failed: new Promise(() => {}),
     stop: async () => {},
     volumes: {
