@@ -285,10 +285,10 @@ class Corelet implements CoreletHandle {
     const { clock } = this.#ports;
     const now = clock.nowMs();
     this.#healer.tick();
-    this.#peering.refreshPeers();
     this.#leadNothingWithoutFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
+      this.#peering.refreshPeers();
       let bytesLeft = 0;
       for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
       if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
