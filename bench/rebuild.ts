@@ -54,11 +54,18 @@ class HostLoad {
 
   constructor(uri: string, setting: Setting) {
     const args = ['--name=host', '--ioengine=nbd', `--uri=${uri}`, '--rw=randrw', `--bs=${setting.blockBytes}`];
-    args.push(`--iodepth=${setting.depth}`, `--size=${setting.gib * gib}`, '--time_based', '--runtime=600', '--norandommap=1');
+    args.push(
+      `--iodepth=${setting.depth}`,
+      `--size=${setting.gib * gib}`,
+      '--time_based',
+      '--runtime=600',
+      '--norandommap=1',
+    );
     args.push(`--write_iops_log=${join(this.#folder, 'host')}`, `--log_avg_msec=${sampleMs}`);
     args.push('--output-format=json', `--output=${join(this.#folder, 'fio.json')}`);
     this.#program = spawn('fio', args, { cwd: this.#folder, stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.#program.stdout, this.#program.stderr]) stream?.on('data', (text) => (this.#said += String(text)));
+    for (const stream of [this.#program.stdout, this.#program.stderr])
+      stream?.on('data', (text) => (this.#said += String(text)));
     this.#ended = new Promise((resolve) => this.#program.once('close', resolve));
   }
 
@@ -81,7 +88,8 @@ class HostLoad {
         // A row per direction and sample, at the sample's end.
         iops: (fromMs, toMs) => {
           let ios = 0;
-          for (const [atMs, iops] of rows as [number, number][]) if (atMs > fromMs && atMs <= toMs) ios += (iops * sampleMs) / 1000;
+          for (const [atMs, iops] of rows as [number, number][])
+            if (atMs > fromMs && atMs <= toMs) ios += (iops * sampleMs) / 1000;
           return (ios * 1000) / Math.max(sampleMs, toMs - fromMs);
         },
       };
@@ -105,7 +113,14 @@ const usedBytes = (status: unknown, except: number): number =>
 
 async function measure(chassis: DemoChassis, slots: number, setting: Setting): Promise<Rebuild> {
   const uri = chassis.nbdUri(0);
-  await runFio({ uri, rw: 'write', blockSizeBytes: 1024 * 1024, queueDepth: 4, sizeBytes: setting.gib * gib, seconds: 0 });
+  await runFio({
+    uri,
+    rw: 'write',
+    blockSizeBytes: 1024 * 1024,
+    queueDepth: 4,
+    sizeBytes: setting.gib * gib,
+    seconds: 0,
+  });
   await chassis.full();
   await rest(settleMs);
   const load = new HostLoad(uri, setting);
@@ -150,7 +165,17 @@ async function measure(chassis: DemoChassis, slots: number, setting: Setting): P
 }
 
 function tell(result: Rebuild): string {
-  const { slots, gib: size, goneSeconds, fullSeconds, copiedBytes, healthyIops, meanwhileIops, share, longestMs } = result;
+  const {
+    slots,
+    gib: size,
+    goneSeconds,
+    fullSeconds,
+    copiedBytes,
+    healthyIops,
+    meanwhileIops,
+    share,
+    longestMs,
+  } = result;
   return (
     `${slots} slots, ${size} GiB: full ${fullSeconds.toFixed(1)} s after the pull (out of the view after ${goneSeconds.toFixed(1)} s), ` +
     `${(copiedBytes / 1024 / 1024).toFixed(0)} MiB copied; host ${healthyIops} I/O/s healthy, ${meanwhileIops} meanwhile ` +

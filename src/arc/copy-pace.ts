@@ -79,6 +79,11 @@ export class CopyPace {
     return endangered ? Math.max(this.#rate, this.#floor) : this.#rate;
   }
 
+  /** No host has had an operation done here for so long. */
+  isQuiet(nowMs: number, forMs: number): boolean {
+    return nowMs - this.#heardMs > forMs;
+  }
+
   /** Why copies don't go as fast as they could; undefined when nothing holds them back. */
   get holdsBack(): string | undefined {
     if (this.#rate >= copyPaceLimits.rateMax || !this.#copying) return undefined;

@@ -212,6 +212,10 @@ export class ArcHost {
       case 'fetchReply':
         if (replica?.generation === message.toGeneration) replica.mending.receive(from, message);
         return;
+      case 'scrub':
+      case 'scrubReply':
+        if (replica?.generation === message.toGeneration) replica.comparing.receive(from, message);
+        return;
       default:
         this.#consensus(from, replica, message);
     }
