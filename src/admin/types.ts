@@ -26,6 +26,13 @@ export interface ChassisAnswer {
   readonly slots: readonly { readonly slot: number; readonly admin: string; readonly nbd: string }[];
 }
 
+/** What the answering Corelet scrubs, or scrubbed last. */
+export interface ScrubAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  readonly scrub: CoreletStatus['scrub'] | null;
+}
+
 export interface VersionAnswer {
   readonly schemaVersion: 1;
   readonly version: string;

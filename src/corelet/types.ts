@@ -7,6 +7,7 @@ import type { Random } from '../ports/random.ts';
 import type { WishResult } from '../membership/core.ts';
 import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
+import type { ScrubStatus } from '../healing/scrub.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -38,6 +39,8 @@ export interface CoreletOptions {
   readonly seeds: readonly { readonly id: CoreletId; readonly address: string }[];
   /** Memory for pages of the block map; what isn't used stays on the device. By default 64 MiB. */
   readonly mapBytes?: number;
+  /** Between two chunks of the scrub that goes on by itself, in milliseconds; the scrub's own unless given. */
+  readonly scrubStepMs?: number;
   /** For simulation: the view as placement shall see it, so that arcs move at any moment. The same object for the same answer. */
   readonly steer?: (view: View) => View;
 }
@@ -48,6 +51,8 @@ export interface CoreletHandle {
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
   status(): CoreletStatus;
+  /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
+  scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];
   /** Asks the members to agree on another state of one; the view, and so `status()`, says when they have. */
@@ -141,6 +146,10 @@ export interface CoreletStatus {
     readonly secondsLeft: number | null;
   };
   readonly lossesSurvivable: number;
+  /** Wanted of every block. */
+  readonly copies?: number;
+  /** Of the Corelet that answers. */
+  readonly scrub?: ScrubStatus;
   /** Of the Corelet that answers, since its start: messages that say no more than that it lives, and those about the view. */
   readonly livenessSent?: number;
 }

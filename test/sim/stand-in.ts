@@ -1,3 +1,4 @@
+import { neverScrubbed } from '../../src/healing/scrub.ts';
 import type { ArcId, CoreletId, VolumeId } from '../../src/base/ids.ts';
 import { blockBytes } from '../../src/base/ids.ts';
 import type {
@@ -75,6 +76,7 @@ export class StandIn implements SimProgram {
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
       setMemberState: () => ({ ok: true }),
+      scrub: async () => ({ ok: true, value: neverScrubbed }),
       failed: new Promise(() => {}),
       leave: async () => {},
       stop: async () => {},

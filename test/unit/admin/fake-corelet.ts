@@ -1,4 +1,5 @@
 import type { ClusterId, CoreletId } from '../../../src/base/ids.ts';
+import { neverScrubbed } from '../../../src/healing/scrub.ts';
 import type { CoreletHandle, CoreletStatus, SlotStatus, VolumeInfo } from '../../../src/corelet/types.ts';
 
 export const idOf = (slot: number): CoreletId => slot.toString(16).padStart(32, '0') as CoreletId;
@@ -33,6 +34,7 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     status,
     inspect: () => [],
     setMemberState: () => ({ ok: true }),
+    scrub: async () => ({ ok: true, value: neverScrubbed }),
     failed: new Promise(() => {}),
     leave: async () => {},
     stop: async () => {},
