@@ -21,9 +21,16 @@ import { coreletProgram } from './program.ts';
 const hexId = (): string => randomBytes(16).toString('hex');
 
 /** Where the slots of a chassis answer. */
-function slotAddresses(slot: number, nbdPort: number, adminPort: number): Pick<SlotRecord, 'nbd' | 'admin'> {
-  return { nbd: `127.0.0.1:${nbdPort + slot}`, admin: `http://127.0.0.1:${adminPort + slot}` };
+function slotAddresses(
+  slot: number,
+  { nbdPort, iscsiPort, adminPort }: Ports,
+): Pick<SlotRecord, 'nbd' | 'iscsi' | 'admin'> {
+  const at = (port: number): string => `127.0.0.1:${port + slot}`;
+  return { nbd: at(nbdPort), iscsi: at(iscsiPort), admin: `http://${at(adminPort)}` };
 }
+
+/** Of slot 0; the others follow. */
+type Ports = Pick<ChassisFile, 'nbdPort' | 'iscsiPort' | 'adminPort'>;
 
 /**
  * Before anything is made or started. Running Corelets hold their own ports.
@@ -31,23 +38,28 @@ function slotAddresses(slot: number, nbdPort: number, adminPort: number): Pick<S
  */
 export async function checkPorts(dir: string, chassis: ChassisFile | undefined, options: DemoOptions): Promise<void> {
   const running = existsSync(dir) ? findRunning(dir) : new Map<number, number>();
-  const { nbdPort, adminPort } = portsOf(chassis, options);
-  if (chassis !== undefined && running.size > 0 && (nbdPort !== chassis.nbdPort || adminPort !== chassis.adminPort)) {
-    const message = `Corelets of this chassis run at ports ${chassis.nbdPort} (NBD) and ${chassis.adminPort} (admin) already`;
+  const { nbdPort, iscsiPort, adminPort } = portsOf(chassis, options);
+  const isMoved =
+    chassis !== undefined &&
+    (nbdPort !== chassis.nbdPort || iscsiPort !== chassis.iscsiPort || adminPort !== chassis.adminPort);
+  if (isMoved && running.size > 0) {
+    const message = `Corelets of this chassis run at ports ${chassis.nbdPort} (NBD), ${chassis.iscsiPort} (iSCSI) and ${chassis.adminPort} (admin) already`;
     throw new CommandFailure('FOLDER_MISMATCH', message);
   }
   const ports: number[] = [];
   for (let slot = 0; slot < (chassis?.slots.length ?? options.slots); slot++) {
-    if (!running.has(slot)) ports.push(nbdPort + slot, adminPort + slot);
+    if (!running.has(slot)) ports.push(nbdPort + slot, iscsiPort + slot, adminPort + slot);
   }
   const taken = await firstTakenPort(ports);
   if (taken !== undefined) throw new CommandFailure('PORT_IN_USE', `port ${taken} on 127.0.0.1 is in use`);
 }
 
-function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): { nbdPort: number; adminPort: number } {
+function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): Ports {
+  const { given } = options;
   return {
-    nbdPort: chassis === undefined || options.given.has('nbd-port') ? options.nbdPort : chassis.nbdPort,
-    adminPort: chassis === undefined || options.given.has('admin-port') ? options.adminPort : chassis.adminPort,
+    nbdPort: chassis === undefined || given.has('nbd-port') ? options.nbdPort : chassis.nbdPort,
+    iscsiPort: chassis === undefined || given.has('iscsi-port') ? options.iscsiPort : chassis.iscsiPort,
+    adminPort: chassis === undefined || given.has('admin-port') ? options.adminPort : chassis.adminPort,
   };
 }
 
@@ -77,14 +89,15 @@ export async function found(dir: string, options: DemoOptions): Promise<ChassisF
   return started;
 }
 
-function newChassis({ slots, spares, copies, flashBytes, nbdPort, adminPort, volume }: DemoOptions): ChassisFile {
+function newChassis(options: DemoOptions): ChassisFile {
+  const { slots, spares, copies, flashBytes, nbdPort, iscsiPort, adminPort, volume } = options;
   const records = Array.from({ length: slots }, (_, slot): SlotRecord => {
     const role = slot >= slots - spares ? 'spare' : 'active';
     return {
       slot,
       id: hexId() as CoreletId,
       pid: null,
-      ...slotAddresses(slot, nbdPort, adminPort),
+      ...slotAddresses(slot, options),
       fabric: fabricAddress(slot),
       role,
       pulled: false,
@@ -97,6 +110,7 @@ function newChassis({ slots, spares, copies, flashBytes, nbdPort, adminPort, vol
     copies,
     flashBytes,
     nbdPort,
+    iscsiPort,
     adminPort,
     volume: { ...volume, made: false },
     slots: records,
@@ -118,21 +132,21 @@ export function devicesAgree(dir: string, { devices }: DemoOptions): void {
 /** A later start: Corelets that still run are adopted, the others started, slots that were pulled stay empty. */
 export async function adoptAndStart(dir: string, chassis: ChassisFile, options: DemoOptions): Promise<ChassisFile> {
   const running = findRunning(dir);
-  const { nbdPort, adminPort } = portsOf(chassis, options);
+  const ports = portsOf(chassis, options);
   const program = coreletProgram();
   const placed = chassis.slots.map((record) => ({
     ...record,
-    ...slotAddresses(record.slot, nbdPort, adminPort),
+    ...slotAddresses(record.slot, ports),
     pid: null,
   }));
   // Where the others answer must be known before the first one starts.
-  writeChassis(dir, { ...chassis, nbdPort, adminPort, slots: placed });
+  writeChassis(dir, { ...chassis, ...ports, slots: placed });
   const slots = placed.map((record): SlotRecord => {
     const pid = running.get(record.slot);
     if (pid !== undefined) return { ...record, pid, pulled: false };
     return record.pulled ? record : { ...record, pid: spawnCorelet(program, dir, record) };
   });
-  const started = { ...chassis, nbdPort, adminPort, slots };
+  const started = { ...chassis, ...ports, slots };
   writeChassis(dir, started);
   if (running.size > 0) process.stderr.write(`corelet: adopted ${running.size} running Corelets\n`);
   const empty = slots.filter((record) => record.pulled).map((record) => record.slot);

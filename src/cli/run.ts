@@ -1,18 +1,20 @@
 import { dirname, join, resolve } from 'node:path';
 import { EventLog } from '../admin/events.ts';
+import type { AdminSource } from '../admin/routes.ts';
 import { type AdminServer, listenAdmin } from '../admin/server.ts';
 import { type CoreletId, isHexId } from '../base/ids.ts';
-import { readChassis } from '../chassis/chassis-file.ts';
+import { readChassis, type SlotRecord } from '../chassis/chassis-file.ts';
 import { eventsFile } from '../chassis/layout.ts';
 import { seedsFor } from '../chassis/process.ts';
 import { startCorelet } from '../corelet/corelet.ts';
 import { ownerOf } from '../corelet/device.ts';
-import { nbdDoor } from '../corelet/doors.ts';
+import { iscsiDoor, nbdDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
-import { listenNbd, type NbdListener } from '../platform/nbd-listener.ts';
+import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
+import { systemHashes } from '../platform/hashes.ts';
 import { collectAtRest } from '../platform/memory.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
@@ -34,6 +36,7 @@ interface RunOptions {
   readonly slot: number;
   readonly fabric: string;
   readonly nbd: { readonly host: string; readonly port: number };
+  readonly iscsi: { readonly host: string; readonly port: number } | undefined;
   readonly admin: { readonly host: string; readonly port: number };
   readonly role: 'active' | 'spare';
   readonly weight: number;
@@ -142,29 +145,37 @@ function seedsOf({ seeds, dir }: RunOptions, id: CoreletId): CoreletOptions['see
   return read?.ok === true ? [...seeds, ...seedsFor(read.chassis, id)] : seeds;
 }
 
+type AdminPeers = ReturnType<AdminSource['peers']>;
+
 interface Doors {
   close(): Promise<void>;
 }
 
 async function openDoors(
-  { nbd, admin, dir }: RunOptions,
+  { nbd, iscsi, admin, dir }: RunOptions,
   corelet: CoreletHandle,
   fabric: SocketFabric,
   clock: Clock,
   events: EventLog,
 ): Promise<Doors> {
-  const door: NbdListener = await listenNbd({ ...nbd, clock, openSession: nbdDoor(corelet, clock) });
-  const peers = (): readonly { slot: number; admin: string; nbd: string }[] => {
+  const doors: TargetListener[] = [await listenTarget({ ...nbd, clock, openSession: nbdDoor(corelet, clock) })];
+  const slots = (): readonly SlotRecord[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
-    return read?.ok === true ? read.chassis.slots.map(({ slot, admin, nbd }) => ({ slot, admin, nbd })) : [];
+    return read?.ok === true ? read.chassis.slots : [];
   };
+  const peers = (): AdminPeers => slots().map(({ slot, admin, nbd, iscsi }) => ({ slot, admin, nbd, iscsi }));
+  if (iscsi !== undefined) {
+    const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
+    const target = iscsiDoor(corelet, { clock, random: createRandom(), hashes: systemHashes, portals });
+    doors.push(await listenTarget({ ...iscsi, clock, openSession: (output) => target.open(output) }));
+  }
   const api: AdminServer = await listenAdmin(
     { corelet, events, fabric: fabric.counts, version: programVersion(), peers },
     admin,
   );
   return {
     async close() {
-      await Promise.all([door.close(), api.close()]);
+      await Promise.all([...doors.map((door) => door.close()), api.close()]);
     },
   };
 }
@@ -196,11 +207,13 @@ function runOptions(invocation: Invocation): RunOptions {
   if (role !== 'active' && role !== 'spare')
     throw usage(invocation.spec, `--role must be active or spare, not '${role}'`);
   const chassis = invocation.text('chassis');
+  const iscsi = invocation.text('iscsi');
   return {
     device: needed('device'),
     slot: integer(invocation, '--slot', needed('slot'), { min: 0, max: 65_535 }),
     fabric: needed('fabric'),
     nbd: hostPort(invocation, 'nbd', needed('nbd')),
+    iscsi: iscsi === undefined ? undefined : hostPort(invocation, 'iscsi', iscsi),
     admin: hostPort(invocation, 'admin', needed('admin')),
     role,
     weight: integerOption(invocation, 'weight', { min: 1, max: 1000, otherwise: 1 }),

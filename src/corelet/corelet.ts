@@ -64,6 +64,7 @@ class Corelet implements CoreletHandle {
   readonly failed: Promise<Error>;
   readonly catalog: Volumes;
   readonly volumes: CheckedVolumes;
+  readonly rules: Volumes;
   readonly #ports: CoreletPorts;
   readonly #options: CoreletOptions;
   readonly #store: Store;
@@ -149,6 +150,7 @@ class Corelet implements CoreletHandle {
     this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
+    this.rules = this.catalog;
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
     this.#starts = startsKept(registers);
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);

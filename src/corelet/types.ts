@@ -8,6 +8,7 @@ import type { WishResult } from '../membership/core.ts';
 import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { ScrubStatus } from '../healing/scrub.ts';
+import type { AccessRules } from '../volume/access.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -50,6 +51,7 @@ export interface CoreletHandle {
   readonly id: CoreletId;
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
+  readonly rules: VolumeRules;
   status(): CoreletStatus;
   /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
   scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;
@@ -90,6 +92,12 @@ export interface VolumeControl {
   list(): Promise<VolumeResult<readonly VolumeInfo[]>>;
   show(name: string): Promise<VolumeResult<VolumeInfo>>;
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
+}
+
+/** Who may use what, for targets whose hosts prove who they are before they open a volume. */
+export interface VolumeRules {
+  rules(volume: string): Promise<AccessRules | 'NOT_FOUND' | 'RETRYABLE'>;
+  namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'>;
 }
 
 /** As the Corelet that answers sees it: the view's word, but `silent` for a member that it doesn't hear. */
