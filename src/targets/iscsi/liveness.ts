@@ -52,12 +52,12 @@ export class Liveness {
   }
 
   #look(): void {
-    const { clock, limits, ping, dead } = this.#options;
+    const { clock, limits, isBusy, ping, dead } = this.#options;
     const now = clock.nowMs();
     const silentMs = now - this.#heardMs;
     const asked = this.#askedMs;
     if (asked !== undefined && now - Math.max(asked, this.#heardMs) >= limits.pingAnswerMsMax) return dead();
-    const askAfterMs = this.#isBusyTimer ? limits.busyPingMs : limits.idlePingMs;
+    const askAfterMs = isBusy() ? limits.busyPingMs : limits.idlePingMs;
     if (asked === undefined && silentMs >= askAfterMs) {
       this.#askedMs = now;
       ping();

@@ -62,7 +62,8 @@ export class Task implements ScsiCommand {
   /** Bytes that R2Ts have asked for, or that came unasked: the next R2T begins there. */
   askedBytes = 0;
   readonly #hearing: Hearing;
-  readonly #parts: Uint8Array[] = [];
+  /** Replaced, never emptied: whoever was given it may still look at it. */
+  #parts: Uint8Array[] = [];
   readonly #solicited: Solicited[] = [];
   readonly #unsolicitedBytesMax: number;
   #receivedBytes = 0;
@@ -123,7 +124,7 @@ export class Task implements ScsiCommand {
 
   fail(failure: TaskFailure): void {
     this.failure ??= failure;
-    this.#parts.length = 0;
+    this.#parts = [];
   }
 
   solicit(transferTag: number, lengthBytes: number): void {
@@ -183,7 +184,7 @@ export class Task implements ScsiCommand {
 
   end(): void {
     this.state = 'over';
-    this.#parts.length = 0;
+    this.#parts = [];
     for (const resolve of this.#whenOver) resolve();
     this.#whenOver = [];
   }
