@@ -48,6 +48,8 @@ export interface CoreletHandle {
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
   readonly rules: VolumeRules;
+  /** Whether it hears a majority of the members: alone it can serve nothing. */
+  isConnected(): boolean;
   status(): CoreletStatus;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];

@@ -102,7 +102,9 @@ export class AdminExecutor implements Executor {
     const { is64Bit, offset, value } = propertyOf(command);
     if ((command.nsid & 0xff) === fabricsTypes.propertySet) {
       const isSet = this.#controller.setProperty(offset, is64Bit, value);
-      return isSet ? this.#queue.complete(command, statuses.success) : this.#fail(command, statuses.invalidField | doNotRetry);
+      return isSet
+        ? this.#queue.complete(command, statuses.success)
+        : this.#fail(command, statuses.invalidField | doNotRetry);
     }
     const result = this.#controller.getProperty(offset, is64Bit);
     if (!result.ok) return this.#fail(command, statuses.invalidField | doNotRetry);
@@ -128,7 +130,7 @@ export class AdminExecutor implements Executor {
 
   /** Data, or the status to fail with. */
   #answer(command: Command, data: Uint8Array | number): void {
-    if (typeof data === 'number') this.#fail(command, data | doNotRetry);
+    if (typeof data === 'number') this.#fail(command, data === statuses.commandInterrupted ? data : data | doNotRetry);
     else this.#queue.complete(command, statuses.success, 0, 0, [data]);
   }
 

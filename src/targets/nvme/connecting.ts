@@ -1,7 +1,13 @@
 import { hexText } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { doNotRetry, fabricsOpcode, fabricsTypes, statuses } from '../../wire/nvme/codes.ts';
-import { connectAttributes, connectData, type ConnectFields, connectOf, newController } from '../../wire/nvme/fabrics.ts';
+import {
+  connectAttributes,
+  connectData,
+  type ConnectFields,
+  connectOf,
+  newController,
+} from '../../wire/nvme/fabrics.ts';
 import type { Command } from './command.ts';
 import { adminInCapsuleBytesMax } from './limits.ts';
 import type { Executor, Queue } from './queue.ts';
@@ -101,4 +107,3 @@ export function isNewController(cntlid: number): boolean {
 export function hasFlowControl(cattr: number): boolean {
   return (cattr & connectAttributes.noFlowControl) === 0;
 }
-

@@ -283,9 +283,11 @@ export class NvmeConnection implements QueueListener {
     const { headerDigest, dataDigest } = this.#replies.agreement;
     const headBytes = hlen + (headerDigest ? digestBytes : 0);
     if (plen < headBytes) throw invalid(fieldOffsets.plen, `PDU of ${plen} bytes`);
-    if (((flags & pduFlags.headerDigest) !== 0) !== headerDigest) throw invalid(fieldOffsets.flags, 'header digest flag');
+    if (((flags & pduFlags.headerDigest) !== 0) !== headerDigest)
+      throw invalid(fieldOffsets.flags, 'header digest flag');
     const hasData = plen > headBytes;
-    if (hasData && ((flags & pduFlags.dataDigest) !== 0) !== dataDigest) throw invalid(fieldOffsets.flags, 'data digest flag');
+    if (hasData && ((flags & pduFlags.dataDigest) !== 0) !== dataDigest)
+      throw invalid(fieldOffsets.flags, 'data digest flag');
   }
 
   #checkHeaderDigest({ hlen }: PduHeader): void {
@@ -345,9 +347,14 @@ export class NvmeConnection implements QueueListener {
     decodeData(input.bytes, input.at, data);
     const command = this.queue.byTag(data.tag, data.cid);
     if (command === undefined)
-      throw new FatalTransportError(fatalErrors.sequence, fieldOffsets.tag, `data with tag ${data.tag} was not asked for`);
+      throw new FatalTransportError(
+        fatalErrors.sequence,
+        fieldOffsets.tag,
+        `data with tag ${data.tag} was not asked for`,
+      );
     const dataBytes = this.#measure(headBytes);
-    if (dataBytes !== data.lengthBytes || dataBytes === 0) throw invalid(fieldOffsets.length, `${dataBytes} bytes of data`);
+    if (dataBytes !== data.lengthBytes || dataBytes === 0)
+      throw invalid(fieldOffsets.length, `${dataBytes} bytes of data`);
     if (dataBytes > dataPduBytesMax)
       throw new FatalTransportError(fatalErrors.limitExceeded, fieldOffsets.length, `${dataBytes} bytes of data`);
     const endBytes = data.offset + dataBytes;

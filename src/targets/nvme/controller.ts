@@ -35,7 +35,9 @@ export interface ControllerOptions {
   readonly ended: (controller: Controller) => void;
 }
 
-export type PropertyResult = { readonly ok: true; readonly low: number; readonly high: number } | { readonly ok: false };
+export type PropertyResult =
+  | { readonly ok: true; readonly low: number; readonly high: number }
+  | { readonly ok: false };
 
 /** One host at one volume through this Corelet (base §3.1): its properties, its queues, how long it may be silent. */
 export class Controller {
@@ -57,6 +59,12 @@ export class Controller {
   isAnaOptimized = true;
   anaChanges = 0;
   isNamespaceChanged = false;
+  /** Of a discovery controller: what its host would be told, when it was looked at last. */
+  readonly watch: { contents: string | undefined; lookedMs: number; isLooking: boolean } = {
+    contents: undefined,
+    lookedMs: Number.NEGATIVE_INFINITY,
+    isLooking: false,
+  };
   /** Of the namespace, as told last. */
   sizeBytes: number;
   readonly #ended: (controller: Controller) => void;
@@ -134,7 +142,8 @@ export class Controller {
   #enable(): void {
     const sizes = this.#configuration & entrySizes.mask;
     const isRight =
-      (this.#configuration & unsupportedConfiguration & 0x3ff0) === 0 && (this.isDiscovery || sizes === entrySizes.wanted);
+      (this.#configuration & unsupportedConfiguration & 0x3ff0) === 0 &&
+      (this.isDiscovery || sizes === entrySizes.wanted);
     if (isRight) this.#status = (this.#status & ~shutdownMask) | ready;
     else this.#status |= failed;
   }
@@ -154,7 +163,8 @@ export class Controller {
   async #shutDown(): Promise<void> {
     this.#status = (this.#status & ~shutdownMask) | shutdownUnderWay;
     await Promise.all([...this.ioQueues.values()].map((queue) => queue.settled()));
-    if ((this.#status & shutdownMask) === shutdownUnderWay) this.#status = (this.#status & ~shutdownMask) | shutdownDone;
+    if ((this.#status & shutdownMask) === shutdownUnderWay)
+      this.#status = (this.#status & ~shutdownMask) | shutdownDone;
   }
 
   // ---- keep alive -----------------------------------------------------------------------------------------------------

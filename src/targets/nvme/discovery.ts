@@ -1,11 +1,5 @@
 import { discoveryNqn } from '../../wire/nvme/codes.ts';
-import {
-  addressFamilies,
-  discoveryEntry,
-  discoveryHeader,
-  subsystemTypes,
-  transports,
-} from '../../wire/nvme/logs.ts';
+import { addressFamilies, discoveryEntry, discoveryHeader, subsystemTypes, transports } from '../../wire/nvme/logs.ts';
 import { newController } from '../../wire/nvme/fabrics.ts';
 import { discoveryRecordsMax } from './limits.ts';
 import { nqnOf } from './names.ts';
@@ -13,8 +7,6 @@ import type { NvmeWorld, Portal } from './world.ts';
 
 /** What is told is at most this old: a log is read in many pieces, and asking all arcs for each would be dear. */
 const freshMs = 1000;
-/** Volumes come and go seldom: hosts that wait for news are told within this. */
-const changesMs = 5000;
 /** No transport-specific security. */
 const noSecurity = new Uint8Array(256);
 const flowControlOptional = 4;
@@ -22,72 +14,57 @@ const flowControlOptional = 4;
 const flags = { duplicate: 1, persistent: 2 } as const;
 const adminQueueEntries = 32;
 
+/** Hosts and addresses for which what was told is kept. */
+const toldMax = 16;
+
 interface Told {
-  readonly key: string;
-  readonly generation: number;
+  readonly contents: string;
   readonly bytes: Uint8Array;
   readonly atMs: number;
 }
 
-/** The discovery log: every volume through every Corelet. Its generation counts changes as seen from here. */
+/** The discovery log: every volume that a host may use, through every Corelet. Its generation counts changes as seen from here. */
 export class DiscoveryLog {
   readonly #world: NvmeWorld;
   readonly #told = new Map<string, Told>();
   #generation = 0;
-  #lastKey: string | undefined;
-  #lookedMs = Number.NEGATIVE_INFINITY;
-  #isLooking = false;
 
   constructor(world: NvmeWorld) {
     this.#world = world;
   }
 
-  /** `localAddress`: where the host reached us. */
-  async read(localAddress: string): Promise<Uint8Array> {
-    const told = this.#told.get(localAddress);
-    const now = this.#world.clock.nowMs();
-    if (told !== undefined && now - told.atMs < freshMs) return told.bytes;
+  /** `localAddress`: where the host reached us. `RETRYABLE`: the volumes can't be told now. */
+  async read(localAddress: string, hostNqn: string): Promise<Uint8Array | 'RETRYABLE'> {
+    const key = `${localAddress} ${hostNqn}`;
+    const told = this.#told.get(key);
+    const atMs = this.#world.clock.nowMs();
+    if (told !== undefined && atMs - told.atMs < freshMs) return told.bytes;
+    const volumes = await this.#world.volumesFor(hostNqn);
+    if (volumes === 'RETRYABLE') return 'RETRYABLE';
     const portals = this.#world.portals(localAddress);
-    const volumes = (await this.#world.catalog.list()).map(({ name }) => name).sort();
-    // A list that can't be made now is an empty one: what was known is told on.
-    if (told !== undefined && volumes.length === 0 && !this.#world.isConnected()) return told.bytes;
-    const key = JSON.stringify([volumes, portals]);
-    if (told?.key === key) {
-      this.#told.set(localAddress, { ...told, atMs: now });
-      return told.bytes;
-    }
-    this.#generation += 1;
-    const generation = this.#generation;
-    const bytes = encode(generation, this.#world.slot, portals, volumes);
-    this.#told.clear(); // of one address mostly; others are made anew
-    this.#told.set(localAddress, { key, generation, bytes, atMs: now });
+    const contents = contentsOf(volumes, portals);
+    const isSame = told?.contents === contents;
+    if (!isSame) this.#generation += 1;
+    const bytes = isSame ? told.bytes : encode(this.#generation, this.#world.slot, portals, [...volumes].sort());
+    this.#told.delete(key);
+    this.#told.set(key, { contents, bytes, atMs });
+    const oldest = this.#told.keys().next().value;
+    if (this.#told.size > toldMax && oldest !== undefined) this.#told.delete(oldest);
     return bytes;
   }
 
-  /** Whether something changed since it was last asked; looks no more often than every few seconds. */
-  async changed(): Promise<boolean> {
-    const now = this.#world.clock.nowMs();
-    if (this.#isLooking || now - this.#lookedMs < changesMs) return false;
-    this.#isLooking = true;
-    this.#lookedMs = now;
-    const portals = this.#world.portals('');
-    const volumes = (await this.#world.catalog.list()).map(({ name }) => name).sort();
-    this.#isLooking = false;
-    if (volumes.length === 0 && !this.#world.isConnected()) return false;
-    const key = JSON.stringify([volumes, portals]);
-    const isNews = this.#lastKey !== undefined && this.#lastKey !== key;
-    this.#lastKey = key;
-    if (isNews) this.#told.clear();
-    return isNews;
+  /** All that a host would be told, to be compared; undefined: not known now. */
+  async contents(localAddress: string, hostNqn: string): Promise<string | undefined> {
+    const volumes = await this.#world.volumesFor(hostNqn);
+    return volumes === 'RETRYABLE' ? undefined : contentsOf(volumes, this.#world.portals(localAddress));
   }
 }
 
-function encode(
-  generation: number,
-  slot: number,
-  portals: readonly Portal[],
-  volumes: readonly string[],
-): Uint8Array {
+function contentsOf(volumes: readonly string[], portals: readonly Portal[]): string {
+  return JSON.stringify([[...volumes].sort(), portals]);
+}
+
+function encode(generation: number, slot: number, portals: readonly Portal[], volumes: readonly string[]): Uint8Array {
   const own = portals.filter((portal) => portal.slot === slot);
   const ways = own.length + portals.length * volumes.length;
   const records = Math.min(discoveryRecordsMax, ways);
@@ -113,7 +90,13 @@ function encode(
     at += discoveryEntry.sizeBytes;
   };
   for (const portal of own) {
-    put(portal, portal.discoveryPort, subsystemTypes.currentDiscovery, discoveryNqn, flags.duplicate | flags.persistent);
+    put(
+      portal,
+      portal.discoveryPort,
+      subsystemTypes.currentDiscovery,
+      discoveryNqn,
+      flags.duplicate | flags.persistent,
+    );
   }
   for (const volume of volumes)
     for (const portal of portals) put(portal, portal.port, subsystemTypes.storage, nqnOf(volume), 0);

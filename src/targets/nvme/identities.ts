@@ -49,7 +49,7 @@ const atomicBlocks = 4096 / lbaBytes - 1;
 const namespaceFeatures = 1 | 2 | (1 << 4);
 /** Deallocated blocks read as zeros; Write Zeroes may deallocate. */
 const deallocated = 1 | 8;
-const chunkBlocks = 1024 * 1024 / lbaBytes - 1;
+const chunkBlocks = (1024 * 1024) / lbaBytes - 1;
 const kelvin = 273;
 /** Limits of a disk, not of a machine: no device here is warned of below them. */
 const temperatures = { warning: kelvin + 70, critical: kelvin + 80 } as const;
@@ -59,7 +59,12 @@ const retryDelay = 5;
 const writeZeroesLog2 = 13;
 
 /** Identify (base §5.17). @returns the 4,096 bytes, or why not. */
-export function identify(controller: Controller, nsid: number, structure: number, commandSet: number): Uint8Array | number {
+export function identify(
+  controller: Controller,
+  nsid: number,
+  structure: number,
+  commandSet: number,
+): Uint8Array | number {
   if (structure === identifies.controller) return controllerData(controller);
   if (controller.isDiscovery) return statuses.invalidField;
   switch (structure) {
@@ -72,7 +77,9 @@ export function identify(controller: Controller, nsid: number, structure: number
     case identifies.descriptors:
       return controller.hasNamespace && nsid === namespaceId ? descriptors(controller) : statuses.invalidNamespace;
     case identifies.namespaceOfCommandSet:
-      return commandSet === 0 ? ofNamespace(controller, nsid, () => new Uint8Array(identifyBytes)) : statuses.invalidField;
+      return commandSet === 0
+        ? ofNamespace(controller, nsid, () => new Uint8Array(identifyBytes))
+        : statuses.invalidField;
     case identifies.controllerOfCommandSet:
       return commandSet === 0 ? nvmData() : statuses.invalidField;
     case identifies.namespaceIndependent:

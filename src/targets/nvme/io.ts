@@ -31,6 +31,7 @@ import { ReservationCommands } from './reserving.ts';
 
 const two32 = 0x1_0000_0000;
 const rangeBytes = 16;
+const rangesBytesMax = 256 * rangeBytes;
 /** DSM, cdw11: the ranges may be given back. */
 const deallocateBit = 4;
 /** Write Zeroes, cdw12: the space may be given back. */
@@ -80,8 +81,11 @@ export class IoExecutor implements Executor {
       case ioOpcodes.writeZeroes:
         return this.#place(command);
       case ioOpcodes.datasetManagement:
-        command.toControllerBytes = ((command.cdw10 & 0xff) + 1) * rangeBytes;
-        return statuses.success;
+        // Linux sends a whole page, however few ranges are in it.
+        command.toControllerBytes = command.sglLengthBytes;
+        return command.sglLengthBytes < rangesOf(command) * rangeBytes || command.sglLengthBytes > rangesBytesMax
+          ? statuses.sglLengthInvalid | doNotRetry
+          : statuses.success;
       default:
         return this.#reservations?.plan(command) ?? statuses.invalidOpcode | doNotRetry;
     }
@@ -143,7 +147,7 @@ export class IoExecutor implements Executor {
     const isDeallocation = (command.cdw11 & deallocateBit) !== 0;
     const ranges: { readonly offset: number; readonly lengthBytes: number }[] = [];
     let blocks = 0;
-    for (let at = 0; at < bytes.length; at += rangeBytes) {
+    for (let at = 0; at < rangesOf(command) * rangeBytes; at += rangeBytes) {
       const lengthBlocks = readU32(bytes, at + 4);
       const offset = readU64(bytes, at + 8) * lbaBytes;
       const lengthBytes = lengthBlocks * lbaBytes;
@@ -154,8 +158,7 @@ export class IoExecutor implements Executor {
         return this.#fail(command, statuses.sizeLimitExceeded | doNotRetry);
       if (lengthBytes > 0) ranges.push({ offset, lengthBytes });
     }
-    if (bytes.length / rangeBytes > deallocateRangesMax)
-      return this.#fail(command, statuses.sizeLimitExceeded | doNotRetry);
+    if (rangesOf(command) > deallocateRangesMax) return this.#fail(command, statuses.sizeLimitExceeded | doNotRetry);
     // Hints on how data will be used change nothing.
     if (!isDeallocation || ranges.length === 0) return this.#queue.complete(command, statuses.success);
     command.abandonment = new Abandonment();
@@ -261,6 +264,10 @@ export class IoExecutor implements Executor {
 
 /** CRD: after the delay that identify names first. */
 const retryDelay1 = 1 << 11;
+
+function rangesOf(command: Command): number {
+  return (command.cdw10 & 0xff) + 1;
+}
 
 function lengthOf(command: Command): number {
   return ((command.cdw12 & 0xffff) + 1) * lbaBytes;

@@ -1,11 +1,4 @@
-import {
-  adminOpcodes,
-  anaStates,
-  fabricsOpcode,
-  ioOpcodes,
-  logPages,
-  statuses,
-} from '../../wire/nvme/codes.ts';
+import { adminOpcodes, anaStates, fabricsOpcode, ioOpcodes, logPages, statuses } from '../../wire/nvme/codes.ts';
 import {
   criticalWarnings,
   effects,
@@ -73,7 +66,9 @@ export function readLog(
     case logPages.ana:
       return ana(controller, (request.specific & 1) !== 0);
     default:
-      return discovery.read(localAddress);
+      return discovery
+        .read(localAddress, controller.hostNqn)
+        .then((log) => (log === 'RETRYABLE' ? statuses.commandInterrupted : log));
   }
 }
 
@@ -124,7 +119,8 @@ function commandEffects({ device }: Controller): Uint8Array {
   for (const opcode of [ioOpcodes.write, ioOpcodes.writeZeroes, ioOpcodes.datasetManagement])
     io.set(opcode, effects.supported | effects.changesContent);
   if (device?.reservations === undefined) {
-    for (const name of ['Register', 'Report', 'Acquire', 'Release'] as const) io.delete(ioOpcodes[`reservation${name}`]);
+    for (const name of ['Register', 'Report', 'Acquire', 'Release'] as const)
+      io.delete(ioOpcodes[`reservation${name}`]);
   }
   return encodeEffects(admin, io);
 }
@@ -148,4 +144,3 @@ export function countWrite({ traffic }: Shared, lengthBytes: number): void {
   traffic.writeCommands += 1;
   traffic.writtenBytes += lengthBytes;
 }
-

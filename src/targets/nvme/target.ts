@@ -23,6 +23,7 @@ import type { NvmeWorld, Shared } from './world.ts';
 
 /** How often what hosts want to be told of is looked at, while there are hosts. */
 const lookMs = 1000;
+const discoveryLookMs = 5000;
 
 /** What a door serves: volumes and discovery, or only discovery. */
 export type DoorKind = 'volumes' | 'discovery';
@@ -78,7 +79,8 @@ export class NvmeTarget {
 
   async #connect(queue: Queue, request: ConnectRequest, kind: DoorKind, output: NvmeOutput): Promise<ConnectResult> {
     const { sqSize, qid, hostNqn } = request;
-    if (sqSize === 0 || sqSize >= this.#shared.limits.queueEntriesMax) return wrongParameter(connectOffsets.sqSize, false);
+    if (sqSize === 0 || sqSize >= this.#shared.limits.queueEntriesMax)
+      return wrongParameter(connectOffsets.sqSize, false);
     if (!isNqn(hostNqn)) return wrongParameter(connectOffsets.hostNqn, true);
     return qid === 0 ? this.#connectAdmin(queue, request, kind, output) : this.#connectIo(queue, request);
   }
@@ -134,7 +136,8 @@ export class NvmeTarget {
       controller.subsystemNqn === request.subsystemNqn;
     if (!isTheirs) return wrongParameter(connectOffsets.cntlid, true);
     const { device } = controller;
-    if (device === undefined || request.qid > controller.ioQueuesGranted) return wrongParameter(connectOffsets.qid, false);
+    if (device === undefined || request.qid > controller.ioQueuesGranted)
+      return wrongParameter(connectOffsets.qid, false);
     if (!controller.isReady || controller.ioQueues.has(request.qid))
       return { ok: false, status: statuses.commandSequenceError | doNotRetry };
     queue.qid = request.qid;
@@ -173,10 +176,9 @@ export class NvmeTarget {
 
   #lookNow(): void {
     const isConnected = this.#shared.isConnected();
-    let wantsDiscovery = false;
     for (const controller of this.#controllers.values()) {
       if (controller.isDiscovery) {
-        wantsDiscovery ||= controller.events.mask !== 0;
+        void this.#lookAtDiscovery(controller);
         continue;
       }
       if (controller.isAnaOptimized !== isConnected) {
@@ -187,13 +189,21 @@ export class NvmeTarget {
       const sizeBytes = controller.device?.sizeBytes ?? 0;
       if (controller.hasNamespace && controller.sizeBytes !== sizeBytes) namespaceChanged(controller, sizeBytes);
     }
-    if (wantsDiscovery) void this.#lookAtDiscovery();
   }
 
-  async #lookAtDiscovery(): Promise<void> {
-    if (!(await this.#discovery.changed())) return;
-    for (const controller of this.#controllers.values())
-      if (controller.isDiscovery) controller.events.raise('discoveryChanged');
+  /** Volumes come and go seldom: hosts that wait for news of them are told within seconds. */
+  async #lookAtDiscovery(controller: Controller): Promise<void> {
+    const now = this.#shared.clock.nowMs();
+    const { watch, events, hostNqn } = controller;
+    if (events.mask === 0 || watch.isLooking || now - watch.lookedMs < discoveryLookMs) return;
+    watch.lookedMs = now;
+    watch.isLooking = true;
+    const contents = await this.#discovery.contents('', hostNqn);
+    watch.isLooking = false;
+    if (contents === undefined) return;
+    const isNews = watch.contents !== undefined && watch.contents !== contents;
+    watch.contents = contents;
+    if (isNews) events.raise('discoveryChanged');
   }
 }
 
@@ -206,4 +216,3 @@ function namespaceChanged(controller: Controller, sizeBytes: number): void {
 function isNqn(text: string): boolean {
   return text.length >= nqnBytesMin && text.length <= nqnBytesMax && text.startsWith('nqn.');
 }
-

@@ -13,8 +13,6 @@ export interface Portal {
 
 /** What is known of the device here, for the health log. */
 export interface HealthReading {
-  readonly usedBytes: number;
-  readonly sizeBytes: number;
   /** Blocks that couldn't be read. */
   readonly badReads: number;
   /** Share of the device that is out of use. */
@@ -27,6 +25,8 @@ export interface HealthReading {
 /** What the target asks of the Corelet around it. */
 export interface NvmeWorld {
   readonly catalog: VolumeCatalog;
+  /** Names of the volumes that a host may use. */
+  readonly volumesFor: (hostNqn: string) => Promise<readonly string[] | 'RETRYABLE'>;
   readonly clock: Clock;
   readonly slot: number;
   /** 32 hex digits. */

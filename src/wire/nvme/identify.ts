@@ -105,7 +105,13 @@ export function encodeNamespaceList(nsids: readonly number[]): Uint8Array {
 const descriptorTypes = { nguid: 2, uuid: 3, commandSet: 4 } as const;
 
 /** Namespace identification descriptors (base §5.17.2.3): NGUID, UUID, and that this is the NVM command set. */
-export function encodeDescriptors({ nguid, uuid }: { readonly nguid: Uint8Array; readonly uuid: Uint8Array }): Uint8Array {
+export function encodeDescriptors({
+  nguid,
+  uuid,
+}: {
+  readonly nguid: Uint8Array;
+  readonly uuid: Uint8Array;
+}): Uint8Array {
   const bytes = new Uint8Array(identifyBytes);
   let at = 0;
   const put = (type: number, value: Uint8Array): void => {

@@ -17,6 +17,8 @@ const served = await serveNvme(new MemoryCatalog(device), {
   port: Number(values.port),
   discoveryPort: Number(values['discovery-port']),
 });
-process.stdout.write(`ready: NVMe port ${served.port}, discovery port ${served.discoveryPort}, volume ${values.name}\n`);
+process.stdout.write(
+  `ready: NVMe port ${served.port}, discovery port ${served.discoveryPort}, volume ${values.name}\n`,
+);
 process.once('SIGTERM', () => void served.close());
 process.once('SIGINT', () => void served.close());

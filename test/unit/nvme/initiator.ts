@@ -89,7 +89,9 @@ interface Waiting {
 export class Initiator {
   readonly options: InitiatorOptions;
   /** Resolves with what a termination said, or undefined when the connection just closed. */
-  readonly ended: Promise<{ readonly status: number; readonly information: number; readonly header: Buffer } | undefined>;
+  readonly ended: Promise<
+    { readonly status: number; readonly information: number; readonly header: Buffer } | undefined
+  >;
   /** Every PDU that came, newest last. */
   readonly seen: Pdu[] = [];
   icResp: Buffer | undefined;
@@ -113,7 +115,9 @@ export class Initiator {
     socket.on('error', () => undefined);
     this.ended = new Promise((resolve) => {
       socket.on('close', () => {
-        const error = new Error(`connection closed${this.#term === undefined ? '' : ` with ${JSON.stringify(this.#term)}`}`);
+        const error = new Error(
+          `connection closed${this.#term === undefined ? '' : ` with ${JSON.stringify(this.#term)}`}`,
+        );
         for (const { reject } of this.#waiting.values()) reject(error);
         this.#waiting.clear();
         resolve(this.#term);
@@ -212,7 +216,11 @@ export class Initiator {
   async well(asked: Asked): Promise<Completion> {
     const completion = await this.command(asked);
     const { status, dw0 } = completion;
-    assert.equal(status, 0, `opcode ${asked.opcode.toString(16)}h: status ${status.toString(16)}h, result ${dw0.toString(16)}h`);
+    assert.equal(
+      status,
+      0,
+      `opcode ${asked.opcode.toString(16)}h: status ${status.toString(16)}h, result ${dw0.toString(16)}h`,
+    );
     return completion;
   }
 

@@ -31,19 +31,26 @@ export async function serveNvme(catalog: VolumeCatalog, options: ServeOptions = 
   const target = new NvmeTarget(
     {
       catalog,
+      volumesFor: async () => (await catalog.list()).map(({ name }) => name),
       clock,
       slot,
       cluster,
       version: '0.0.0',
       portals: () => portals,
       isConnected: () => true,
-      health: () => ({ usedBytes: 0, sizeBytes: 1, badReads: 0, badPercent: 0, failed: false }),
+      health: () => ({ badReads: 0, badPercent: 0, failed: false }),
       ...options.world,
     },
     limits,
   );
   const listen = (port: number, kind: 'volumes' | 'discovery'): Promise<TargetListener> =>
-    listenTarget({ host: '127.0.0.1', port, clock: realClock, limits, openSession: (output) => target.open(output, kind) });
+    listenTarget({
+      host: '127.0.0.1',
+      port,
+      clock: realClock,
+      limits,
+      openSession: (output) => target.open(output, kind),
+    });
   const [io, discovery] = await Promise.all([
     listen(options.port ?? 0, 'volumes'),
     listen(options.discoveryPort ?? 0, 'discovery'),
