@@ -1,4 +1,3 @@
-import type { Timer } from '../../ports/clock.ts';
 import { discoveryNqn, doNotRetry, nqnBytesMax, nqnBytesMin, statuses } from '../../wire/nvme/codes.ts';
 import { AdminExecutor } from './admin.ts';
 import { Budget } from './budget.ts';
@@ -38,7 +37,7 @@ export class NvmeTarget {
   #lastId: number;
   /** Controllers that are being made: they count against the limit. */
   #making = 0;
-  #look: Timer | undefined;
+  #isLookDue = false;
 
   constructor(world: NvmeWorld, limits: Partial<NvmeLimits> = {}) {
     const all = { ...defaultNvmeLimits, ...limits };
@@ -167,8 +166,10 @@ export class NvmeTarget {
   // ---- what hosts are told --------------------------------------------------------------------------------------------
 
   #lookLater(): void {
-    this.#look ??= this.#shared.clock.after(lookMs, () => {
-      this.#look = undefined;
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    this.#shared.clock.after(lookMs, () => {
+      this.#isLookDue = false;
       this.#lookNow();
       if (this.#controllers.size > 0) this.#lookLater();
     });
