@@ -28,6 +28,7 @@ export interface ChassisAnswer {
     readonly admin: string;
     readonly nbd: string;
     readonly iscsi: string;
+    readonly nvme: string;
   }[];
 }
 

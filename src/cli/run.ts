@@ -8,7 +8,7 @@ import { eventsFile } from '../chassis/layout.ts';
 import { seedsFor } from '../chassis/process.ts';
 import { startCorelet } from '../corelet/corelet.ts';
 import { ownerOf } from '../corelet/device.ts';
-import { iscsiDoor, nbdDoor } from '../corelet/doors.ts';
+import { iscsiDoor, nbdDoor, nvmeDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
@@ -31,13 +31,20 @@ const stopLimitMs = 8_000;
 const leaveLimitMs = 500;
 const mapBytesMin = 1024 * 1024;
 
+interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
 interface RunOptions {
   readonly device: string;
   readonly slot: number;
   readonly fabric: string;
-  readonly nbd: { readonly host: string; readonly port: number };
-  readonly iscsi: { readonly host: string; readonly port: number } | undefined;
-  readonly admin: { readonly host: string; readonly port: number };
+  readonly nbd: HostPort;
+  readonly iscsi: HostPort | undefined;
+  readonly nvme: HostPort | undefined;
+  readonly nvmeDiscovery: HostPort | undefined;
+  readonly admin: HostPort;
   readonly role: 'active' | 'spare';
   readonly weight: number;
   readonly zone: string | undefined;
@@ -152,23 +159,26 @@ interface Doors {
 }
 
 async function openDoors(
-  { nbd, iscsi, admin, dir }: RunOptions,
+  options: RunOptions,
   corelet: CoreletHandle,
   fabric: SocketFabric,
   clock: Clock,
   events: EventLog,
 ): Promise<Doors> {
+  const { nbd, iscsi, admin, dir } = options;
   const doors: TargetListener[] = [await listenTarget({ ...nbd, clock, openSession: nbdDoor(corelet, clock) })];
   const slots = (): readonly SlotRecord[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots : [];
   };
-  const peers = (): AdminPeers => slots().map(({ slot, admin, nbd, iscsi }) => ({ slot, admin, nbd, iscsi }));
+  const peers = (): AdminPeers =>
+    slots().map(({ slot, admin, nbd, iscsi, nvme }) => ({ slot, admin, nbd, iscsi, nvme }));
   if (iscsi !== undefined) {
     const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
     const target = iscsiDoor(corelet, { clock, random: createRandom(), hashes: systemHashes, portals });
     doors.push(await listenTarget({ ...iscsi, clock, openSession: (output) => target.open(output) }));
   }
+  doors.push(...(await openNvme(options, corelet, clock, slots)));
   const api: AdminServer = await listenAdmin(
     { corelet, events, fabric: fabric.counts, version: programVersion(), peers },
     admin,
@@ -178,6 +188,50 @@ async function openDoors(
       await Promise.all([...doors.map((door) => door.close()), api.close()]);
     },
   };
+}
+
+/** Hosts that came by a wildcard address are told the one that they reached. */
+const wildcards: readonly string[] = ['0.0.0.0', '::'];
+/** A host has a connection for each of its processors, and more than one volume. */
+const nvmeConnectionsMax = 1024;
+
+async function openNvme(
+  { nvme, nvmeDiscovery, slot }: RunOptions,
+  corelet: CoreletHandle,
+  clock: Clock,
+  slots: () => readonly SlotRecord[],
+): Promise<TargetListener[]> {
+  if (nvme === undefined) return [];
+  const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
+  const target = nvmeDoor(corelet, {
+    clock,
+    version: programVersion(),
+    portals(localAddress) {
+      const host = wildcards.includes(own.host) ? splitHostPort(localAddress).host : own.host;
+      const others = slots().filter((record) => record.slot !== slot && record.pid !== null && !record.pulled);
+      const told = others.map((record) => ({
+        slot: record.slot,
+        ...splitHostPort(record.nvme),
+        discoveryPort: splitHostPort(record.nvmeDiscovery).port,
+      }));
+      return [...told, { ...own, host }].sort((a, b) => a.slot - b.slot);
+    },
+  });
+  const limits = { connectionsMax: nvmeConnectionsMax };
+  const doors = [
+    await listenTarget({ ...nvme, clock, limits, openSession: (output) => target.open(output, 'volumes') }),
+  ];
+  if (nvmeDiscovery !== undefined)
+    doors.push(
+      await listenTarget({ ...nvmeDiscovery, clock, openSession: (output) => target.open(output, 'discovery') }),
+    );
+  return doors;
+}
+
+/** `HOST:PORT`, `[HOST]:PORT`. */
+function splitHostPort(address: string): HostPort {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
 }
 
 async function openDevice(path: string): Promise<Flash> {
@@ -207,13 +261,18 @@ function runOptions(invocation: Invocation): RunOptions {
   if (role !== 'active' && role !== 'spare')
     throw usage(invocation.spec, `--role must be active or spare, not '${role}'`);
   const chassis = invocation.text('chassis');
-  const iscsi = invocation.text('iscsi');
+  const optional = (name: string): HostPort | undefined => {
+    const text = invocation.text(name);
+    return text === undefined ? undefined : hostPort(invocation, name, text);
+  };
   return {
     device: needed('device'),
     slot: integer(invocation, '--slot', needed('slot'), { min: 0, max: 65_535 }),
     fabric: needed('fabric'),
     nbd: hostPort(invocation, 'nbd', needed('nbd')),
-    iscsi: iscsi === undefined ? undefined : hostPort(invocation, 'iscsi', iscsi),
+    iscsi: optional('iscsi'),
+    nvme: optional('nvme'),
+    nvmeDiscovery: optional('nvme-discovery'),
     admin: hostPort(invocation, 'admin', needed('admin')),
     role,
     weight: integerOption(invocation, 'weight', { min: 1, max: 1000, otherwise: 1 }),

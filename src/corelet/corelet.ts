@@ -403,6 +403,12 @@ class Corelet implements CoreletHandle {
     }
   }
 
+  isConnected(): boolean {
+    const members = this.#membership.view?.members ?? [];
+    const heard = members.filter((member) => this.#host.isAlive(member.id)).length;
+    return !this.#stopped && 2 * heard > members.length;
+  }
+
   #liveActiveMembers(): number {
     const members = this.#membership.view?.members ?? [];
     return members.filter((member) => member.role === 'active' && this.#host.isAlive(member.id)).length;

@@ -52,6 +52,8 @@ export interface CoreletHandle {
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
   readonly rules: VolumeRules;
+  /** Whether it hears a majority of the members: alone it can serve nothing. */
+  isConnected(): boolean;
   status(): CoreletStatus;
   /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
   scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;

@@ -73,6 +73,7 @@ export class StandIn implements SimProgram {
         show: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
         delete: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
       },
+      isConnected: () => true,
       rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),

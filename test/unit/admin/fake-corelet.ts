@@ -31,6 +31,7 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     made,
     id: idOf(0),
     catalog: { open: async () => 'NOT_FOUND', list: async () => [] },
+    isConnected: () => true,
     rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
     status,
     inspect: () => [],
