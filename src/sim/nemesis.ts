@@ -178,7 +178,9 @@ export class Nemesis {
   }
 
   /** The whole chassis; every second time in the midst of other faults, which go on. */
-  #powerLoss(draw: Prng): Strike {
+  #powerLoss(draw: Prng): Strike | undefined {
+    // Peers that restart together may have lost how far that device was durable: they keep it once a second (arc/positions.ts).
+    for (const { kind } of this.#active.values()) if (kind === 'rollback') return undefined;
     const amidst = draw.chance(0.5);
     if (!amidst) for (const number of this.#active.keys()) this.#repair(number);
     const slots = this.#cluster.slots.map(({ index }) => index);
