@@ -3,6 +3,8 @@ import type { MemberId } from '../consensus/types.ts';
 import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
+import { ChunkBuffers } from './chunk-buffers.ts';
+import { CopyPace } from './copy-pace.ts';
 import { type CopyResult, CopySender } from './copy-sender.ts';
 import type { EndedLives } from './ended-lives.ts';
 import { newestOf } from './lives.ts';
@@ -32,6 +34,8 @@ export class Copies {
   readonly #receivers = new Map<ArcId, CopyReceiver>();
   readonly #senders = new Map<ArcId, CopySender>();
   readonly #wanted = new Map<ArcId, Set<MemberId>>();
+  readonly pace = new CopyPace();
+  readonly #buffers = new ChunkBuffers();
 
   constructor(context: ReplicaContext, ended: EndedLives, keeper: ReplicaKeeper) {
     this.#context = context;
@@ -126,10 +130,18 @@ export class Copies {
     this.#wanted.set(replica.arc, wanted);
   }
 
-  /** Starts copies that wait, as many as may run. Called by healing, in the order of danger. */
-  start(order: readonly Replica[]): void {
+  /**
+   * Starts copies that wait, as many as may run. Called by healing, in the order of danger: the first `endangered` of them
+   * are one loss from losing their quorum, and `endangeredBytes` are what they lack.
+   */
+  start(order: readonly Replica[], endangered: number, endangeredBytes: number): void {
     const now = this.#context.clock.nowMs();
     for (const sender of this.#senders.values()) sender.tick(now);
+    this.pace.look(now, this.#senders.size > 0, endangeredBytes);
+    for (const [place, replica] of order.entries()) {
+      const running = this.#senders.get(replica.arc);
+      if (running !== undefined) running.endangered = place < endangered;
+    }
     for (const replica of order) {
       if (this.#senders.size >= this.#context.limits.copiesSentMax) return;
       if (this.#senders.has(replica.arc)) continue;
@@ -157,7 +169,10 @@ export class Copies {
   }
 
   #begun(replica: Replica, member: MemberId): void {
-    const sender = new CopySender(replica, this.#context, member, (result) => this.#copyEnded(replica, sender, result));
+    const means = { pace: this.pace, buffers: this.#buffers };
+    const sender = new CopySender(replica, this.#context, means, member, (result) =>
+      this.#copyEnded(replica, sender, result),
+    );
     replica.pinnedIndex = sender.index;
     this.#senders.set(replica.arc, sender);
   }

@@ -69,6 +69,7 @@ export class ArcHost {
       send: (to, message) => options.send(to, message),
       isFull: (id) => options.isFull(id),
       isAlive: (id) => id === self || !this.#dead.has(id),
+      served: (tookMs) => this.copies.pace.served(tookMs, clock.nowMs()),
       arm: (replica, deadlineMs) => this.#wheel.arm(replica, deadlineMs),
       changed: (replica) => this.#noteChange(replica),
       retired: (replica) => this.#retire(replica, 'a committed configuration goes without it'),
@@ -213,6 +214,10 @@ export class ArcHost {
       case 'fetchReply':
         if (replica?.generation === message.toGeneration) replica.mending.receive(from, message);
         return;
+      case 'scrub':
+      case 'scrubReply':
+        if (replica?.generation === message.toGeneration) replica.comparing.receive(from, message);
+        return;
       default:
         this.#consensus(from, replica, message);
     }
@@ -317,11 +322,10 @@ export class ArcHost {
     const { core } = replica;
     if (!replica.isLeader || !core.ownTermCommitted || core.configurationIndex > core.commitIndex) return;
     const { self, limits } = this.#options;
-    const route = routeOf(replica, self, limits.completeLagMax, healBytesLeft);
-    const summary = `${route.term} ${route.configurationIndex} ${route.complete} ${route.healBytesLeft}`;
+    const summary = `${core.term} ${core.configurationIndex} ${this.completeVoters(replica)} ${healBytesLeft}`;
     if (this.#announced.get(replica.arc) === summary) return;
     this.#announced.set(replica.arc, summary);
-    this.#options.onRoute(route);
+    this.#options.onRoute(routeOf(replica, self, limits.completeLagMax, healBytesLeft));
   }
 
   /** Leaders whose oldest operation waits too long give the leadership away (design §10.13). */

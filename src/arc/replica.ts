@@ -6,6 +6,7 @@ import type { ArcMap } from '../store/map.ts';
 import type { StoredChunkCopy } from '../store/types.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
+import { Comparing } from './comparing.ts';
 import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
 import { Intake } from './intake.ts';
@@ -35,6 +36,7 @@ export class Replica {
   readonly operations: Operations;
   readonly reads: Reads;
   readonly mending: Mending;
+  readonly comparing: Comparing;
   readonly traffic = new Traffic();
   state: ArcState;
   /** False until a first copy has brought a state: applies nothing, takes no entries. */
@@ -89,6 +91,7 @@ export class Replica {
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
     this.mending = new Mending(this, context);
+    this.comparing = new Comparing(this, context);
     this.map.onDamaged = (key) => this.mending.damaged(key);
     this.#resender = new Resender(this, context);
     this.#intake = new Intake(context, (from, append) => this.#deliver(from, append));
@@ -115,6 +118,7 @@ export class Replica {
     this.#stopped = true;
     this.#intake.stop();
     this.mending.stop();
+    this.comparing.stop();
     this.operations.dropAll();
   }
 
