@@ -21,7 +21,9 @@ const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** When this slot's Corelet recorded a view without the lost one, after `fromMs`. */
 function removedAt(chassis: DemoChassis, slot: number, lost: string, fromMs: number): number | undefined {
-  const lines = readFileSync(join(chassis.data, eventsFile(slot)), 'utf8').trimEnd().split('\n');
+  const lines = readFileSync(join(chassis.data, eventsFile(slot)), 'utf8')
+    .trimEnd()
+    .split('\n');
   for (const line of lines.toReversed()) {
     const event = JSON.parse(line) as EventRecord;
     if (event.atWallMs < fromMs) return undefined;
