@@ -29,6 +29,7 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
     ['Arcs', arcsText(status, out)],
     ['Rebuild', rebuildText(status, nowMs)],
     ['Margin', marginText(status, out)],
+    ['Scrub', scrubText(status, nowMs)],
   ].map(([name, text]) => `${paint(out, 'bold', (name ?? '').padEnd(8))} ${text}\n`);
   const columns = ['SLOT', 'ID', 'STATE', 'LEADS', 'COPIES', 'USED', 'SAFE TO PULL'];
   const rows = status.slots.map((slot) => slotRow(slot, out));
@@ -38,7 +39,7 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
 function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
   const [glyph, style] = stateLooks[slot.state];
   const used = slot.sizeBytes === 0 ? '' : `${formatBytes(slot.usedBytes)} of ${formatBytes(slot.sizeBytes)}`;
-  const safe = slot.safeToPull ? 'yes' : `no: ${slot.why}`;
+  const safe = slot.safeToPull ? (slot.state === 'draining' ? `yes: ${slot.why}` : 'yes') : `no: ${slot.why}`;
   return [
     String(slot.slot),
     slot.id.slice(0, 8),
@@ -63,6 +64,15 @@ function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
   if (arcs.noRedundancy > 0) parts.push(paint(out, 'red', `${arcs.noRedundancy} with no redundancy`));
   if (arcs.unavailable > 0) parts.push(paint(out, 'red', `${arcs.unavailable} unavailable`));
   return parts.join(', ');
+}
+
+function scrubText({ scrub, answeredBy }: CoreletStatus, nowMs: number): string {
+  if (scrub === undefined) return 'not told';
+  const { round, completed, completedAtWallMs } = scrub;
+  const now = `slot ${answeredBy.slot} is at chunk ${round.chunksDone} of ${round.chunks}${round.badBlocks > 0 ? `, ${round.badBlocks} bad blocks so far` : ''}`;
+  if (completed === null || completedAtWallMs === null) return now;
+  const ago = formatSeconds(Math.max(0, nowMs - completedAtWallMs) / 1000);
+  return `${scrub.running ? `${now}; ` : ''}last whole round of slot ${answeredBy.slot} ${ago} ago: ${formatBytes(completed.bytesVerified)} verified, ${completed.badBlocks} bad blocks, ${completed.repairedBlocks} repaired`;
 }
 
 export function rebuildText({ rebuild }: CoreletStatus, nowMs: number): string {

@@ -2,8 +2,9 @@ import { ArcHost, type ArcMessage } from '../arc/host.ts';
 import { type ArcLimits, defaultArcLimits } from '../arc/limits.ts';
 import { replicaOf } from '../arc/members.ts';
 import { startsKept } from '../arc/positions.ts';
-import type { CoreletId } from '../base/ids.ts';
+import type { CoreletId, VolumeId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
+import { Scrub, type ScrubStatus } from '../healing/scrub.ts';
 import { MembershipCore, type WishResult } from '../membership/core.ts';
 import type { Timer } from '../ports/clock.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
@@ -31,6 +32,7 @@ import type {
   CoreletStatus,
   Founding,
   ReplicaInspection,
+  VolumeResult,
 } from './types.ts';
 import { CheckedVolumes } from './volume-control.ts';
 
@@ -62,6 +64,7 @@ class Corelet implements CoreletHandle {
   readonly failed: Promise<Error>;
   readonly catalog: Volumes;
   readonly volumes: CheckedVolumes;
+  readonly rules: Volumes;
   readonly #ports: CoreletPorts;
   readonly #options: CoreletOptions;
   readonly #store: Store;
@@ -72,6 +75,7 @@ class Corelet implements CoreletHandle {
   readonly #gateway: Gateway;
   readonly #gossip: Gossip;
   readonly #healer: Healer;
+  readonly #scrub: Scrub;
   readonly #peering: Peering;
   readonly #routes: RouteTable;
   readonly #rate = new RebuildRate();
@@ -142,8 +146,11 @@ class Corelet implements CoreletHandle {
       copies: founding.copies,
       placement,
     });
+    const guarded = this.#guardedClock();
+    this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
+    this.rules = this.catalog;
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
     this.#starts = startsKept(registers);
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
@@ -208,6 +215,7 @@ class Corelet implements CoreletHandle {
     this.#host.start();
     this.#wakefulUntilMs = this.#ports.clock.nowMs() + wakefulMs;
     this.#healingTick();
+    this.#scrub.start();
   }
 
   async leave(limitMs: number): Promise<void> {
@@ -242,11 +250,20 @@ class Corelet implements CoreletHandle {
       isAlive: (id) => this.#host.isAlive(id),
       livenessSent: () => this.#peering.sent,
       nowMs: () => this.#ports.clock.nowMs(),
+      scrub: () => this.#scrub.status(),
     });
   }
 
   setMemberState(id: CoreletId, state: MemberState): WishResult {
     return this.#peering.setMemberState(id, state);
+  }
+
+  async scrub(volume?: string): Promise<VolumeResult<ScrubStatus>> {
+    if (volume === undefined) return { ok: true, value: await this.#scrub.now(undefined) };
+    const shown = await this.volumes.show(volume);
+    return shown.ok
+      ? { ok: true, value: await this.#scrub.now(Number.parseInt(shown.value.id, 16) as VolumeId) }
+      : shown;
   }
 
   inspect(): readonly ReplicaInspection[] {
@@ -300,11 +317,11 @@ class Corelet implements CoreletHandle {
     const { clock } = this.#ports;
     const now = clock.nowMs();
     this.#healer.tick();
-    this.#peering.refreshPeers();
     this.#leadNothingWithoutFlash();
     this.#peering.watchFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
+      this.#peering.refreshPeers();
       let bytesLeft = 0;
       for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
       if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
@@ -366,6 +383,7 @@ class Corelet implements CoreletHandle {
     this.#peering.stop();
     this.#gateway.stop();
     this.#host.stop();
+    this.#scrub.stop();
   }
 
   // ---- who is where -----------------------------------------------------------------------------------------------
@@ -383,6 +401,12 @@ class Corelet implements CoreletHandle {
       for (const members of [voters, votersOutgoing, learners])
         for (const member of members) yield replicaOf(member).id;
     }
+  }
+
+  isConnected(): boolean {
+    const members = this.#membership.view?.members ?? [];
+    const heard = members.filter((member) => this.#host.isAlive(member.id)).length;
+    return !this.#stopped && 2 * heard > members.length;
   }
 
   #liveActiveMembers(): number {

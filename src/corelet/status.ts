@@ -1,4 +1,5 @@
 import type { CoreletId } from '../base/ids.ts';
+import type { ScrubStatus } from '../healing/scrub.ts';
 import type { MembershipCore } from '../membership/core.ts';
 import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import type { DeviceHealth } from '../store/health.ts';
@@ -28,6 +29,7 @@ export interface StatusSources {
   livenessSent(): number;
   /** The Corelet's own clock. */
   nowMs(): number;
+  scrub(): ScrubStatus;
 }
 
 function majorityOf(route: Route): number {
@@ -62,7 +64,9 @@ export function statusOf(sources: StatusSources): CoreletStatus {
     arcs,
     rebuild: sources.rate.progress(),
     lossesSurvivable: Math.max(0, margin),
+    copies: founding.copies,
     livenessSent: sources.livenessSent(),
+    scrub: sources.scrub(),
   };
 }
 
@@ -140,6 +144,8 @@ function safeToPull(
   allServed: boolean,
 ): { safeToPull: boolean; why: string } {
   if (state === 'gone') return { safeToPull: true, why: 'it is no member any more' };
+  if (state === 'draining' && held.length === 0 && allServed)
+    return { safeToPull: true, why: 'it is drained: it holds no copies and may be drawn' };
   if (!allServed) return { safeToPull: false, why: 'some arcs have no leader now' };
   const endangered = held.filter((route) => route.complete - 1 < majorityOf(route));
   if (endangered.length > 0) {

@@ -7,6 +7,8 @@ import type { Random } from '../ports/random.ts';
 import type { WishResult } from '../membership/core.ts';
 import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
+import type { ScrubStatus } from '../healing/scrub.ts';
+import type { AccessRules } from '../volume/access.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -38,6 +40,8 @@ export interface CoreletOptions {
   readonly seeds: readonly { readonly id: CoreletId; readonly address: string }[];
   /** Memory for pages of the block map; what isn't used stays on the device. By default 64 MiB. */
   readonly mapBytes?: number;
+  /** Between two chunks of the scrub that goes on by itself, in milliseconds; the scrub's own unless given. */
+  readonly scrubStepMs?: number;
   /** For simulation: the view as placement shall see it, so that arcs move at any moment. The same object for the same answer. */
   readonly steer?: (view: View) => View;
 }
@@ -47,7 +51,12 @@ export interface CoreletHandle {
   readonly id: CoreletId;
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
+  readonly rules: VolumeRules;
+  /** Whether it hears a majority of the members: alone it can serve nothing. */
+  isConnected(): boolean;
   status(): CoreletStatus;
+  /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
+  scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];
   /** Asks the members to agree on another state of one; the view, and so `status()`, says when they have. */
@@ -85,6 +94,12 @@ export interface VolumeControl {
   list(): Promise<VolumeResult<readonly VolumeInfo[]>>;
   show(name: string): Promise<VolumeResult<VolumeInfo>>;
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
+}
+
+/** Who may use what, for targets whose hosts prove who they are before they open a volume. */
+export interface VolumeRules {
+  rules(volume: string): Promise<AccessRules | 'NOT_FOUND' | 'RETRYABLE'>;
+  namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'>;
 }
 
 /** As the Corelet that answers sees it: the view's word, but `silent` for a member that it doesn't hear. */
@@ -141,6 +156,10 @@ export interface CoreletStatus {
     readonly secondsLeft: number | null;
   };
   readonly lossesSurvivable: number;
+  /** Wanted of every block. */
+  readonly copies?: number;
+  /** Of the Corelet that answers. */
+  readonly scrub?: ScrubStatus;
   /** Of the Corelet that answers, since its start: messages that say no more than that it lives, and those about the view. */
   readonly livenessSent?: number;
 }

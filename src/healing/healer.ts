@@ -29,6 +29,9 @@ export const healingLimits = {
   mutesMax: 4096,
 } as const;
 
+/** One look in so many tells the others how much is left to copy. */
+const bytesToldEvery = 5;
+
 export interface HealerOptions {
   readonly self: CoreletId;
   readonly clock: Clock;
@@ -50,6 +53,7 @@ export class Healer {
   readonly #options: HealerOptions;
   /** Since when a learner of an arc led here has answered nothing. */
   readonly #muteSinceMs = new Map<MemberId, number>();
+  #ticks = 0;
 
   constructor(options: HealerOptions) {
     this.#options = options;
@@ -66,10 +70,17 @@ export class Healer {
     led.sort((a, b) => a.margin - b.margin);
     const order = led.map(({ replica }) => replica);
     // Also where nothing of this term is committed yet: that may wait for the very follower that needs a copy.
-    host.copies.start(order);
+    const endangered = led.filter(({ margin }) => margin <= 0).map(({ replica }) => replica);
+    const lacks = endangered.reduce((sum, replica) => sum + this.#bytesLeft(replica), 0);
+    host.copies.start(order, endangered.length, lacks);
     const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
     if (table !== undefined) this.#advance(settled, table);
-    for (const replica of order) host.announce(replica, this.#bytesLeft(replica));
+    this.#ticks += 1;
+    for (const replica of order) {
+      const bytesLeft = this.#bytesLeft(replica);
+      // How much is left changes all the time; that there is something, or no more, is news.
+      if (bytesLeft === 0 || this.#ticks % bytesToldEvery === 0) host.announce(replica, bytesLeft);
+    }
     host.abdicateWhereStuck();
   }
 

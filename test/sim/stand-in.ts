@@ -1,3 +1,4 @@
+import { neverScrubbed } from '../../src/healing/scrub.ts';
 import type { ArcId, CoreletId, VolumeId } from '../../src/base/ids.ts';
 import { blockBytes } from '../../src/base/ids.ts';
 import type {
@@ -72,9 +73,12 @@ export class StandIn implements SimProgram {
         show: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
         delete: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
       },
+      isConnected: () => true,
+      rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
       setMemberState: () => ({ ok: true }),
+      scrub: async () => ({ ok: true, value: neverScrubbed }),
       failed: new Promise(() => {}),
       leave: async () => {},
       stop: async () => {},

@@ -1,6 +1,7 @@
 import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } from '../../base/ids.ts';
 import type { Relay } from './relay.ts';
 import type { Fetch, FetchReply } from './fetch.ts';
+import type { Scrub, ScrubReply } from './scrub.ts';
 import type { Answer, Question } from './question.ts';
 
 /**
@@ -33,6 +34,8 @@ export type PeerMessage =
   | CopyCheck
   | Fetch
   | FetchReply
+  | Scrub
+  | ScrubReply
   | Question
   | Answer
   | Membership;
