@@ -23,7 +23,13 @@ export interface EventsAnswer {
 export interface ChassisAnswer {
   readonly schemaVersion: 1;
   readonly answeredBy: AnsweredBy;
-  readonly slots: readonly { readonly slot: number; readonly admin: string; readonly nbd: string }[];
+  readonly slots: readonly {
+    readonly slot: number;
+    readonly admin: string;
+    readonly nbd: string;
+    readonly iscsi: string;
+    readonly nvme: string;
+  }[];
 }
 
 /** What the answering Corelet scrubs, or scrubbed last. */

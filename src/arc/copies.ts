@@ -20,6 +20,10 @@ export interface ReplicaKeeper {
   drop(replica: Replica): void;
   /** The same, and its blocks go. */
   retire(replica: Replica, why: string): void;
+  /** Its own life is over: it told what it doesn't know any more. */
+  lost(replica: Replica, why: string): void;
+  /** That life of a member is over. */
+  ended(replica: Replica, member: MemberId): void;
 }
 
 /** Copies of whole arcs that go out from this Corelet, or come in. */
@@ -44,8 +48,11 @@ export class Copies {
   offered(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
     let replica = present;
     const known = replica?.generation === message.toGeneration;
-    // INV-10: a voter that isn't known here has told what nobody here remembers. It may not begin as if it hadn't.
-    if (this.#ended.has(message.arc, message.toGeneration) || (message.voter && !known)) {
+    // INV-10: a voter that isn't known here, or has no state, has told what nobody here remembers. It may not begin as if it
+    // hadn't.
+    const forgot = message.voter && !(known && replica?.installed === true);
+    if (forgot && known && replica !== undefined) this.#keeper.lost(replica, 'it is a voter, and has no state');
+    if (this.#ended.has(message.arc, message.toGeneration) || forgot) {
       this.#context.send(from, copyReply(message, 'ended', 0));
       return;
     }
@@ -109,7 +116,9 @@ export class Copies {
     if (replica === undefined || replica.generation !== message.toGeneration || !replica.isLeader) return;
     const member = memberId(from, message.fromGeneration);
     const sender = this.#senders.get(message.arc);
-    if (message.copy === 0) replica.core.requireCopy(member);
+    // INV-10: who acknowledged entries and has no state now was put back to before that: what it acknowledged is nowhere.
+    if (message.copy === 0 && replica.standing.toldBy(member).index > 0) this.#keeper.ended(replica, member);
+    else if (message.copy === 0) replica.core.requireCopy(member);
     else if (sender?.member === member) sender.receive(message);
     replica.flush();
   }

@@ -78,6 +78,8 @@ export class ArcHost {
       add: (arc, origin) => this.#add(arc, origin),
       drop: (replica) => this.#drop(replica),
       retire: (replica, why) => this.#retire(replica, why),
+      lost: (replica, why) => this.#lives.lose(replica, why),
+      ended: (replica, member) => this.#lives.memberEnded(replica, member),
     });
     this.#lives = new Lives(this.#context, this.#ended, {
       add: (arc, origin) => this.#add(arc, origin),
@@ -233,6 +235,12 @@ export class ArcHost {
       return;
     }
     if (replica === undefined || !known) return;
+    if (message.type === 'vote' && !replica.installed) {
+      // INV-10: voters are asked, and who became one had a state: it was put back to before that, and knows none of its votes.
+      this.#lives.lose(replica, 'it is asked for its vote, and has no state');
+      this.#options.send(from, copyReply({ ...message, copy: 0 }, 'ended', 0));
+      return;
+    }
     const { core } = replica;
     const sender = replica.memberFrom(from, message.fromGeneration);
     if (replica.isLeader && !holdsMember(core.configuration, sender) && !core.configurationPending) {

@@ -311,18 +311,23 @@ export class Replica {
     const outcome = applyToMap(this.state, this.map, body, entry.index);
     this.operations.applied(entry.index, entry.term, outcome);
     forgetPayload(body);
-    if (
-      entry.kind === entryKinds.configuration &&
-      !holdsMember(this.core.configuration, this.member) &&
-      !this.core.configurationPending
-    ) {
-      this.#context.clock.soon(() => {
-        const configuration = this.core.configuration;
-        if (!this.#stopped && !holdsMember(configuration, this.member) && !this.core.configurationPending) {
-          this.#context.retired(this);
-        }
-      });
-    }
+    if (entry.kind === entryKinds.configuration) this.#retireIfRemoved();
+  }
+
+  /**
+   * A committed configuration goes without it. A leader stays until another one has shown itself: it is asked to hand over, and
+   * were it gone before that is heard, the voters would believe in it as long as its Corelet lives.
+   */
+  #retireIfRemoved(): void {
+    if (!this.#isRemoved) return;
+    this.#context.clock.soon(() => {
+      if (!this.#stopped && this.#isRemoved) this.#context.retired(this);
+    });
+  }
+
+  get #isRemoved(): boolean {
+    const { configuration, configurationPending } = this.core;
+    return !this.isLeader && !configurationPending && !holdsMember(configuration, this.member);
   }
 
   #compact(): void {
@@ -341,7 +346,10 @@ export class Replica {
   }
 
   #afterChange(): void {
-    if (!this.isLeader && this.#wasLeader) this.operations.leadershipLost();
+    if (!this.isLeader && this.#wasLeader) {
+      this.operations.leadershipLost();
+      this.#retireIfRemoved();
+    }
     if (this.isLeader && !this.#wasLeader) this.#leaderSinceMs = this.now;
     this.#wasLeader = this.isLeader;
     const configuration = this.core.configuration;

@@ -105,7 +105,10 @@ export function insertSlot(
   return changeSlot(dir, slot, async (chassis, record, pid) => {
     const refused = checkPresence(record, pid, 'empty');
     if (refused !== undefined) return refused;
-    const ports = [record.nbd, record.admin].map((address) => Number(address.slice(address.lastIndexOf(':') + 1)));
+    const { nbd, iscsi, nvme, nvmeDiscovery, admin } = record;
+    const ports = [nbd, iscsi, nvme, nvmeDiscovery, admin].map((address) =>
+      Number(address.slice(address.lastIndexOf(':') + 1)),
+    );
     const taken = await firstTakenPort(ports);
     if (taken !== undefined)
       return { ok: false, code: 'PORT_IN_USE', message: `port ${taken} of slot ${slot} is in use by another program` };

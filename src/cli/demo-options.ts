@@ -7,6 +7,9 @@ export const copiesMax = 7;
 /** Arcs of the pool of a new chassis. */
 export const arcCount = 256;
 const nbdPortDefault = 10_809;
+const iscsiPortDefault = 3_260;
+const nvmePortDefault = 4_420;
+const nvmeDiscoveryPortDefault = 8_009;
 const adminPortDefault = 7_400;
 const slotsDefault = 24;
 const volumeDefault = 'demo:1GiB';
@@ -22,6 +25,9 @@ export interface DemoOptions {
   readonly copies: number;
   readonly flashBytes: number;
   readonly nbdPort: number;
+  readonly iscsiPort: number;
+  readonly nvmePort: number;
+  readonly nvmeDiscoveryPort: number;
   readonly adminPort: number;
   readonly volume: { readonly name: string; readonly sizeBytes: number };
   /** Block devices of the first slots, in order; the others get files. */
@@ -40,18 +46,7 @@ export function demoOptions(invocation: Invocation): DemoOptions {
     throw usage(invocation.spec, `${copies} copies want at least ${copies} slots${without}; --slots is ${slots}`);
   }
   const volume = volumeOption(invocation);
-  const nbdPort = integerOption(invocation, 'nbd-port', { min: 1, max: 65_536 - slots, otherwise: nbdPortDefault });
-  const adminPort = integerOption(invocation, 'admin-port', {
-    min: 1,
-    max: 65_536 - slots,
-    otherwise: adminPortDefault,
-  });
-  if (Math.abs(nbdPort - adminPort) < slots) {
-    throw usage(
-      invocation.spec,
-      `--nbd-port ${nbdPort} and --admin-port ${adminPort} overlap: ${slots} slots take ${slots} ports each`,
-    );
-  }
+  const ports = portOptions(invocation, slots);
   const flashText = invocation.text('flash');
   const flashBytes = flashText === undefined ? flashDefault(volume.sizeBytes, copies, slots) : flashOption(flashText);
   const names = Object.keys(invocation.spec.options);
@@ -61,7 +56,34 @@ export function demoOptions(invocation: Invocation): DemoOptions {
     throw usage(invocation.spec, `--device is given ${devices.length} times for ${slots} slots`);
   const twice = devices.find((device, i) => devices.indexOf(device) !== i);
   if (twice !== undefined) throw usage(invocation.spec, `--device ${twice} is given twice`);
-  return { slots, spares, copies, flashBytes, nbdPort, adminPort, volume, devices, given };
+  return { slots, spares, copies, flashBytes, ...ports, volume, devices, given };
+}
+
+type PortName = 'nbdPort' | 'iscsiPort' | 'nvmePort' | 'nvmeDiscoveryPort' | 'adminPort';
+
+function portOptions(invocation: Invocation, slots: number): Pick<DemoOptions, PortName> {
+  const port = (name: string, otherwise: number): number =>
+    integerOption(invocation, name, { min: 1, max: 65_536 - slots, otherwise });
+  const nbdPort = port('nbd-port', nbdPortDefault);
+  const iscsiPort = port('iscsi-port', iscsiPortDefault);
+  const nvmePort = port('nvme-port', nvmePortDefault);
+  const nvmeDiscoveryPort = port('nvme-discovery-port', nvmeDiscoveryPortDefault);
+  const adminPort = port('admin-port', adminPortDefault);
+  const ports = [
+    ['nbd-port', nbdPort],
+    ['iscsi-port', iscsiPort],
+    ['nvme-port', nvmePort],
+    ['nvme-discovery-port', nvmeDiscoveryPort],
+    ['admin-port', adminPort],
+  ] as const;
+  for (const [i, [name, first]] of ports.entries()) {
+    for (const [otherName, otherFirst] of ports.slice(i + 1)) {
+      if (Math.abs(first - otherFirst) >= slots) continue;
+      const message = `--${name} ${first} and --${otherName} ${otherFirst} overlap: ${slots} slots take ${slots} ports each`;
+      throw usage(invocation.spec, message);
+    }
+  }
+  return { nbdPort, iscsiPort, nvmePort, nvmeDiscoveryPort, adminPort };
 }
 
 function flashDefault(volumeBytes: number, copies: number, slots: number): number {

@@ -20,9 +20,31 @@ import { coreletProgram } from './program.ts';
 
 const hexId = (): string => randomBytes(16).toString('hex');
 
+/** Of slot 0; the others follow. With the option that gives it, and what it is for. */
+const portOptions = {
+  nbdPort: ['nbd-port', 'NBD'],
+  iscsiPort: ['iscsi-port', 'iSCSI'],
+  nvmePort: ['nvme-port', 'NVMe/TCP'],
+  nvmeDiscoveryPort: ['nvme-discovery-port', 'NVMe/TCP discovery'],
+  adminPort: ['admin-port', 'admin'],
+} as const;
+type PortName = keyof typeof portOptions;
+type Ports = Pick<ChassisFile, PortName>;
+const portNames = Object.keys(portOptions) as PortName[];
+
 /** Where the slots of a chassis answer. */
-function slotAddresses(slot: number, nbdPort: number, adminPort: number): Pick<SlotRecord, 'nbd' | 'admin'> {
-  return { nbd: `127.0.0.1:${nbdPort + slot}`, admin: `http://127.0.0.1:${adminPort + slot}` };
+function slotAddresses(
+  slot: number,
+  ports: Ports,
+): Pick<SlotRecord, 'nbd' | 'iscsi' | 'nvme' | 'nvmeDiscovery' | 'admin'> {
+  const at = (port: number): string => `127.0.0.1:${port + slot}`;
+  return {
+    nbd: at(ports.nbdPort),
+    iscsi: at(ports.iscsiPort),
+    nvme: at(ports.nvmePort),
+    nvmeDiscovery: at(ports.nvmeDiscoveryPort),
+    admin: `http://${at(ports.adminPort)}`,
+  };
 }
 
 /**
@@ -31,23 +53,28 @@ function slotAddresses(slot: number, nbdPort: number, adminPort: number): Pick<S
  */
 export async function checkPorts(dir: string, chassis: ChassisFile | undefined, options: DemoOptions): Promise<void> {
   const running = existsSync(dir) ? findRunning(dir) : new Map<number, number>();
-  const { nbdPort, adminPort } = portsOf(chassis, options);
-  if (chassis !== undefined && running.size > 0 && (nbdPort !== chassis.nbdPort || adminPort !== chassis.adminPort)) {
-    const message = `Corelets of this chassis run at ports ${chassis.nbdPort} (NBD) and ${chassis.adminPort} (admin) already`;
-    throw new CommandFailure('FOLDER_MISMATCH', message);
+  const ports = portsOf(chassis, options);
+  if (chassis !== undefined && running.size > 0 && portNames.some((name) => ports[name] !== chassis[name])) {
+    const used = portNames.map((name) => `${chassis[name]} (${portOptions[name][1]})`).join(', ');
+    throw new CommandFailure('FOLDER_MISMATCH', `Corelets of this chassis run at ports ${used} already`);
   }
-  const ports: number[] = [];
+  const wanted: number[] = [];
   for (let slot = 0; slot < (chassis?.slots.length ?? options.slots); slot++) {
-    if (!running.has(slot)) ports.push(nbdPort + slot, adminPort + slot);
+    if (!running.has(slot)) wanted.push(...portNames.map((name) => ports[name] + slot));
   }
-  const taken = await firstTakenPort(ports);
+  const taken = await firstTakenPort(wanted);
   if (taken !== undefined) throw new CommandFailure('PORT_IN_USE', `port ${taken} on 127.0.0.1 is in use`);
 }
 
-function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): { nbdPort: number; adminPort: number } {
+function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): Ports {
+  const portOf = (name: PortName): number =>
+    chassis === undefined || options.given.has(portOptions[name][0]) ? options[name] : chassis[name];
   return {
-    nbdPort: chassis === undefined || options.given.has('nbd-port') ? options.nbdPort : chassis.nbdPort,
-    adminPort: chassis === undefined || options.given.has('admin-port') ? options.adminPort : chassis.adminPort,
+    nbdPort: portOf('nbdPort'),
+    iscsiPort: portOf('iscsiPort'),
+    nvmePort: portOf('nvmePort'),
+    nvmeDiscoveryPort: portOf('nvmeDiscoveryPort'),
+    adminPort: portOf('adminPort'),
   };
 }
 
@@ -77,14 +104,15 @@ export async function found(dir: string, options: DemoOptions): Promise<ChassisF
   return started;
 }
 
-function newChassis({ slots, spares, copies, flashBytes, nbdPort, adminPort, volume }: DemoOptions): ChassisFile {
+function newChassis(options: DemoOptions): ChassisFile {
+  const { slots, spares, copies, flashBytes, volume } = options;
   const records = Array.from({ length: slots }, (_, slot): SlotRecord => {
     const role = slot >= slots - spares ? 'spare' : 'active';
     return {
       slot,
       id: hexId() as CoreletId,
       pid: null,
-      ...slotAddresses(slot, nbdPort, adminPort),
+      ...slotAddresses(slot, options),
       fabric: fabricAddress(slot),
       role,
       pulled: false,
@@ -96,8 +124,7 @@ function newChassis({ slots, spares, copies, flashBytes, nbdPort, adminPort, vol
     arcs: arcCount,
     copies,
     flashBytes,
-    nbdPort,
-    adminPort,
+    ...portsOf(undefined, options),
     volume: { ...volume, made: false },
     slots: records,
   };
@@ -118,21 +145,21 @@ export function devicesAgree(dir: string, { devices }: DemoOptions): void {
 /** A later start: Corelets that still run are adopted, the others started, slots that were pulled stay empty. */
 export async function adoptAndStart(dir: string, chassis: ChassisFile, options: DemoOptions): Promise<ChassisFile> {
   const running = findRunning(dir);
-  const { nbdPort, adminPort } = portsOf(chassis, options);
+  const ports = portsOf(chassis, options);
   const program = coreletProgram();
   const placed = chassis.slots.map((record) => ({
     ...record,
-    ...slotAddresses(record.slot, nbdPort, adminPort),
+    ...slotAddresses(record.slot, ports),
     pid: null,
   }));
   // Where the others answer must be known before the first one starts.
-  writeChassis(dir, { ...chassis, nbdPort, adminPort, slots: placed });
+  writeChassis(dir, { ...chassis, ...ports, slots: placed });
   const slots = placed.map((record): SlotRecord => {
     const pid = running.get(record.slot);
     if (pid !== undefined) return { ...record, pid, pulled: false };
     return record.pulled ? record : { ...record, pid: spawnCorelet(program, dir, record) };
   });
-  const started = { ...chassis, nbdPort, adminPort, slots };
+  const started = { ...chassis, ...ports, slots };
   writeChassis(dir, started);
   if (running.size > 0) process.stderr.write(`corelet: adopted ${running.size} running Corelets\n`);
   const empty = slots.filter((record) => record.pulled).map((record) => record.slot);

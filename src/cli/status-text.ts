@@ -20,7 +20,7 @@ const up: ReadonlySet<SlotState> = new Set(['live', 'spare', 'sitting-out', 'dra
 /** What `corelet status` prints. `nowMs`: wall clock, for the time at which the chassis is full again. */
 export function statusText(status: CoreletStatus, out: Terminal, nowMs: number): string {
   const live = status.slots.filter((slot) => up.has(slot.state)).length;
-  const frozen = status.view.frozen ? ', frozen: fewer than 3 members' : '';
+  const frozen = status.view.frozen ? `, frozen: ${status.view.frozenWhy ?? 'fewer than 3 members'}` : '';
   const head = [
     [
       'Chassis',
@@ -43,12 +43,18 @@ function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
   return [
     String(slot.slot),
     slot.id.slice(0, 8),
-    paint(out, style, `${glyph} ${slot.state}`),
+    paint(out, style, `${glyph} ${slot.state}${flapText(slot)}`),
     String(slot.leads),
     String(slot.copies),
     used,
     safe,
   ];
+}
+
+/** Why one that is there isn't taken back yet. */
+function flapText({ heldDownSeconds, flapScore }: SlotStatus): string {
+  if (heldDownSeconds === undefined) return '';
+  return `, flapped ${Math.round(flapScore ?? 0)} times: held down ${formatSeconds(heldDownSeconds)}`;
 }
 
 function arcsText({ arcs }: CoreletStatus, out: Terminal): string {

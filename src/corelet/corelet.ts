@@ -17,6 +17,7 @@ import { Volumes } from '../volume/volumes.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import { AddressBook } from './address-book.ts';
 import { Gossip } from './gossip.ts';
+import { handOver } from './hand-over.ts';
 import { inspectReplica } from './inspect.ts';
 import { addressesRegister, membershipRegister, Peering } from './peering.ts';
 import { RebuildRate } from './rebuild-rate.ts';
@@ -39,6 +40,8 @@ const rateSampleMs = 1000;
 /** Between two looks at the arcs led here while nothing happens; `healingLimits.tickMs` apart for a while after something did. */
 const restTickMs = 1000;
 const wakefulMs = 5000;
+/** Between two looks whether the others agreed that this one is gone. */
+const leaveLookMs = 10;
 /** A flash that has owed an answer for so long serves nobody: whoever leads here gives it to others (design §10.13). */
 const flashStallMs = 1000;
 
@@ -61,6 +64,7 @@ class Corelet implements CoreletHandle {
   readonly failed: Promise<Error>;
   readonly catalog: Volumes;
   readonly volumes: CheckedVolumes;
+  readonly rules: Volumes;
   readonly #ports: CoreletPorts;
   readonly #options: CoreletOptions;
   readonly #store: Store;
@@ -146,6 +150,7 @@ class Corelet implements CoreletHandle {
     this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
+    this.rules = this.catalog;
     this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
     this.#starts = startsKept(registers);
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
@@ -213,6 +218,17 @@ class Corelet implements CoreletHandle {
     this.#scrub.start();
   }
 
+  async leave(limitMs: number): Promise<void> {
+    const { clock } = this.#ports;
+    const untilMs = clock.nowMs() + limitMs;
+    this.#guard(() => {
+      this.#peering.leave();
+      handOver(this.#host);
+    });
+    const done = (): boolean => this.#stopped || this.#membership.standing === 'left' || clock.nowMs() >= untilMs;
+    while (!done()) await new Promise<void>((resolve) => clock.after(leaveLookMs, resolve));
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#halt();
@@ -233,6 +249,7 @@ class Corelet implements CoreletHandle {
       device: () => deviceHealth(this.#store.health(), this.#ports.sensors?.() ?? {}),
       isAlive: (id) => this.#host.isAlive(id),
       livenessSent: () => this.#peering.sent,
+      nowMs: () => this.#ports.clock.nowMs(),
       scrub: () => this.#scrub.status(),
     });
   }
@@ -301,6 +318,7 @@ class Corelet implements CoreletHandle {
     const now = clock.nowMs();
     this.#healer.tick();
     this.#leadNothingWithoutFlash();
+    this.#peering.watchFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
       this.#peering.refreshPeers();
@@ -383,6 +401,12 @@ class Corelet implements CoreletHandle {
       for (const members of [voters, votersOutgoing, learners])
         for (const member of members) yield replicaOf(member).id;
     }
+  }
+
+  isConnected(): boolean {
+    const members = this.#membership.view?.members ?? [];
+    const heard = members.filter((member) => this.#host.isAlive(member.id)).length;
+    return !this.#stopped && 2 * heard > members.length;
   }
 
   #liveActiveMembers(): number {

@@ -27,6 +27,8 @@ export interface StatusSources {
   device(): DeviceHealth;
   isAlive(id: CoreletId): boolean;
   livenessSent(): number;
+  /** The Corelet's own clock. */
+  nowMs(): number;
   scrub(): ScrubStatus;
 }
 
@@ -56,6 +58,7 @@ export function statusOf(sources: StatusSources): CoreletStatus {
       number: membership.viewNumber,
       members: membership.view?.members.length ?? 0,
       frozen: membership.frozen.frozen,
+      ...(membership.frozen.frozen ? { frozenWhy: membership.frozen.reason } : {}),
     },
     slots: slotsStatus(sources, served),
     arcs,
@@ -78,6 +81,8 @@ function arcsStatus(founding: Founding, served: readonly Route[]): ArcsStatus {
   }
   return { total: founding.arcs, full, reduced, noRedundancy, unavailable: founding.arcs - full - reduced };
 }
+
+type FlapField = 'flapScore' | 'heldDownSeconds';
 
 /** One line per slot: its newest Corelet, and members of the view always. */
 function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStatus[] {
@@ -105,9 +110,20 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
         leads,
         ...fill,
         ...safeToPull(sources, contact.id, state, held, all),
+        ...flapStatus(sources, contact.id),
         ...(contact.id === sources.self.id ? { device: sources.device() } : {}),
       };
     });
+}
+
+function flapStatus(sources: StatusSources, id: CoreletId): Pick<SlotStatus, FlapField> {
+  const { membership } = sources;
+  const { score, heldDownMs } = membership.flapping(id, sources.nowMs());
+  const member = membership.view !== undefined && hasMember(membership.view, id);
+  return {
+    ...(score < 0.1 ? {} : { flapScore: Math.round(10 * score) / 10 }),
+    ...(member || heldDownMs <= 0 ? {} : { heldDownSeconds: Math.ceil(heldDownMs / 1000) }),
+  };
 }
 
 function stateOf(sources: StatusSources, id: CoreletId): SlotState {

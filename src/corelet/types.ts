@@ -8,6 +8,7 @@ import type { WishResult } from '../membership/core.ts';
 import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { ScrubStatus } from '../healing/scrub.ts';
+import type { AccessRules } from '../volume/access.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -50,6 +51,9 @@ export interface CoreletHandle {
   readonly id: CoreletId;
   readonly catalog: VolumeCatalog;
   readonly volumes: VolumeControl;
+  readonly rules: VolumeRules;
+  /** Whether it hears a majority of the members: alone it can serve nothing. */
+  isConnected(): boolean;
   status(): CoreletStatus;
   /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
   scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;
@@ -59,6 +63,11 @@ export interface CoreletHandle {
   setMemberState(id: CoreletId, state: MemberState): WishResult;
   /** Resolves when the device failed or an assertion broke: the process must end. */
   readonly failed: Promise<Error>;
+  /**
+   * The last gasp: says that this Corelet goes, so that the others act at once instead of waiting for its silence, and hands
+   * its leaderships over. Resolves when they agreed on a view without it, at most `limitMs` later. Then: `stop`.
+   */
+  leave(limitMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -87,6 +96,12 @@ export interface VolumeControl {
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
 }
 
+/** Who may use what, for targets whose hosts prove who they are before they open a volume. */
+export interface VolumeRules {
+  rules(volume: string): Promise<AccessRules | 'NOT_FOUND' | 'RETRYABLE'>;
+  namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'>;
+}
+
 /** As the Corelet that answers sees it: the view's word, but `silent` for a member that it doesn't hear. */
 export type SlotState = 'live' | 'sitting-out' | 'draining' | 'spare' | 'joining' | 'silent' | 'gone';
 
@@ -101,6 +116,10 @@ export interface SlotStatus {
   readonly sizeBytes: number;
   readonly safeToPull: boolean;
   readonly why: string;
+  /** How often it was lost and came back, less what time forgave. Left out: never, or long ago. */
+  readonly flapScore?: number;
+  /** It flapped: it is taken back only after so long. Left out: nothing holds it. */
+  readonly heldDownSeconds?: number;
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
 }
@@ -122,7 +141,12 @@ export interface CoreletStatus {
   readonly schemaVersion: 1;
   readonly cluster: ClusterId;
   readonly answeredBy: { readonly id: CoreletId; readonly slot: number };
-  readonly view: { readonly number: number; readonly members: number; readonly frozen: boolean };
+  readonly view: {
+    readonly number: number;
+    readonly members: number;
+    readonly frozen: boolean;
+    readonly frozenWhy?: string;
+  };
   readonly slots: readonly SlotStatus[];
   readonly arcs: ArcsStatus;
   /** `secondsLeft` is null while the rate isn't known. */

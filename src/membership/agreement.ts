@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { CoreletId } from '../base/ids.ts';
-import { hasMember, majority, sameView, type View } from '../ring/view.ts';
+import { hasMember, majority, type View } from '../ring/view.ts';
 import type {
   Accept,
   Accepted,
@@ -14,7 +14,7 @@ import type {
   Vote,
 } from '../wire/membership/types.ts';
 import { compareBallots } from './ballots.ts';
-import { deltaOf } from './delta.ts';
+import { deltaKey, deltaOf } from './delta.ts';
 import { FastVotes, fastBallot, fastQuorum, valueToPropose, votesFast } from './fast.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 
@@ -182,12 +182,14 @@ export class Agreement {
 
   #counted(from: CoreletId, message: Vote): void {
     if (!hasMember(this.#instance(), from)) return;
+    const view = this.#instance();
     const decision = this.#votes?.count(from, message);
     if (decision === undefined) return;
+    // Our own record of the same change names who had accused whom.
     const own = this.#accepted?.decision;
-    const evident = own !== undefined && sameView(own.view, decision.view) ? own : decision;
+    const same = own !== undefined && deltaKey(deltaOf(view, own)) === deltaKey(deltaOf(view, decision));
     this.#proposal = undefined;
-    this.#effects.decided(fastBallot, evident);
+    this.#effects.decided(fastBallot, same ? own : decision);
   }
 
   #prepare(from: CoreletId, message: Prepare, nowMs: number): void {

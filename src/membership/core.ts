@@ -13,8 +13,9 @@ import {
   viewOf,
 } from '../ring/view.ts';
 import { decodeMembership } from '../wire/membership/codec.ts';
-import type { Alert, Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
+import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
 import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
+import { Alarm } from './alarm.ts';
 import { Agreement, numberOf } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
 import { fastBallot } from './fast.ts';
@@ -24,9 +25,9 @@ import { HoldDown, isCurrent, Joins } from './joins.ts';
 import { causeOf, narrateChange, narrateOne, narrateProposal } from './narrate.ts';
 import { News } from './news.ts';
 import { Outbox } from './outbox.ts';
-import { ringsOf } from './rings.ts';
 import { decodeRegister, encodeRegister, type Register } from './register.ts';
 import { difference, spareCount } from './succession.ts';
+import { Slowness } from './slowness.ts';
 import { Tally } from './tally.ts';
 import {
   defaultLimits,
@@ -38,18 +39,21 @@ import {
   type Standing,
   tickMaxMs,
 } from './types.ts';
-import { Watch } from './watch.ts';
+import { type Failing, Watch } from './watch.ts';
 import { Wishes } from './wishes.ts';
 
 /** After a fast decision so many tell it to those who come and those who go. */
 const fastTellersMax = 2;
-/** So many subjects in one alert concern everybody. */
-const manySilent = 3;
 
 interface Newest {
   readonly ballot: Ballot;
   readonly decision: Decision;
   readonly view: View;
+}
+
+export interface Flapping {
+  readonly score: number;
+  readonly heldDownMs: number;
 }
 
 /** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
@@ -71,8 +75,11 @@ export class MembershipCore {
   readonly #tally: Tally;
   readonly #joins: Joins;
   readonly #wishes: Wishes;
+  readonly #slowness = new Slowness();
+  readonly #sittingOutMax: number;
   readonly #campaign: Campaign;
   readonly #admission: Admission;
+  readonly #alarm: Alarm;
   readonly #agreement: Agreement;
   readonly #restored: Register | undefined;
   readonly #founding: View | undefined;
@@ -82,8 +89,6 @@ export class MembershipCore {
   #standing: Standing = 'outside';
   #nowMs = 0;
   #tickMs = 0;
-  #alertSequence = 0;
-  #nextAlertMs = 0;
 
   /** @throws RemoteProtocolError when `restored` is of another format version. */
   constructor(options: MembershipOptions) {
@@ -98,8 +103,9 @@ export class MembershipCore {
     this.#joins = new Joins(this.#limits);
     this.#wishes = new Wishes(this.#limits);
     const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
-    const { sittingOutMax = 1 } = options;
-    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, sittingOutMax);
+    this.#sittingOutMax = options.sittingOutMax ?? 1;
+    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, this.#sittingOutMax);
+    this.#alarm = new Alarm(options.self.id, this.#limits, senses, this.#outbox);
     this.#admission = new Admission(options.self, this.#limits, options.random);
     this.#agreement = new Agreement(options.self.id, this.#limits, options.random, {
       persist: () => this.#outbox.persist(),
@@ -133,6 +139,12 @@ export class MembershipCore {
   /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */
   isLive(id: CoreletId): boolean {
     return id === this.#self.id ? this.#standing === 'member' : this.#watch.isLive(id);
+  }
+
+  /** How often a Corelet was removed for silence, less what time forgave, and how long it must wait to be taken back. */
+  flapping(id: CoreletId, nowMs: number): Flapping {
+    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs));
+    return { score: this.#holdDown.scoreOf(id, nowMs), heldDownMs };
   }
 
   accuses(id: CoreletId): boolean {
@@ -193,7 +205,9 @@ export class MembershipCore {
     for (const id of accused) this.#observe('membership.accused', id, 'does not answer this Corelet');
     for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
     if (this.#isMember()) {
-      this.#alertWhenDue(accused.length + withdrawn.length > 0);
+      const changed = accused.length + withdrawn.length > 0;
+      this.#alarm.speak(this.#knownView(), changed, this.#standing === 'leaving', nowMs);
+      this.#judgeSlowness();
       this.#tellWishes();
       this.#agreement.tick(nowMs);
       this.#considerProposal();
@@ -206,6 +220,18 @@ export class MembershipCore {
   /** Any message of a peer proves that it lives. */
   heard(from: CoreletId, nowMs: number): void {
     this.#watch.heard(from, nowMs);
+  }
+
+  /** How long a member's flash takes, as a median of its newest durable writes; 0: not known. */
+  latency(id: CoreletId, latencyMs: number, nowMs: number): void {
+    this.#slowness.tell(id, latencyMs, nowMs);
+  }
+
+  /** What a member's own messages tell: its flash hangs, or it hears nothing of ours. Undefined: nothing is wrong (any more). */
+  failing(id: CoreletId, failing: Failing | undefined, nowMs: number): void {
+    if (!this.#watch.failing(id, failing, nowMs)) return;
+    const what = { flash: 'says that its flash hangs', deaf: 'speaks, and does not hear this Corelet' };
+    this.#observe('membership.failing', id, failing === undefined ? 'is well again' : what[failing]);
   }
 
   /** It was asked and didn't answer. */
@@ -236,7 +262,7 @@ export class MembershipCore {
     if (this.#standing === 'outside') this.#standing = 'left';
     if (this.#standing !== 'member') return;
     this.#standing = 'leaving';
-    this.#nextAlertMs = nowMs;
+    this.#alarm.renew(nowMs);
   }
 
   /**
@@ -282,22 +308,10 @@ export class MembershipCore {
     }
     if (!hasMember(this.#knownView(), from)) return;
     if (message.type === 'alert') {
-      this.#alerted(from, message, nowMs);
+      this.#alarm.hear(this.#knownView(), from, message, nowMs);
     } else if (message.type === 'wish') this.#wishes.hear(from, message, nowMs);
     else if (message.type === 'leave') this.#tally.leaves(from);
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
-  }
-
-  // A silence that one has noticed is looked into by all who watch that member: at rest each alone would notice it late.
-  // When several are silent the network may be divided, and everybody finds out on which side it is.
-  #alerted(from: CoreletId, alert: Alert, nowMs: number): void {
-    const view = this.#knownView();
-    this.#tally.hear(view, from, alert, nowMs);
-    const rings = ringsOf(view);
-    const many = alert.subjects.length >= manySilent;
-    for (const id of alert.subjects) {
-      if (this.#watch.isLive(id) && (many || rings.observes(this.#self.id, id))) this.#outbox.ask(id);
-    }
   }
 
   // Even an outsider may know a newer view than a sleeper.
@@ -331,11 +345,13 @@ export class MembershipCore {
     const before = this.#knownView().members;
     this.#adopt(ballot, decision, this.#nowMs);
     const message: Decided = { type: 'decided', ballot, decision };
+    // Alone, our own disk is the majority; and among fast votes our own counts before it is durable.
+    const unsynced = before.length === 1 || ballot.round === fastBallot.round;
     const told = new Set([...before, ...decision.view.members].map((member) => member.id));
     if (ballot.round === fastBallot.round) this.#keepUncounted(told, before, decision);
     told.delete(this.#self.id);
     for (const id of told) {
-      this.#outbox.send(id, message, before.length === 1); // alone, our own disk is the majority
+      this.#outbox.send(id, message, unsynced);
       this.#news.told(id, this.#nowMs); // their late answers need no news
     }
   }
@@ -366,7 +382,7 @@ export class MembershipCore {
     this.#news.clear();
     this.#campaign.clear();
     this.#admission.remember(view);
-    this.#nextAlertMs = nowMs;
+    this.#alarm.renew(nowMs);
     this.#joins.prune(view, nowMs);
     const inside = hasMember(view, this.#self.id);
     if (inside && this.#standing !== 'leaving') this.#standing = 'member';
@@ -388,36 +404,11 @@ export class MembershipCore {
     }
   }
 
-  // Accusations are repeated whole, so that a lost message costs one interval.
-  #alertWhenDue(changed: boolean): void {
-    const view = this.#knownView();
-    const subjects = this.#subjects(view);
-    if (!changed && (this.#nowMs < this.#nextAlertMs || (subjects.length === 0 && this.#standing === 'member'))) return;
-    this.#nextAlertMs = this.#nowMs + this.#limits.alertRepeatMs;
-    const viewNumber = this.viewNumber;
-    const hears = this.#watch.hears();
-    this.#alertSequence++;
-    const alert = { type: 'alert', viewNumber, sequence: this.#alertSequence, hears, subjects } as const;
-    this.#tally.hear(view, this.#self.id, alert, this.#nowMs);
-    for (const id of this.#alertedBy(view, subjects)) this.#outbox.send(id, alert);
-    if (this.#standing === 'leaving') this.#toMembers({ type: 'leave', viewNumber });
-  }
-
-  #subjects(view: View): CoreletId[] {
-    const subjects = new Set(this.#watch.accused());
-    const rings = ringsOf(view);
-    for (const id of this.#tally.stuck(view, this.#nowMs)) if (rings.observes(this.#self.id, id)) subjects.add(id);
-    return [...subjects];
-  }
-
-  // An observer's word counts, so all hear it. Another's is a hint to the observers.
-  #alertedBy(view: View, subjects: readonly CoreletId[]): Set<CoreletId> {
-    const rings = ringsOf(view);
-    const counts = subjects.some((id) => rings.observes(this.#self.id, id));
-    const told = counts ? view.members.map((member) => member.id) : subjects.flatMap((id) => rings.observersOf(id));
-    const others = new Set(told);
-    others.delete(this.#self.id);
-    return others;
+  #judgeSlowness(): void {
+    if (this.#standing !== 'member') return;
+    for (const { id, state } of this.#slowness.judge(this.#knownView(), this.#sittingOutMax, this.#nowMs)) {
+      this.setState(id, state, this.#nowMs);
+    }
   }
 
   #tellWishes(): void {

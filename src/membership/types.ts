@@ -52,8 +52,10 @@ export interface MembershipLimits {
   readonly joinLifeMs: number;
   /** A wish for another state of a member that isn't agreed after so long is given up. */
   readonly wishLifeMs: number;
-  /** Wait before re-admission after a first removal; doubles with each further one. */
+  /** Wait before re-admission after a first removal for silence … */
   readonly holdDownMs: number;
+  /** … and after a second one; doubles with each further one. */
+  readonly holdDownAgainMs: number;
   readonly holdDownMaxMs: number;
   /** The count of removals halves in this time. */
   readonly holdDownHalfLifeMs: number;
@@ -77,6 +79,7 @@ export const defaultLimits: MembershipLimits = {
   joinLifeMs: 6000,
   wishLifeMs: 10_000,
   holdDownMs: 250,
+  holdDownAgainMs: 5000,
   holdDownMaxMs: 300_000,
   holdDownHalfLifeMs: 300_000,
 };

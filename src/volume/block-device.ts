@@ -1,11 +1,21 @@
 import { blockBytes, type VolumeId } from '../base/ids.ts';
 import type { Abandonment } from './abandonment.ts';
+import type { ReservationAction, ReservationRefusal } from './reservation-actions.ts';
+import type { Reservations, Right } from './reservations.ts';
 
 /**
  * Why an I/O was not done. `RETRYABLE`: surely without effect, try again. `UNKNOWN`: the outcome can't be told; the
- * target closes the host's connection unanswered (design §3, "Once").
+ * target closes the host's connection unanswered (design §3, "Once"). `CONFLICT`: another host's reservation forbids it.
  */
-export type IoErrorCode = 'OUT_OF_RANGE' | 'NO_SPACE' | 'READ_ONLY' | 'RETRYABLE' | 'UNKNOWN' | 'GONE' | 'CORRUPT';
+export type IoErrorCode =
+  | 'OUT_OF_RANGE'
+  | 'NO_SPACE'
+  | 'READ_ONLY'
+  | 'RETRYABLE'
+  | 'UNKNOWN'
+  | 'GONE'
+  | 'CORRUPT'
+  | 'CONFLICT';
 
 /** What a target knows of the command that a call belongs to. Without it the command is taken to have come this moment. */
 export interface HostCommand {
@@ -43,6 +53,23 @@ export type ExtentsResult =
   | { readonly ok: true; readonly extents: readonly Extent[] }
   | { readonly ok: false; readonly code: IoErrorCode };
 
+/** `UNKNOWN`: whether it took effect can't be told. */
+export type ReservationResult =
+  | { readonly ok: true; readonly before: Reservations; readonly after: Reservations }
+  | { readonly ok: false; readonly code: ReservationRefusal | 'RETRYABLE' | 'GONE' | 'UNKNOWN' };
+
+/** A volume's reservations, for one host. All of them are durable, and hold through every Corelet. */
+export interface HostReservations {
+  /** Linearizable. */
+  state(): Promise<Reservations | 'RETRYABLE' | 'GONE'>;
+  /** After `ok`, whoever lost a right by it can let no write land any more, through any Corelet. */
+  change(action: ReservationAction): Promise<ReservationResult>;
+  /** Whether another host's reservation forbids it, for commands that aren't I/O; undefined: it may. */
+  refused(right: Right): Promise<IoErrorCode | undefined>;
+  /** Calls with every state that this gateway reads: how it learns what others changed. Ends with the device. */
+  learn(learner: (state: Reservations) => void): void;
+}
+
 /**
  * A volume as the host protocols see it, on any Corelet. Offsets and lengths in bytes, any alignment; an aligned 4 KiB
  * block is atomic. An acknowledged write is durable on a majority: flush and FUA have nothing left to do (design §10.15).
@@ -53,6 +80,8 @@ export interface BlockDevice {
   readonly name: string;
   readonly sizeBytes: number;
   readonly readOnly: boolean;
+  /** Undefined where a volume has none (in memory). */
+  readonly reservations?: HostReservations;
   read(offset: number, lengthBytes: number): Promise<ReadResult>;
   /** `data` pieces concatenated are the bytes to write; they must stay unchanged until the promise settles. */
   write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult>;
@@ -90,9 +119,9 @@ export interface VolumeSummary {
 /** The volumes of the cluster, as a target sees them. */
 export interface VolumeCatalog {
   /**
-   * For one host (by the name that its protocol gives it), until `close`. `NOT_FOUND`: no such volume for it (the answer is linearizable).
+   * For one host (by the name that its protocol gives it), until `close`; `registrant`: as reservations know it. `NOT_FOUND`: no such volume for it (the answer is linearizable).
    * `RETRYABLE`: its arc has no leader now.
    */
-  open(name: string, host?: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'>;
+  open(name: string, host?: string, registrant?: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'>;
   list(): Promise<readonly VolumeSummary[]>;
 }

@@ -3,7 +3,7 @@ import { crcOf } from '../base/crc32c.ts';
 import { blockBytes, chunkBytes, type VolumeId } from '../base/ids.ts';
 import { arcOf } from '../ring/keys.ts';
 import type { BlockRangeFields, OpBody, ReadReply } from '../wire/peer/types.ts';
-import { mayUse } from './access.ts';
+import { Authority, type HostIdentity, type RecordSource } from './authority.ts';
 import {
   type BlockDevice,
   compareBytesMax,
@@ -11,6 +11,7 @@ import {
   type Extent,
   type ExtentsResult,
   type HostCommand,
+  type HostReservations,
   type IoErrorCode,
   type IoResult,
   type ReadResult,
@@ -19,7 +20,7 @@ import type { Gateway } from './gateway.ts';
 import type { OpOutcome } from './operation.ts';
 import { compareResult, ok, ioResult, worst } from './results.ts';
 import { blockCrcs, cutByChunk, PieceCursor, repeated, zeroPieces } from './pieces.ts';
-import { isInUse, type VolumeRecord } from './records.ts';
+import type { VolumeRecord } from './records.ts';
 import { isPresent, verifiedParts } from './verify.ts';
 
 /** Reads whose checksums don't hold are asked again; then the host hears of it. */
@@ -40,30 +41,21 @@ interface Filling {
   readonly edge: ((offset: number, lengthBytes: number) => readonly Uint8Array[]) | undefined;
 }
 
-/** What the device asks of its catalog when its epoch is refused: the record as it is now. */
-export type Reauthorize = (id: VolumeId) => Promise<VolumeRecord | 'NOT_FOUND' | 'RETRYABLE'>;
-
 /** A volume at one gateway: cuts I/O by chunk, sends each piece to its arc, verifies what comes back (INV-4). */
 export class VolumeDevice implements BlockDevice {
   readonly #gateway: Gateway;
   readonly #arcs: number;
-  readonly #reauthorize: Reauthorize;
-  readonly #host: string | undefined;
-  #record: VolumeRecord;
+  readonly #authority: Authority;
   #isClosed = false;
 
-  constructor(
-    gateway: Gateway,
-    arcs: number,
-    record: VolumeRecord,
-    host: string | undefined,
-    reauthorize: Reauthorize,
-  ) {
+  constructor(gateway: Gateway, arcs: number, record: VolumeRecord, identity: HostIdentity, source: RecordSource) {
     this.#gateway = gateway;
     this.#arcs = arcs;
-    this.#record = record;
-    this.#host = host;
-    this.#reauthorize = reauthorize;
+    this.#authority = new Authority(source, identity, record);
+  }
+
+  get #record(): VolumeRecord {
+    return this.#authority.record;
   }
 
   get id(): VolumeId {
@@ -77,6 +69,9 @@ export class VolumeDevice implements BlockDevice {
   }
   get readOnly(): boolean {
     return this.#record.access.readOnly;
+  }
+  get reservations(): HostReservations {
+    return this.#authority;
   }
 
   // ---- reads ------------------------------------------------------------------------------------------------------
@@ -118,6 +113,10 @@ export class VolumeDevice implements BlockDevice {
 
   async #askBlocks(range: BlockRangeFields, mapOnly: boolean): Promise<ReadReply | IoErrorCode> {
     const arc = arcOf(range.volume, range.chunk, this.#arcs);
+    if (this.#authority.refusal('read') !== undefined) {
+      const refused = await this.#authority.renewed('read');
+      if (refused !== undefined) return refused;
+    }
     for (let tries = 0; tries < reauthorizeMax; tries++) {
       const epoch = this.#record.epoch;
       const reply = await this.#gateway.exchange<ReadReply>(arc, (request) => ({
@@ -131,8 +130,8 @@ export class VolumeDevice implements BlockDevice {
       if (typeof reply === 'string') return 'RETRYABLE';
       if (reply.code === 'ok') return reply;
       if (reply.code !== 'fenced') return 'CORRUPT';
-      const gone = await this.#renew();
-      if (gone !== undefined) return gone;
+      const refused = await this.#authority.renewed('read');
+      if (refused !== undefined) return refused;
     }
     return 'RETRYABLE';
   }
@@ -323,16 +322,19 @@ export class VolumeDevice implements BlockDevice {
     bodyAt: BodyAt,
   ): Promise<Result | IoFailure> {
     const arc = arcOf(this.#record.id, chunk, this.#arcs);
-    if (this.readOnly) {
+    if (this.#authority.refusal('write') !== undefined) {
       // The rules may have changed for the better since: nobody tells.
-      const gone = await this.#renew();
-      if (gone !== undefined || this.readOnly) return { ok: false, code: gone ?? 'READ_ONLY' };
+      const refused = await this.#authority.renewed('write');
+      if (refused !== undefined) return { ok: false, code: refused };
     }
+    const { resets } = this.#authority;
     for (let tries = 0; tries < reauthorizeMax; tries++) {
       const outcome = await this.#gateway.operate(arc, bodyAt(this.#record.epoch), { command });
       if (outcome.code !== 'fenced') return resultOf(outcome);
-      const gone = await this.#renew();
-      if (gone !== undefined || this.readOnly) return { ok: false, code: gone ?? 'READ_ONLY' };
+      const refused = await this.#authority.renewed('write');
+      if (refused !== undefined) return { ok: false, code: refused };
+      // Whoever reset the volume was told that nothing of before lands any more.
+      if (this.#authority.resets !== resets) break;
     }
     return { ok: false, code: 'RETRYABLE' };
   }
@@ -340,19 +342,11 @@ export class VolumeDevice implements BlockDevice {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#authority.close();
     this.#gateway.hosts.left();
   }
 
-  // ---- authority and shape ------------------------------------------------------------------------------------------
-
-  /** Undefined: the record is read anew and still allows I/O. */
-  async #renew(): Promise<IoErrorCode | undefined> {
-    const record = await this.#reauthorize(this.#record.id);
-    if (record === 'RETRYABLE') return 'RETRYABLE';
-    if (record === 'NOT_FOUND' || !isInUse(record) || !mayUse(record.access, this.#host)) return 'GONE';
-    this.#record = record;
-    return undefined;
-  }
+  // ---- shape ------------------------------------------------------------------------------------------
 
   #inside(offset: number, lengthBytes: number): boolean {
     return offset >= 0 && lengthBytes >= 0 && offset + lengthBytes <= this.#record.sizeBytes;

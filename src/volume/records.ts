@@ -2,10 +2,12 @@ import { Reader, Writer } from '../base/bytes.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { VolumeId } from '../base/ids.ts';
 import { type AccessRules, decodeAccess, encodeAccess, openToAll } from './access.ts';
+import { decodeReservations, encodeReservations, noReservations, type Reservations } from './reservations.ts';
 
 /**
  * A volume as its record says. `creating`, `closing`, `deleting`: every arc is being told; whoever finds it so may finish it.
- * While `closing`, `access` is what the rules before and after both allow, and I/O goes on under it at the new epoch.
+ * While `closing`, `access` is what the rules before and after both allow, and I/O goes on under it at the new epoch; of the
+ * reservations, both states have to allow it.
  */
 export interface VolumeRecord {
   readonly id: VolumeId;
@@ -17,12 +19,16 @@ export interface VolumeRecord {
   readonly access: AccessRules;
   /** Only while `closing`: the rules from `open` on. */
   readonly nextAccess: AccessRules | undefined;
+  readonly reservations: Reservations;
+  /** Only while `closing`. */
+  readonly nextReservations: Reservations | undefined;
 }
 
 const states = ['creating', 'open', 'deleting', 'deleted', 'closing'] as const;
-const recordFormat = 2;
-/** Without access rules: open to all. */
-const recordFormatOld = 1;
+const recordFormat = 3;
+/** Without access rules (open to all), and without reservations. */
+const formatWithoutAccess = 1;
+const formatWithoutReservations = 2;
 
 export const volumeNameMax = 64;
 const namePattern = /^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$/;
@@ -57,7 +63,8 @@ export function decodeNameValue(bytes: Uint8Array): VolumeId {
   return new Reader(bytes).u64() as VolumeId;
 }
 
-// format u8 · state u8 · copies u8 · id u64 · size u64 · epoch u64 · name text · access · nextAccess boolean and rules
+// format u8 · state u8 · copies u8 · id u64 · size u64 · epoch u64 · name text · access · nextAccess boolean and rules ·
+// reservations · nextReservations boolean and state
 export function encodeRecord(record: VolumeRecord): Uint8Array {
   const writer = new Writer(128);
   writer.u8(recordFormat);
@@ -70,6 +77,9 @@ export function encodeRecord(record: VolumeRecord): Uint8Array {
   encodeAccess(writer, record.access);
   writer.boolean(record.nextAccess !== undefined);
   if (record.nextAccess !== undefined) encodeAccess(writer, record.nextAccess);
+  encodeReservations(writer, record.reservations);
+  writer.boolean(record.nextReservations !== undefined);
+  if (record.nextReservations !== undefined) encodeReservations(writer, record.nextReservations);
   return writer.copy();
 }
 
@@ -77,7 +87,7 @@ export function encodeRecord(record: VolumeRecord): Uint8Array {
 export function decodeRecord(bytes: Uint8Array): VolumeRecord {
   const reader = new Reader(bytes);
   const format = reader.u8();
-  if (format !== recordFormat && format !== recordFormatOld)
+  if (format < formatWithoutAccess || format > recordFormat)
     throw new RemoteProtocolError(`volume record of format ${format}`);
   const state = states[reader.u8()];
   if (state === undefined) throw new RemoteProtocolError('unknown volume state');
@@ -86,10 +96,13 @@ export function decodeRecord(bytes: Uint8Array): VolumeRecord {
   const sizeBytes = reader.u64();
   const epoch = reader.u64();
   const name = reader.text(volumeNameMax);
-  const isOld = format === recordFormatOld;
-  const access = isOld ? openToAll : decodeAccess(reader);
-  const nextAccess = !isOld && reader.boolean() ? decodeAccess(reader) : undefined;
+  const hasAccess = format > formatWithoutAccess;
+  const access = hasAccess ? decodeAccess(reader, format) : openToAll;
+  const nextAccess = hasAccess && reader.boolean() ? decodeAccess(reader, format) : undefined;
+  const hasReservations = format > formatWithoutReservations;
+  const reservations = hasReservations ? decodeReservations(reader) : noReservations;
+  const nextReservations = hasReservations && reader.boolean() ? decodeReservations(reader) : undefined;
   if ((state === 'closing') !== (nextAccess !== undefined))
     throw new RemoteProtocolError('rules to come without a change');
-  return { id, name, sizeBytes, copies, epoch, state, access, nextAccess };
+  return { id, name, sizeBytes, copies, epoch, state, access, nextAccess, reservations, nextReservations };
 }

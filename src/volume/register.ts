@@ -6,7 +6,8 @@ import type { Gateway } from './gateway.ts';
 /** Keys are read or set within this, or the answer is "unavailable" and the outcome open. */
 export const keyTimeoutMs = 10_000;
 
-export type SetResult = 'ok' | 'mismatch' | 'unavailable';
+/** The key's version by this change; after `unavailable` the outcome is open. */
+export type SetResult = number | 'mismatch' | 'unavailable';
 
 /** The cluster's linearizable keys: each lives in the state machine of the arc that it hashes to (design §4). */
 export class KeyRegister {
@@ -39,7 +40,7 @@ export class KeyRegister {
   async set(key: string, expectedVersion: number, value: Uint8Array): Promise<SetResult> {
     const body = { kind: 'key', key, expectedVersion, value } as const;
     const outcome = await this.#gateway.operate(arcOfKey(key, this.#arcs), body, { timeoutMs: keyTimeoutMs });
-    if (outcome.code === 'ok') return 'ok';
+    if (outcome.code === 'ok') return outcome.version;
     return outcome.code === 'mismatch' ? 'mismatch' : 'unavailable';
   }
 

@@ -3,7 +3,8 @@ import type { Random } from '../ports/random.ts';
 import { unreachable } from '../base/assert.ts';
 import type { EpochAction } from '../wire/peer/types.ts';
 import { type AccessRules, intersection, mayUse, openToAll } from './access.ts';
-import type { BlockDevice, VolumeCatalog, VolumeSummary } from './block-device.ts';
+import type { RecordSource } from './authority.ts';
+import type { BlockDevice, ReservationResult, VolumeCatalog, VolumeSummary } from './block-device.ts';
 import { VolumeDevice } from './device.ts';
 import type { Gateway } from './gateway.ts';
 import {
@@ -18,6 +19,8 @@ import {
   type VolumeRecord,
 } from './records.ts';
 import { KeyRegister } from './register.ts';
+import { applyReservation, type ReservationAction } from './reservation-actions.ts';
+import { noReservations, takesRight } from './reservations.ts';
 
 /** Arcs told of an epoch at a time. */
 const arcsAtOnceMax = 64;
@@ -26,7 +29,14 @@ const arcTimeoutMs = 20_000;
 const changeTriesMax = 5;
 const attendedMax = 64;
 
-const newRules = { access: openToAll, nextAccess: undefined } as const;
+const newRules = {
+  access: openToAll,
+  nextAccess: undefined,
+  reservations: noReservations,
+  nextReservations: undefined,
+} as const;
+
+const nothingNext = { nextAccess: undefined, nextReservations: undefined } as const;
 
 export type ChangeResult =
   | { readonly ok: true; readonly record: VolumeRecord }
@@ -48,6 +58,10 @@ export class Volumes implements VolumeCatalog {
   readonly #random: Random;
   /** Volumes whose half done change is being finished from here. */
   readonly #attended = new Set<VolumeId>();
+  readonly #source: RecordSource = {
+    reauthorize: (id) => this.#reauthorize(id),
+    reserve: (id, action) => this.#reserve(id, action),
+  };
 
   constructor(gateway: Gateway, arcs: number, random: Random) {
     this.#gateway = gateway;
@@ -56,19 +70,33 @@ export class Volumes implements VolumeCatalog {
     this.#random = random;
   }
 
-  async open(name: string, host?: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'> {
+  async open(name: string, host?: string, registrant?: string): Promise<BlockDevice | 'NOT_FOUND' | 'RETRYABLE'> {
     const found = await this.#find(name);
     if (found === 'unavailable') return 'RETRYABLE';
     if (found !== undefined) this.#attend(found);
     if (found === undefined || !isInUse(found.record) || !mayUse(found.record.access, host)) return 'NOT_FOUND';
     this.#gateway.hosts.came();
     await this.#gateway.hosts.ready();
-    return new VolumeDevice(this.#gateway, this.#arcs, found.record, host, (id) => this.#reauthorize(id));
+    return new VolumeDevice(this.#gateway, this.#arcs, found.record, { host, registrant }, this.#source);
   }
 
   async list(): Promise<readonly VolumeSummary[]> {
     const records = await this.records();
     return records === 'unavailable' ? [] : records.filter(isInUse);
+  }
+
+  /** What a volume says to hosts that come, as a linearizable answer. While rules change: those of both. */
+  async rules(name: string): Promise<AccessRules | 'NOT_FOUND' | 'RETRYABLE'> {
+    const found = await this.#find(name);
+    if (found === 'unavailable') return 'RETRYABLE';
+    return found === undefined || !isInUse(found.record) ? 'NOT_FOUND' : found.record.access;
+  }
+
+  /** Names of the volumes that a host may use. */
+  async namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'> {
+    const records = await this.records();
+    if (records === 'unavailable') return 'RETRYABLE';
+    return records.filter((record) => isInUse(record) && mayUse(record.access, host)).map(({ name }) => name);
   }
 
   /** All volumes that exist or are on their way in or out, by name. */
@@ -114,28 +142,25 @@ export class Volumes implements VolumeCatalog {
     // The name first: a record that no name leads to would stay half made for ever.
     const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
     if (named === 'mismatch') return 'again';
-    if (named !== 'ok') return { ok: false, code: 'UNAVAILABLE' };
-    if ((await this.#keys.set(recordKey(id), 0, encodeRecord(record))) !== 'ok')
-      return { ok: false, code: 'UNAVAILABLE' };
-    const version = await this.#versionOf(id);
-    if (version === undefined) return { ok: false, code: 'UNAVAILABLE' };
+    if (named === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
+    const version = await this.#keys.set(recordKey(id), 0, encodeRecord(record));
+    if (typeof version === 'string') return { ok: false, code: 'UNAVAILABLE' };
     return this.#finish({ record, version });
   }
 
   /** Other rules for hosts. After `ok` they hold everywhere: no write of a host that lost its right can land any more. */
   async setAccess(name: string, rules: AccessRules): Promise<ChangeResult> {
     for (let tries = 0; tries < changeTriesMax; tries++) {
-      const found = await this.#settled(name);
+      const found = await this.#settled(() => this.#find(name));
       if (typeof found === 'string') return { ok: false, code: found };
       const { record } = found;
       if (record.state !== 'open') return { ok: false, code: 'NOT_FOUND' };
       const access = intersection(record.access, rules);
-      const closing = { ...record, epoch: record.epoch + 1, state: 'closing', access, nextAccess: rules } as const;
-      const set = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(closing));
-      if (set === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
-      if (set === 'mismatch') continue; // another change came first: ours follows it
-      const version = await this.#versionOf(record.id);
-      if (version === undefined) return { ok: false, code: 'UNAVAILABLE' };
+      const state = { state: 'closing', access, nextAccess: rules, nextReservations: record.reservations } as const;
+      const closing = { ...record, ...state, epoch: record.epoch + 1 };
+      const version = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(closing));
+      if (version === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
+      if (version === 'mismatch') continue; // another change came first: ours follows it
       return this.#finish({ record: closing, version });
     }
     return { ok: false, code: 'UNAVAILABLE' };
@@ -143,24 +168,55 @@ export class Volumes implements VolumeCatalog {
 
   async delete(name: string): Promise<ChangeResult> {
     for (let tries = 0; tries < changeTriesMax; tries++) {
-      const found = await this.#settled(name);
+      const found = await this.#settled(() => this.#find(name));
       if (typeof found === 'string') return { ok: false, code: found };
       const { record } = found;
-      const deleting = { ...record, epoch: record.epoch + 1, state: 'deleting', nextAccess: undefined } as const;
-      const set = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(deleting));
-      if (set === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
-      if (set === 'mismatch') continue;
-      const version = await this.#versionOf(record.id);
-      if (version === undefined) return { ok: false, code: 'UNAVAILABLE' };
+      const deleting = { ...record, epoch: record.epoch + 1, state: 'deleting', ...nothingNext } as const;
+      const version = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(deleting));
+      if (version === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
+      if (version === 'mismatch') continue;
       return this.#finish({ record: deleting, version });
     }
     return { ok: false, code: 'UNAVAILABLE' };
   }
 
-  /** The volume, with whatever somebody left half done brought to its end first. */
-  async #settled(name: string): Promise<Found | 'NOT_FOUND' | 'UNAVAILABLE'> {
+  /**
+   * A change of the volume's reservations. Where it takes a right from anyone, every arc has heard of the new epoch when it is answered: nothing that
+   * the state before allowed can land any more.
+   */
+  async #reserve(id: VolumeId, action: ReservationAction): Promise<ReservationResult> {
     for (let tries = 0; tries < changeTriesMax; tries++) {
-      const found = await this.#find(name);
+      const found = await this.#settled(() => this.#byId(id));
+      if (found === 'NOT_FOUND') return { ok: false, code: 'GONE' };
+      if (found === 'UNAVAILABLE') return { ok: false, code: 'RETRYABLE' };
+      const { record } = found;
+      const before = record.reservations;
+      const after = applyReservation(before, action);
+      if (typeof after === 'string') return { ok: false, code: after };
+      if (after === before) return { ok: true, before, after };
+      const closes = takesRight(before, after);
+      const next: VolumeRecord = closes
+        ? { ...record, epoch: record.epoch + 1, state: 'closing', nextAccess: record.access, nextReservations: after }
+        : { ...record, reservations: after };
+      const version = await this.#keys.set(recordKey(id), found.version, encodeRecord(next));
+      if (version === 'mismatch') continue; // another change came first: ours follows it
+      if (version === 'unavailable') return { ok: false, code: 'UNKNOWN' };
+      if (!closes) return { ok: true, before, after };
+      const finished = await this.#finish({ record: next, version });
+      return finished.ok ? { ok: true, before, after } : { ok: false, code: 'UNKNOWN' };
+    }
+    return { ok: false, code: 'RETRYABLE' };
+  }
+
+  async #byId(id: VolumeId): Promise<Found | undefined | 'unavailable'> {
+    const found = await this.#read(id);
+    return found === 'RETRYABLE' ? 'unavailable' : found === 'NOT_FOUND' ? undefined : found;
+  }
+
+  /** The volume, with whatever somebody left half done brought to its end first. */
+  async #settled(find: () => Promise<Found | undefined | 'unavailable'>): Promise<Found | 'NOT_FOUND' | 'UNAVAILABLE'> {
+    for (let tries = 0; tries < changeTriesMax; tries++) {
+      const found = await find();
       if (found === 'unavailable') return 'UNAVAILABLE';
       if (found === undefined || found.record.state === 'deleted') return 'NOT_FOUND';
       if (found.record.state === 'open') return found;
@@ -197,6 +253,8 @@ export class Volumes implements VolumeCatalog {
           state: 'open',
           access: record.nextAccess ?? record.access,
           nextAccess: undefined,
+          reservations: record.nextReservations ?? record.reservations,
+          nextReservations: undefined,
         });
       case 'deleting':
         return this.#finishDelete(found);
@@ -251,14 +309,9 @@ export class Volumes implements VolumeCatalog {
     return { record: decodeRecord(entry.value), version: entry.version };
   }
 
-  async #versionOf(id: VolumeId): Promise<number | undefined> {
-    const entry = await this.#keys.get(recordKey(id));
-    return entry === undefined || entry === 'unavailable' ? undefined : entry.version;
-  }
-
   async #put(found: Found, record: VolumeRecord): Promise<ChangeResult> {
     const set = await this.#keys.set(recordKey(record.id), found.version, encodeRecord(record));
-    if (set === 'ok') return { ok: true, record };
+    if (typeof set === 'number') return { ok: true, record };
     const now = set === 'mismatch' ? await this.#read(record.id) : 'RETRYABLE';
     // Somebody else took the same step, and perhaps more since: as good as ours.
     if (typeof now !== 'string' && isBeyond(now.record, record)) return { ok: true, record: now.record };

@@ -14,6 +14,9 @@ export interface SlotRecord {
   readonly id: string;
   readonly pid: number;
   readonly nbd: string;
+  readonly iscsi: string;
+  readonly nvme: string;
+  readonly nvmeDiscovery: string;
   readonly admin: string;
 }
 
@@ -40,6 +43,9 @@ export interface ChassisOptions {
   /** An existing data folder to start again on; a fresh one otherwise. */
   readonly data?: string;
   readonly nbdPort?: number;
+  readonly iscsiPort?: number;
+  readonly nvmePort?: number;
+  readonly nvmeDiscoveryPort?: number;
   readonly adminPort?: number;
   readonly limitMs?: number;
   /** Further options of `corelet demo`. */
@@ -51,6 +57,9 @@ export class DemoChassis {
   readonly data: string;
   readonly slotCount: number;
   readonly nbdPort: number;
+  readonly iscsiPort: number;
+  readonly nvmePort: number;
+  readonly nvmeDiscoveryPort: number;
   readonly adminPort: number;
   readonly readyLine: string;
   readonly readyMs: number;
@@ -61,6 +70,9 @@ export class DemoChassis {
     data: string;
     slotCount: number;
     nbdPort: number;
+    iscsiPort: number;
+    nvmePort: number;
+    nvmeDiscoveryPort: number;
     adminPort: number;
     readyLine: string;
     readyMs: number;
@@ -70,6 +82,9 @@ export class DemoChassis {
     this.data = started.data;
     this.slotCount = started.slotCount;
     this.nbdPort = started.nbdPort;
+    this.iscsiPort = started.iscsiPort;
+    this.nvmePort = started.nvmePort;
+    this.nvmeDiscoveryPort = started.nvmeDiscoveryPort;
     this.adminPort = started.adminPort;
     this.readyLine = started.readyLine;
     this.readyMs = started.readyMs;
@@ -88,6 +103,10 @@ export class DemoChassis {
 
   nbdUri(slot: number, volume = 'demo'): string {
     return `nbd://127.0.0.1:${this.nbdPort + slot}/${volume}`;
+  }
+
+  iscsiUri(slot: number, volume = 'demo'): string {
+    return `iscsi://127.0.0.1:${this.iscsiPort + slot}/iqn.2026-01.io.corelet:${volume}/0`;
   }
 
   adminUrl(slot: number): string {
@@ -169,8 +188,13 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
   const fresh = options.data === undefined;
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'corelet-test-'));
   const nbdPort = options.nbdPort ?? (await freePorts(slotCount));
-  const adminPort = options.adminPort ?? (await freePorts(slotCount, nbdPort));
+  const iscsiPort = options.iscsiPort ?? (await freePorts(slotCount, nbdPort));
+  const nvmePort = options.nvmePort ?? (await freePorts(slotCount, nbdPort, iscsiPort));
+  const nvmeDiscoveryPort = options.nvmeDiscoveryPort ?? (await freePorts(slotCount, nbdPort, iscsiPort, nvmePort));
+  const adminPort = options.adminPort ?? (await freePorts(slotCount, nbdPort, iscsiPort, nvmePort, nvmeDiscoveryPort));
   const args = ['demo', '--slots', String(slotCount), '--data', data, '--nbd-port', String(nbdPort)];
+  args.push('--iscsi-port', String(iscsiPort), '--nvme-port', String(nvmePort));
+  args.push('--nvme-discovery-port', String(nvmeDiscoveryPort));
   args.push('--admin-port', String(adminPort), '--volume', options.volume ?? 'demo:256MiB', ...(options.more ?? []));
   const began = performance.now();
   const program = spawn(coreletCommand, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -189,7 +213,19 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
     if (readyLine === 'ended') throw new Error(`corelet demo ended with exit code ${program.exitCode}`);
     const readyMs = performance.now() - began;
     const output = () => printed;
-    return new DemoChassis({ data, slotCount, nbdPort, adminPort, readyLine, readyMs, program, printed: output });
+    return new DemoChassis({
+      data,
+      slotCount,
+      nbdPort,
+      iscsiPort,
+      nvmePort,
+      nvmeDiscoveryPort,
+      adminPort,
+      readyLine,
+      readyMs,
+      program,
+      printed: output,
+    });
   } catch (error) {
     endNow(program, data);
     if (fresh) rmSync(data, { recursive: true, force: true, maxRetries: 5 });
@@ -241,10 +277,10 @@ async function gone(pids: readonly number[], limitMs = 10_000): Promise<void> {
 }
 
 /** First of `count` consecutive free ports on 127.0.0.1, outside the kernel's range for outgoing connections. */
-export async function freePorts(count: number, notNear?: number): Promise<number> {
+export async function freePorts(count: number, ...notNear: readonly number[]): Promise<number> {
   return eventually('free ports', 10_000, async () => {
     const first = 10_000 + Math.floor(Math.random() * 20_000);
-    if (notNear !== undefined && Math.abs(first - notNear) < 64) return undefined;
+    if (notNear.some((port) => Math.abs(first - port) < 64)) return undefined;
     for (let port = first; port < first + count; port++) if (!(await isFree(port))) return undefined;
     return first;
   });

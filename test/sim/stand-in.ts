@@ -73,11 +73,14 @@ export class StandIn implements SimProgram {
         show: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
         delete: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
       },
+      isConnected: () => true,
+      rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
       setMemberState: () => ({ ok: true }),
       scrub: async () => ({ ok: true, value: neverScrubbed }),
       failed: new Promise(() => {}),
+      leave: async () => {},
       stop: async () => {},
     };
   }
@@ -182,6 +185,7 @@ function chatter(ports: CoreletPorts, options: CoreletOptions): void {
     wantsTickets: false,
     ticketMs: 0,
     flashWaitMs: 0,
+    syncUs: 0,
     viewNumber: 1,
     ledDigest: 0,
     syncedBatches: 0,

@@ -18,7 +18,14 @@ const openRetryMs = 20;
 const effectMsMax = 1.003 * ticketLifeMs + 2;
 
 /** Answers after which nothing may have happened (for a command within one chunk). */
-const definite: ReadonlySet<string> = new Set(['RETRYABLE', 'OUT_OF_RANGE', 'NO_SPACE', 'READ_ONLY', 'GONE']);
+const definite: ReadonlySet<string> = new Set([
+  'RETRYABLE',
+  'OUT_OF_RANGE',
+  'NO_SPACE',
+  'READ_ONLY',
+  'GONE',
+  'CONFLICT',
+]);
 
 /** Something asked of a Corelet whose answer a story can wait for. */
 export interface Asked {
@@ -57,6 +64,8 @@ export class Hosts {
   readonly open = new Set<Task>();
   /** Everything that was ever asked, in order. */
   readonly asked: Task[] = [];
+  /** Hosts that have registered something: each opens volumes for itself, so that gateways can tell them apart. */
+  readonly registrants = new Set<number>();
   readonly #engine: SimEngine;
   readonly #cluster: SimCluster;
   readonly #seed: number;
@@ -71,14 +80,20 @@ export class Hosts {
   }
 
   /** Opens the volume there, now. Hosts then keep that device as long as the process lives, whatever becomes of the volume. */
-  async device(slot: number, volume: string): Promise<BlockDevice | 'NOT_FOUND' | undefined> {
+  async device(slot: number, volume: string, host = 0): Promise<BlockDevice | 'NOT_FOUND' | undefined> {
     const { starts } = this.#cluster.slot(slot);
-    const known = this.#devices.get(`${slot}/${volume}`);
+    const key = this.#deviceKey(slot, volume, host);
+    const known = this.#devices.get(key);
     if (known?.start === starts) return known.device;
-    const opened = await this.#cluster.handle(slot)?.catalog.open(volume);
+    const registrant = this.registrants.has(host) ? `h${host}` : undefined;
+    const opened = await this.#cluster.handle(slot)?.catalog.open(volume, undefined, registrant);
     if (opened === undefined || opened === 'RETRYABLE') return undefined;
-    if (opened !== 'NOT_FOUND') this.#devices.set(`${slot}/${volume}`, { start: starts, device: opened });
+    if (opened !== 'NOT_FOUND') this.#devices.set(key, { start: starts, device: opened });
     return opened;
+  }
+
+  #deviceKey(slot: number, volume: string, host: number): string {
+    return this.registrants.has(host) ? `${slot}/${volume}/${host}` : `${slot}/${volume}`;
   }
 
   /** The host sends its command; undefined: the volume can't be opened there within `limitMs`. */
@@ -115,17 +130,17 @@ export class Hosts {
   }
 
   async #openWithin(command: Command, limitMs: number): Promise<BlockDevice | 'NOT_FOUND' | undefined> {
-    const { slot } = command;
+    const { slot, host } = command;
     const { volume } = command.range;
     const untilMs = this.#engine.nowMs + limitMs;
     const state = this.#cluster.state(slot);
     if (state === 'paused') {
       // A sleeping gateway still accepts what a host sends on a connection that is open.
-      const known = this.#devices.get(`${slot}/${volume}`);
+      const known = this.#devices.get(this.#deviceKey(slot, volume, host));
       return known?.start === this.#cluster.slot(slot).starts ? known.device : undefined;
     }
     while (this.#engine.nowMs < untilMs) {
-      const opened = await this.#engine.settle(this.device(slot, volume), untilMs - this.#engine.nowMs);
+      const opened = await this.#engine.settle(this.device(slot, volume, host), untilMs - this.#engine.nowMs);
       if (opened?.value !== undefined) return opened.value;
       await this.#engine.run(this.#engine.nowMs + openRetryMs);
     }

@@ -42,13 +42,13 @@ async function ask(stage: Stage, kind: OperationKind, places: Places): Promise<T
   return task;
 }
 
-async function answered(stage: Stage, task: Asked): Promise<void> {
+export async function answered(stage: Stage, task: Asked): Promise<void> {
   if (await stage.until(() => task.answer !== '', answerMsMax)) return;
   throw new Unfulfilled(`no answer within ${answerMsMax / 1000} s`);
 }
 
 /** `outcomes`: `ok`, or codes of volume/block-device.ts, or GATEWAY_DIED, joined by ` or `. */
-function compareOutcome(task: Asked, outcomes: string): void {
+export function compareOutcome(task: Asked, outcomes: string): void {
   if (!outcomes.split(' or ').includes(task.answer)) throw new Unfulfilled(`was told ${task.answer}`);
 }
 

@@ -69,6 +69,7 @@ export function errorOf(code: Exclude<IoErrorCode, 'UNKNOWN' | 'RETRYABLE'>, com
     case 'NO_SPACE':
       return errors.noSpace;
     case 'READ_ONLY':
+    case 'CONFLICT': // another host has reserved the volume
       return errors.permission;
     case 'GONE':
       return errors.shutdown;

@@ -1,10 +1,10 @@
 import { RemoteProtocolError } from '../../base/errors.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { VolumeCatalog } from '../../volume/block-device.ts';
+import { InputQueue } from '../input.ts';
 import { options } from '../../wire/nbd/codes.ts';
 import { clientFlagsBytes, decodeClientFlags, encodeGreeting } from '../../wire/nbd/handshake.ts';
 import { decodeOptionHeader, type OptionHeader, optionHeaderBytes } from '../../wire/nbd/option.ts';
-import { InputQueue } from './input.ts';
 import { defaultNbdLimits, type NbdLimits, optionBytesMax, skippedOptionBytesMax } from './limits.ts';
 import { Negotiation, type OptionAnswer } from './negotiation.ts';
 import type { NbdOutput } from './output.ts';
@@ -23,6 +23,8 @@ type Step = 'progress' | 'starved' | 'blocked';
 
 type Phase = 'flags' | 'options' | 'answering' | 'transmission' | 'finishing' | 'closed';
 
+/** Of a request: 28 bytes, and some. */
+const headerBytesMax = 32;
 const noData = new Uint8Array(0);
 
 /**
@@ -34,7 +36,7 @@ export class NbdSession implements TransmissionListener {
   readonly #clock: Clock;
   readonly #output: NbdOutput;
   readonly #limits: NbdLimits;
-  readonly #input = new InputQueue();
+  readonly #input = new InputQueue(headerBytesMax);
   readonly #replies = new ReplyQueue();
   readonly #flushRun = (): void => this.#flush();
   #phase: Phase = 'flags';

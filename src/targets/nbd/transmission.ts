@@ -5,7 +5,7 @@ import type { BlockDevice, ExtentsResult, IoErrorCode, IoResult, ReadResult } fr
 import { commandFlags, commands, errors, type ErrorNumber } from '../../wire/nbd/codes.ts';
 import { ticketLifeMs } from '../../wire/peer/limits.ts';
 import { decodeRequest, requestBytes, type RequestFields } from '../../wire/nbd/request.ts';
-import type { InputQueue } from './input.ts';
+import type { InputQueue } from '../input.ts';
 import { blockStatusCostBytes, holeBytesMin, type NbdLimits, silenceMsMax, skippedPayloadBytesMax } from './limits.ts';
 import type { NbdOutput } from './output.ts';
 import type { ReplyQueue } from './replies.ts';

@@ -1,6 +1,6 @@
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { handshakeFlags, magics } from './codes.ts';
-import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from './fields.ts';
+import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../big-endian.ts';
 
 // Greeting, server to client, 18 bytes:
 //   0  u64  NBDMAGIC

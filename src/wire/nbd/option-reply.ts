@@ -2,7 +2,7 @@ import { utf8Bytes, utf8Text } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { infoTypes, magics, optionReplies } from './codes.ts';
 import type { ExportFields } from './handshake.ts';
-import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from './fields.ts';
+import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../big-endian.ts';
 
 // Option reply, server to client, 20 bytes, then `length` bytes of data:
 //   0  u64  3e889045565a9h

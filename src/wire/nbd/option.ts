@@ -1,7 +1,7 @@
 import { utf8Bytes, utf8Text } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { magics, stringBytesMax } from './codes.ts';
-import { readU16, readU32, writeU16, writeU32 } from './fields.ts';
+import { readU16, readU32, writeU16, writeU32 } from '../big-endian.ts';
 
 // Option header, client to server, 16 bytes, then `length` bytes of data:
 //   0  u64  IHAVEOPT

@@ -1,6 +1,6 @@
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { magics } from './codes.ts';
-import { readU16, readU32, writeU16, writeU32, writeU64 } from './fields.ts';
+import { readU16, readU32, writeU16, writeU32, writeU64 } from '../big-endian.ts';
 
 // Heads of replies, written in place into the session's buffer; payloads travel behind them uncopied.
 

@@ -1,6 +1,6 @@
 import { RemoteProtocolError } from '../../base/errors.ts';
 import { magics } from './codes.ts';
-import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from './fields.ts';
+import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../big-endian.ts';
 
 // Request, client to server, 28 bytes; a WRITE's payload of `length` bytes follows:
 //   0  u32  25609513h

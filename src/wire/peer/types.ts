@@ -64,6 +64,8 @@ export interface Liveness {
   readonly syncedBatches: number;
   readonly usedBytes: number;
   readonly sizeBytes: number;
+  /** How long the sender's flash takes to make something durable, as a median of the newest times; 0: not known. */
+  readonly syncUs: number; // u32
 }
 
 // ---- consensus (host lane); `toGeneration` names the replica meant, `fromGeneration` the replica that speaks ------

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import type { NbdListener } from '../../../src/platform/nbd-listener.ts';
+import type { TargetListener } from '../../../src/platform/target-listener.ts';
 import { MemoryCatalog, MemoryDevice } from '../../unit/nbd/memory-device.ts';
 import { serve } from '../../unit/nbd/serve.ts';
 import { pattern } from '../../unit/nbd/session-client.ts';
@@ -13,7 +13,7 @@ import { runWell } from '../commands.ts';
 const mebi = 1024 * 1024;
 const sizeBytes = 64 * mebi;
 const folder = mkdtempSync(join(tmpdir(), 'corelet-nbd-'));
-const listeners: NbdListener[] = [];
+const listeners: TargetListener[] = [];
 after(async () => {
   for (const listener of listeners) await listener.close();
   rmSync(folder, { recursive: true });

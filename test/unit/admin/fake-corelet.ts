@@ -31,11 +31,14 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     made,
     id: idOf(0),
     catalog: { open: async () => 'NOT_FOUND', list: async () => [] },
+    isConnected: () => true,
+    rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
     status,
     inspect: () => [],
     setMemberState: () => ({ ok: true }),
     scrub: async () => ({ ok: true, value: neverScrubbed }),
     failed: new Promise(() => {}),
+    leave: async () => {},
     stop: async () => {},
     volumes: {
       async create(request) {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RemoteProtocolError } from '../../../src/base/errors.ts';
 import { optionReplies } from '../../../src/wire/nbd/codes.ts';
-import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../../../src/wire/nbd/fields.ts';
+import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../../../src/wire/big-endian.ts';
 import {
   decodeClientFlags,
   decodeExport,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { IoErrorCode } from '../../../src/volume/block-device.ts';
 import { chunkTypes, commandFlags, commands, errors } from '../../../src/wire/nbd/codes.ts';
-import { readU32 } from '../../../src/wire/nbd/fields.ts';
+import { readU32 } from '../../../src/wire/big-endian.ts';
 import { MemoryCatalog, MemoryDevice } from './memory-device.ts';
 import { assembled, errorText, type GoOptions, pattern, SessionClient, until } from './session-client.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { utf8Bytes } from '../../../src/base/bytes.ts';
 import { commands, errors, optionReplies, options } from '../../../src/wire/nbd/codes.ts';
-import { writeU32 } from '../../../src/wire/nbd/fields.ts';
+import { writeU32 } from '../../../src/wire/big-endian.ts';
 import { greetingBytes } from '../../../src/wire/nbd/handshake.ts';
 import { encodeContextQuery, encodeExportQuery, encodeOption } from '../../../src/wire/nbd/option.ts';
 import { MemoryCatalog, MemoryDevice } from './memory-device.ts';

@@ -3,9 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { utf8Bytes } from '../../../src/base/bytes.ts';
-import type { NbdListener } from '../../../src/platform/nbd-listener.ts';
+import type { TargetListener } from '../../../src/platform/target-listener.ts';
 import { commands, options } from '../../../src/wire/nbd/codes.ts';
-import { readU32 } from '../../../src/wire/nbd/fields.ts';
+import { readU32 } from '../../../src/wire/big-endian.ts';
 import { encodeOption } from '../../../src/wire/nbd/option.ts';
 import { MemoryCatalog, MemoryDevice } from './memory-device.ts';
 import { serve } from './serve.ts';
@@ -15,14 +15,14 @@ const mebi = 1024 * 1024;
 const handshake = [new Uint8Array([0, 0, 0, 3]), encodeOption(options.exportName, utf8Bytes('vol'))];
 const handshakeAnswerBytes = 18 + 10;
 
-const listeners: NbdListener[] = [];
+const listeners: TargetListener[] = [];
 after(async () => {
   for (const listener of listeners) await listener.close();
 });
 
 async function served(
   limits: Parameters<typeof serve>[2] = {},
-): Promise<{ device: MemoryDevice; listener: NbdListener }> {
+): Promise<{ device: MemoryDevice; listener: TargetListener }> {
   const device = new MemoryDevice({ name: 'vol', sizeBytes: 8 * mebi });
   const listener = await serve(new MemoryCatalog(device), 0, limits);
   listeners.push(listener);

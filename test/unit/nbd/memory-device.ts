@@ -24,7 +24,7 @@ export interface MemoryDeviceOptions {
 
 /** A call that has reached the device. */
 export interface DeviceCall {
-  readonly kind: 'read' | 'write' | 'zero' | 'trim' | 'flush' | 'extents';
+  readonly kind: 'read' | 'write' | 'compareAndWrite' | 'writeSame' | 'zero' | 'trim' | 'flush' | 'extents';
   readonly offset: number;
   readonly lengthBytes: number;
 }
@@ -77,12 +77,23 @@ export class MemoryDevice implements BlockDevice {
     this.closes += 1;
   }
 
-  compareAndWrite(): Promise<CompareResult> {
-    throw new Error('NBD has no compare-and-write');
+  async compareAndWrite(offset: number, expected: Uint8Array, data: Uint8Array): Promise<CompareResult> {
+    const code = await this.#begin('compareAndWrite', offset, data.length);
+    if (code !== undefined) return { ok: false, code };
+    const byteOffset = expected.findIndex((byte, i) => byte !== this.bytes[offset + i]);
+    if (byteOffset >= 0) return { ok: false, code: 'MISCOMPARE', byteOffset };
+    this.#put(offset, [data]);
+    return done;
   }
 
-  writeSame(): Promise<IoResult> {
-    throw new Error('NBD has no write same');
+  async writeSame(offset: number, lengthBytes: number, block: Uint8Array): Promise<IoResult> {
+    const code = await this.#begin('writeSame', offset, lengthBytes);
+    if (code !== undefined) return { ok: false, code };
+    this.#put(
+      offset,
+      Array.from({ length: lengthBytes / block.length }, () => block),
+    );
+    return done;
   }
 
   async write(offset: number, data: readonly Uint8Array[], command?: HostCommand): Promise<IoResult> {
@@ -92,13 +103,17 @@ export class MemoryDevice implements BlockDevice {
     const code = await this.#begin('write', offset, lengthBytes);
     if (code !== undefined) return { ok: false, code };
     this.lastPieces = data;
+    this.#put(offset, data);
+    return done;
+  }
+
+  #put(offset: number, data: readonly Uint8Array[]): void {
     let at = offset;
     for (const piece of data) {
       this.bytes.set(piece, at);
       at += piece.length;
     }
     this.#written.fill(1, Math.floor(offset / extentBlockBytes), Math.ceil(at / extentBlockBytes));
-    return done;
   }
 
   async zero(offset: number, lengthBytes: number, options: { readonly mayPunch: boolean }): Promise<IoResult> {

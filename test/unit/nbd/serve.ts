@@ -1,4 +1,4 @@
-import { listenNbd, type ListenerLimits, type NbdListener } from '../../../src/platform/nbd-listener.ts';
+import { listenTarget, type ListenerLimits, type TargetListener } from '../../../src/platform/target-listener.ts';
 import type { NbdLimits } from '../../../src/targets/nbd/limits.ts';
 import { NbdSession } from '../../../src/targets/nbd/session.ts';
 import type { VolumeCatalog } from '../../../src/volume/block-device.ts';
@@ -9,9 +9,9 @@ export function serve(
   catalog: VolumeCatalog,
   port = 0,
   limits: Partial<NbdLimits> & Partial<ListenerLimits> = {},
-): Promise<NbdListener> {
+): Promise<TargetListener> {
   const clock = realClock;
-  return listenNbd({
+  return listenTarget({
     host: '127.0.0.1',
     port,
     clock,

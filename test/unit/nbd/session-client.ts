@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { chunkTypes, optionReplies } from '../../../src/wire/nbd/codes.ts';
-import { readU16, readU32, readU64 } from '../../../src/wire/nbd/fields.ts';
+import { readU16, readU32, readU64 } from '../../../src/wire/big-endian.ts';
 import { decodeGreeting, encodeClientFlags, greetingBytes } from '../../../src/wire/nbd/handshake.ts';
 import { encodeContextQuery, encodeExportQuery, encodeOption } from '../../../src/wire/nbd/option.ts';
 import { decodeOptionReply, type OptionReply, optionReplyHeaderBytes } from '../../../src/wire/nbd/option-reply.ts';

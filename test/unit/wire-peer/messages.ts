@@ -223,6 +223,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
       syncedBatches: u64,
       usedBytes: u64,
       sizeBytes: u64,
+      syncUs: u32,
     }),
     membership: typed('membership', { body: bytes(100) }),
     append,

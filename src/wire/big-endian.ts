@@ -1,9 +1,13 @@
-// Big-endian fields in place: the headers of every request and reply go through these, so they allocate nothing.
+// Big-endian fields in place, as NBD, iSCSI and SCSI have them: the headers of every request and reply go through these, so they allocate nothing.
 
 const two32 = 0x1_0000_0000;
 
 export function readU16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+export function readU24(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number);
 }
 
 export function readU32(bytes: Uint8Array, at: number): number {
@@ -24,6 +28,12 @@ export function readU64(bytes: Uint8Array, at: number): number {
 export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8;
   bytes[at + 1] = value;
+}
+
+export function writeU24(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 16;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value;
 }
 
 export function writeU32(bytes: Uint8Array, at: number, value: number): void {

@@ -6,6 +6,9 @@ import { roomFor, type StreamListener, StreamSocket } from './stream-socket.ts';
 
 /** What a session asks of its connection. */
 export interface SocketOutput {
+  /** As `HOST:PORT`, `[HOST]:PORT` for IPv6: where the client reached us, and where it is. */
+  readonly localAddress: string;
+  readonly remoteAddress: string;
   /** By the clock, a moment at which the client had surely not closed the connection. */
   readonly openMs: number;
   send(pieces: readonly Uint8Array[]): boolean;
@@ -15,7 +18,7 @@ export interface SocketOutput {
   destroy(): void;
 }
 
-/** What the listener tells a session: the shape of `targets/nbd`'s NbdSession, which this folder may not import. */
+/** What the listener tells a session: the shape of the sessions in `targets/`, which this folder may not import. */
 export interface SocketSession {
   start(): void;
   /** `arrivedAfterMs`: by the clock, a moment at which it had surely not arrived. */
@@ -54,15 +57,15 @@ export interface ListenOptions {
   readonly openSession: (output: SocketOutput) => SocketSession;
 }
 
-export interface NbdListener {
+export interface TargetListener {
   readonly port: number;
   readonly sessionCount: number;
   /** Takes no more connections, lets sessions finish what is in flight, then closes them. Resolves when all are closed. */
   close(): Promise<void>;
 }
 
-/** Listens for NBD clients. @throws what `listen` throws, `EADDRINUSE` for one. */
-export async function listenNbd(options: ListenOptions): Promise<NbdListener> {
+/** Listens for the clients of one host protocol. @throws what `listen` throws, `EADDRINUSE` for one. */
+export async function listenTarget(options: ListenOptions): Promise<TargetListener> {
   const limits = { ...defaultListenerLimits, ...options.limits };
   const connections = new Set<Connection>();
   // Whoever stood still for so long may hold commands that their hosts have sent elsewhere since (design §3).
@@ -129,8 +132,14 @@ function listening(server: Server, { host, port }: ListenOptions): Promise<numbe
   });
 }
 
+function addressText(host = '', port = 0): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 class Connection implements SocketOutput, StreamListener {
   readonly session: SocketSession;
+  readonly localAddress: string;
+  readonly remoteAddress: string;
   readonly #stream: StreamSocket;
   readonly #whenClosed: () => void;
   readonly #clock: Clock;
@@ -149,6 +158,8 @@ class Connection implements SocketOutput, StreamListener {
     this.#arrivals = arrivals;
     this.#limits = limits;
     this.#whenClosed = whenClosed;
+    this.localAddress = addressText(socket.localAddress, socket.localPort);
+    this.remoteAddress = addressText(socket.remoteAddress, socket.remotePort);
     const session = options.openSession(this);
     this.session = session;
     this.#stream = new StreamSocket(socket, this);

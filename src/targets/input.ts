@@ -1,6 +1,4 @@
-import { assert } from '../../base/assert.ts';
-
-const scratchBytes = 32; // the longest header (28) and some
+import { assert } from '../base/assert.ts';
 
 /** Received chunks not yet consumed. Payload leaves as views of the chunks; only a header cut by a chunk's end is copied. */
 export class InputQueue {
@@ -8,9 +6,14 @@ export class InputQueue {
   /** Where the last `peek` found its header. */
   bytes: Uint8Array = new Uint8Array(0);
   at = 0;
-  readonly #scratch = new Uint8Array(scratchBytes);
+  readonly #scratch: Uint8Array;
   readonly #chunks: Uint8Array[] = [];
   #consumed = 0; // of the first chunk
+
+  /** `peekBytesMax`: of the longest header. */
+  constructor(peekBytesMax: number) {
+    this.#scratch = new Uint8Array(peekBytesMax);
+  }
 
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
@@ -33,7 +36,7 @@ export class InputQueue {
       this.at = this.#consumed;
       return true;
     }
-    assert(count <= scratchBytes, 'headers fit the scratch buffer');
+    assert(count <= this.#scratch.length, 'headers fit the scratch buffer');
     let filled = 0;
     let from = this.#consumed;
     for (let i = 0; filled < count; i++) {
