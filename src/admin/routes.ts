@@ -6,7 +6,15 @@ import { type EventLog, eventsMax } from './events.ts';
 import { jsonReply, Refusal, readJson, type Reply } from './http.ts';
 import { type FabricFigures, metricsText } from './metrics.ts';
 import { pageAsset } from './page.ts';
-import type { AnsweredBy, ChassisAnswer, EventsAnswer, SessionsAnswer, VersionAnswer, VolumesAnswer } from './types.ts';
+import type {
+  AnsweredBy,
+  ChassisAnswer,
+  EventsAnswer,
+  ScrubAnswer,
+  SessionsAnswer,
+  VersionAnswer,
+  VolumesAnswer,
+} from './types.ts';
 
 /** What the API answers from. */
 export interface AdminSource {
@@ -52,6 +60,9 @@ const routes: readonly Route[] = [
   },
   { method: 'POST', path: /^\/api\/volumes\/([^/]+)\/access$/, answer: changeAccess },
   { method: 'GET', path: /^\/api\/sessions$/, answer: ({ source }) => jsonReply(200, sessionsAnswer(source)) },
+  { method: 'GET', path: /^\/api\/scrub$/, answer: ({ source }) => jsonReply(200, scrubAnswer(source)) },
+  { method: 'POST', path: /^\/api\/scrub$/, answer: beginScrub },
+  { method: 'POST', path: /^\/api\/slots\/(\d{1,5})\/state$/, answer: setSlotState },
   { method: 'GET', path: /^\/api\/events$/, answer: listEvents },
   { method: 'GET', path: /^\/api\/chassis$/, answer: ({ source }) => jsonReply(200, chassisAnswer(source)) },
   { method: 'GET', path: /^\/api\/version$/, answer: ({ source }) => jsonReply(200, versionAnswer(source)) },
@@ -139,6 +150,35 @@ async function changeAccess({ source, request, name }: Call): Promise<Reply> {
 
 function sessionsAnswer(source: AdminSource): SessionsAnswer {
   return { schemaVersion: 1, answeredBy: self(source), sessions: source.sessions?.() ?? [] };
+}
+
+/** Of the Corelet that answers: each scrubs what it holds. */
+async function beginScrub({ source, request }: Call): Promise<Reply> {
+  const { volume, ...others } = await readJson(request);
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) throw new Refusal('BAD_REQUEST', `unknown field '${unknown}'`);
+  if (volume !== undefined && typeof volume !== 'string') throw new Refusal('BAD_REQUEST', "'volume' must be a string");
+  if (volume !== undefined) value(await source.corelet.volumes.show(volume));
+  void source.corelet.scrub(volume);
+  return jsonReply(202, scrubAnswer(source));
+}
+
+function scrubAnswer(source: AdminSource): ScrubAnswer {
+  const { scrub, answeredBy } = source.corelet.status();
+  return { schemaVersion: 1, answeredBy, scrub: scrub ?? null };
+}
+
+/** Asks the members to agree that a slot's Corelet drains, or is live again; done when the status says so. */
+async function setSlotState({ source, request, name }: Call): Promise<Reply> {
+  const { state, ...others } = await readJson(request);
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) throw new Refusal('BAD_REQUEST', `unknown field '${unknown}'`);
+  if (state !== 'draining' && state !== 'live') throw new Refusal('BAD_REQUEST', "'state' must be draining or live");
+  const slot = source.corelet.status().slots.find((one) => one.slot === Number(name));
+  if (slot === undefined) throw new Refusal('SLOT_NOT_FOUND', `no slot ${name}`);
+  if (!source.corelet.setMemberState(slot.id, state).ok)
+    throw new Refusal('SLOT_NOT_FOUND', `the Corelet in slot ${name} is no member`);
+  return jsonReply(202, { schemaVersion: 1, answeredBy: self(source), slot: slot.slot, id: slot.id, asked: state });
 }
 
 function listEvents({ source, query }: Call): Reply {

@@ -28,6 +28,7 @@ export interface ChassisAnswer {
     readonly admin: string;
     readonly nbd: string;
     readonly iscsi: string;
+    readonly nvme: string;
   }[];
 }
 
@@ -50,6 +51,13 @@ export interface SessionsAnswer {
   readonly schemaVersion: 1;
   readonly answeredBy: AnsweredBy;
   readonly sessions: readonly SessionAnswer[];
+}
+
+/** What the answering Corelet scrubs, or scrubbed last. */
+export interface ScrubAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  readonly scrub: CoreletStatus['scrub'] | null;
 }
 
 export interface VersionAnswer {

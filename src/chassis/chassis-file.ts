@@ -18,6 +18,9 @@ export interface SlotRecord {
   readonly nbd: string;
   /** `HOST:PORT`. */
   readonly iscsi: string;
+  /** `HOST:PORT`, for volumes and for discovery. */
+  readonly nvme: string;
+  readonly nvmeDiscovery: string;
   /** `http://HOST:PORT`. */
   readonly admin: string;
   readonly fabric: string;
@@ -35,6 +38,8 @@ export interface ChassisFile {
   readonly flashBytes: number;
   readonly nbdPort: number;
   readonly iscsiPort: number;
+  readonly nvmePort: number;
+  readonly nvmeDiscoveryPort: number;
   readonly adminPort: number;
   /** The volume that the first start was asked for; `made` once it exists, so that a deleted one isn't made again. */
   readonly volume: { readonly name: string; readonly sizeBytes: number; readonly made: boolean };
@@ -111,17 +116,18 @@ function isChassis(value: unknown): value is ChassisFile {
   if (!isObject(value)) return false;
   const { cluster, slots, volume } = value;
   if (typeof cluster !== 'string' || !isHexId(cluster)) return false;
-  for (const name of ['arcs', 'copies', 'flashBytes', 'nbdPort', 'iscsiPort', 'adminPort'])
-    if (!isCount(value[name])) return false;
+  const counts = ['arcs', 'copies', 'flashBytes', 'nbdPort', 'iscsiPort', 'nvmePort', 'nvmeDiscoveryPort', 'adminPort'];
+  for (const name of counts) if (!isCount(value[name])) return false;
   if (!isObject(volume) || typeof volume['name'] !== 'string' || !isCount(volume['sizeBytes'])) return false;
   return Array.isArray(slots) && slots.length > 0 && slots.length <= slotsMax && slots.every(isSlot);
 }
 
 function isSlot(value: unknown, index: number): value is SlotRecord {
   if (!isObject(value) || value['slot'] !== index) return false;
-  const { id, pid, nbd, iscsi, admin, fabric, role, pulled } = value;
+  const { id, pid, nbd, iscsi, nvme, nvmeDiscovery, admin, fabric, role, pulled } = value;
   if (typeof id !== 'string' || !isHexId(id) || (pid !== null && !isCount(pid))) return false;
   if (typeof nbd !== 'string' || typeof iscsi !== 'string') return false;
+  if (typeof nvme !== 'string' || typeof nvmeDiscovery !== 'string') return false;
   if (typeof admin !== 'string' || typeof fabric !== 'string') return false;
   return (role === 'active' || role === 'spare') && typeof pulled === 'boolean';
 }

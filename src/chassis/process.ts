@@ -48,6 +48,10 @@ export function spawnCorelet(program: CoreletProgram, dir: string, record: SlotR
       record.nbd,
       '--iscsi',
       record.iscsi,
+      '--nvme',
+      record.nvme,
+      '--nvme-discovery',
+      record.nvmeDiscovery,
     ];
     flags.push('--admin', record.admin.replace('http://', ''), '--role', record.role, '--chassis', chassisFileName);
     const child = spawn(program.node, [...program.nodeFlags, program.script, 'run', ...flags], {

@@ -105,7 +105,8 @@ export function insertSlot(
   return changeSlot(dir, slot, async (chassis, record, pid) => {
     const refused = checkPresence(record, pid, 'empty');
     if (refused !== undefined) return refused;
-    const ports = [record.nbd, record.iscsi, record.admin].map((address) =>
+    const { nbd, iscsi, nvme, nvmeDiscovery, admin } = record;
+    const ports = [nbd, iscsi, nvme, nvmeDiscovery, admin].map((address) =>
       Number(address.slice(address.lastIndexOf(':') + 1)),
     );
     const taken = await firstTakenPort(ports);

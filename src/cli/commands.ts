@@ -37,6 +37,12 @@ export const commands: readonly CommandSpec[] = [
       },
       'nbd-port': { type: 'string', value: 'PORT', help: 'slot n serves NBD at PORT+n (default 10809)' },
       'iscsi-port': { type: 'string', value: 'PORT', help: 'slot n serves iSCSI at PORT+n (default 3260)' },
+      'nvme-port': { type: 'string', value: 'PORT', help: 'slot n serves NVMe/TCP at PORT+n (default 4420)' },
+      'nvme-discovery-port': {
+        type: 'string',
+        value: 'PORT',
+        help: 'slot n answers NVMe/TCP discovery at PORT+n (default 8009)',
+      },
       'admin-port': { type: 'string', value: 'PORT', help: 'slot n answers the admin API at PORT+n (default 7400)' },
       'no-open': { type: 'boolean', help: "don't open the status page in a browser" },
       'dry-run': dryRun,
@@ -108,6 +114,35 @@ export const commands: readonly CommandSpec[] = [
       'corelet slot insert 3 --blank --device /dev/disk/by-id/nvme-MODEL_SERIAL',
     ],
     load: () => import('./slot-insert.ts'),
+  },
+  {
+    name: 'slot drain',
+    summary:
+      'Moves every copy off a slot, redundancy never drops; then says that it may be drawn. --undo takes it back.',
+    arguments: ['SLOT'],
+    options: {
+      ...reach,
+      undo: { type: 'boolean', help: 'the slot holds copies again' },
+      wait: { type: 'string', value: 'SECONDS', help: 'wait for the end so long (default 86400); 0: only ask' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: ['corelet slot drain 3 --dry-run', 'corelet slot drain 3', 'corelet slot drain 3 --undo'],
+    load: () => import('./slot-drain.ts'),
+  },
+  {
+    name: 'scrub now',
+    summary:
+      'Every Corelet reads and checks all copies that it holds, compares them with the others, repairs what is bad.',
+    arguments: [],
+    optionalArguments: ['VOLUME'],
+    options: {
+      ...reach,
+      wait: { type: 'string', value: 'SECONDS', help: 'wait for the end so long (default 86400); 0: only begin' },
+      json,
+    },
+    examples: ['corelet scrub now', 'corelet scrub now photos --json'],
+    load: () => import('./scrub-now.ts'),
   },
   {
     name: 'volume create',
@@ -191,11 +226,26 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'why',
-    summary: 'Tells what was seen, decided, moved and verified about a slot, as every live Corelet remembers it.',
+    summary:
+      'Tells what was seen, decided, moved and verified about a slot or an arc, as every live Corelet remembers it.',
     arguments: ['SLOT'],
+    optionalArguments: ['ARC'],
     options: { ...reach, limit: { type: 'string', value: 'N', help: 'the newest N events (default 200)' }, json },
-    examples: ['corelet why 3', 'corelet why 3 --json'],
+    examples: ['corelet why 3', 'corelet why 3 --json', 'corelet why arc 17'],
     load: () => import('./why.ts'),
+  },
+  {
+    name: 'events',
+    summary: 'Prints what all live Corelets saw and decided, oldest first; --follow goes on until interrupted.',
+    arguments: [],
+    options: {
+      ...reach,
+      follow: { type: 'boolean', help: 'what comes, as it comes' },
+      limit: { type: 'string', value: 'N', help: 'the newest N events to begin with (default 50)' },
+      json: { type: 'boolean', help: 'one JSON object a line' },
+    },
+    examples: ['corelet events --follow', 'corelet events --limit 500 --json'],
+    load: () => import('./events.ts'),
   },
   {
     name: 'run',
@@ -211,6 +261,12 @@ export const commands: readonly CommandSpec[] = [
       fabric: { type: 'string', value: 'ADDRESS', help: 'unix:PATH or tcp:HOST:PORT, for the other Corelets' },
       nbd: { type: 'string', value: 'HOST:PORT', help: 'where it serves NBD' },
       iscsi: { type: 'string', value: 'HOST:PORT', help: 'where it serves iSCSI (default: nowhere)' },
+      nvme: { type: 'string', value: 'HOST:PORT', help: 'where it serves NVMe/TCP (default: nowhere)' },
+      'nvme-discovery': {
+        type: 'string',
+        value: 'HOST:PORT',
+        help: 'where it answers NVMe/TCP discovery (default: nowhere)',
+      },
       admin: { type: 'string', value: 'HOST:PORT', help: 'where it answers the admin API and the page' },
       role: { type: 'string', value: 'ROLE', help: 'active (default) or spare' },
       weight: { type: 'string', value: 'N', help: 'capacity relative to the others, 1 to 1000 (default 1)' },

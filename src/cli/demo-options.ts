@@ -8,6 +8,8 @@ export const copiesMax = 7;
 export const arcCount = 256;
 const nbdPortDefault = 10_809;
 const iscsiPortDefault = 3_260;
+const nvmePortDefault = 4_420;
+const nvmeDiscoveryPortDefault = 8_009;
 const adminPortDefault = 7_400;
 const slotsDefault = 24;
 const volumeDefault = 'demo:1GiB';
@@ -24,6 +26,8 @@ export interface DemoOptions {
   readonly flashBytes: number;
   readonly nbdPort: number;
   readonly iscsiPort: number;
+  readonly nvmePort: number;
+  readonly nvmeDiscoveryPort: number;
   readonly adminPort: number;
   readonly volume: { readonly name: string; readonly sizeBytes: number };
   /** Block devices of the first slots, in order; the others get files. */
@@ -42,7 +46,7 @@ export function demoOptions(invocation: Invocation): DemoOptions {
     throw usage(invocation.spec, `${copies} copies want at least ${copies} slots${without}; --slots is ${slots}`);
   }
   const volume = volumeOption(invocation);
-  const { nbdPort, iscsiPort, adminPort } = portOptions(invocation, slots);
+  const ports = portOptions(invocation, slots);
   const flashText = invocation.text('flash');
   const flashBytes = flashText === undefined ? flashDefault(volume.sizeBytes, copies, slots) : flashOption(flashText);
   const names = Object.keys(invocation.spec.options);
@@ -52,18 +56,24 @@ export function demoOptions(invocation: Invocation): DemoOptions {
     throw usage(invocation.spec, `--device is given ${devices.length} times for ${slots} slots`);
   const twice = devices.find((device, i) => devices.indexOf(device) !== i);
   if (twice !== undefined) throw usage(invocation.spec, `--device ${twice} is given twice`);
-  return { slots, spares, copies, flashBytes, nbdPort, iscsiPort, adminPort, volume, devices, given };
+  return { slots, spares, copies, flashBytes, ...ports, volume, devices, given };
 }
 
-function portOptions(invocation: Invocation, slots: number): Pick<DemoOptions, 'nbdPort' | 'iscsiPort' | 'adminPort'> {
+type PortName = 'nbdPort' | 'iscsiPort' | 'nvmePort' | 'nvmeDiscoveryPort' | 'adminPort';
+
+function portOptions(invocation: Invocation, slots: number): Pick<DemoOptions, PortName> {
   const port = (name: string, otherwise: number): number =>
     integerOption(invocation, name, { min: 1, max: 65_536 - slots, otherwise });
   const nbdPort = port('nbd-port', nbdPortDefault);
   const iscsiPort = port('iscsi-port', iscsiPortDefault);
+  const nvmePort = port('nvme-port', nvmePortDefault);
+  const nvmeDiscoveryPort = port('nvme-discovery-port', nvmeDiscoveryPortDefault);
   const adminPort = port('admin-port', adminPortDefault);
   const ports = [
     ['nbd-port', nbdPort],
     ['iscsi-port', iscsiPort],
+    ['nvme-port', nvmePort],
+    ['nvme-discovery-port', nvmeDiscoveryPort],
     ['admin-port', adminPort],
   ] as const;
   for (const [i, [name, first]] of ports.entries()) {
@@ -73,7 +83,7 @@ function portOptions(invocation: Invocation, slots: number): Pick<DemoOptions, '
       throw usage(invocation.spec, message);
     }
   }
-  return { nbdPort, iscsiPort, adminPort };
+  return { nbdPort, iscsiPort, nvmePort, nvmeDiscoveryPort, adminPort };
 }
 
 function flashDefault(volumeBytes: number, copies: number, slots: number): number {

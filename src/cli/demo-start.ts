@@ -20,17 +20,32 @@ import { coreletProgram } from './program.ts';
 
 const hexId = (): string => randomBytes(16).toString('hex');
 
+/** Of slot 0; the others follow. With the option that gives it, and what it is for. */
+const portOptions = {
+  nbdPort: ['nbd-port', 'NBD'],
+  iscsiPort: ['iscsi-port', 'iSCSI'],
+  nvmePort: ['nvme-port', 'NVMe/TCP'],
+  nvmeDiscoveryPort: ['nvme-discovery-port', 'NVMe/TCP discovery'],
+  adminPort: ['admin-port', 'admin'],
+} as const;
+type PortName = keyof typeof portOptions;
+type Ports = Pick<ChassisFile, PortName>;
+const portNames = Object.keys(portOptions) as PortName[];
+
 /** Where the slots of a chassis answer. */
 function slotAddresses(
   slot: number,
-  { nbdPort, iscsiPort, adminPort }: Ports,
-): Pick<SlotRecord, 'nbd' | 'iscsi' | 'admin'> {
+  ports: Ports,
+): Pick<SlotRecord, 'nbd' | 'iscsi' | 'nvme' | 'nvmeDiscovery' | 'admin'> {
   const at = (port: number): string => `127.0.0.1:${port + slot}`;
-  return { nbd: at(nbdPort), iscsi: at(iscsiPort), admin: `http://${at(adminPort)}` };
+  return {
+    nbd: at(ports.nbdPort),
+    iscsi: at(ports.iscsiPort),
+    nvme: at(ports.nvmePort),
+    nvmeDiscovery: at(ports.nvmeDiscoveryPort),
+    admin: `http://${at(ports.adminPort)}`,
+  };
 }
-
-/** Of slot 0; the others follow. */
-type Ports = Pick<ChassisFile, 'nbdPort' | 'iscsiPort' | 'adminPort'>;
 
 /**
  * Before anything is made or started. Running Corelets hold their own ports.
@@ -38,28 +53,28 @@ type Ports = Pick<ChassisFile, 'nbdPort' | 'iscsiPort' | 'adminPort'>;
  */
 export async function checkPorts(dir: string, chassis: ChassisFile | undefined, options: DemoOptions): Promise<void> {
   const running = existsSync(dir) ? findRunning(dir) : new Map<number, number>();
-  const { nbdPort, iscsiPort, adminPort } = portsOf(chassis, options);
-  const isMoved =
-    chassis !== undefined &&
-    (nbdPort !== chassis.nbdPort || iscsiPort !== chassis.iscsiPort || adminPort !== chassis.adminPort);
-  if (isMoved && running.size > 0) {
-    const message = `Corelets of this chassis run at ports ${chassis.nbdPort} (NBD), ${chassis.iscsiPort} (iSCSI) and ${chassis.adminPort} (admin) already`;
-    throw new CommandFailure('FOLDER_MISMATCH', message);
+  const ports = portsOf(chassis, options);
+  if (chassis !== undefined && running.size > 0 && portNames.some((name) => ports[name] !== chassis[name])) {
+    const used = portNames.map((name) => `${chassis[name]} (${portOptions[name][1]})`).join(', ');
+    throw new CommandFailure('FOLDER_MISMATCH', `Corelets of this chassis run at ports ${used} already`);
   }
-  const ports: number[] = [];
+  const wanted: number[] = [];
   for (let slot = 0; slot < (chassis?.slots.length ?? options.slots); slot++) {
-    if (!running.has(slot)) ports.push(nbdPort + slot, iscsiPort + slot, adminPort + slot);
+    if (!running.has(slot)) wanted.push(...portNames.map((name) => ports[name] + slot));
   }
-  const taken = await firstTakenPort(ports);
+  const taken = await firstTakenPort(wanted);
   if (taken !== undefined) throw new CommandFailure('PORT_IN_USE', `port ${taken} on 127.0.0.1 is in use`);
 }
 
 function portsOf(chassis: ChassisFile | undefined, options: DemoOptions): Ports {
-  const { given } = options;
+  const portOf = (name: PortName): number =>
+    chassis === undefined || options.given.has(portOptions[name][0]) ? options[name] : chassis[name];
   return {
-    nbdPort: chassis === undefined || given.has('nbd-port') ? options.nbdPort : chassis.nbdPort,
-    iscsiPort: chassis === undefined || given.has('iscsi-port') ? options.iscsiPort : chassis.iscsiPort,
-    adminPort: chassis === undefined || given.has('admin-port') ? options.adminPort : chassis.adminPort,
+    nbdPort: portOf('nbdPort'),
+    iscsiPort: portOf('iscsiPort'),
+    nvmePort: portOf('nvmePort'),
+    nvmeDiscoveryPort: portOf('nvmeDiscoveryPort'),
+    adminPort: portOf('adminPort'),
   };
 }
 
@@ -90,7 +105,7 @@ export async function found(dir: string, options: DemoOptions): Promise<ChassisF
 }
 
 function newChassis(options: DemoOptions): ChassisFile {
-  const { slots, spares, copies, flashBytes, nbdPort, iscsiPort, adminPort, volume } = options;
+  const { slots, spares, copies, flashBytes, volume } = options;
   const records = Array.from({ length: slots }, (_, slot): SlotRecord => {
     const role = slot >= slots - spares ? 'spare' : 'active';
     return {
@@ -109,9 +124,7 @@ function newChassis(options: DemoOptions): ChassisFile {
     arcs: arcCount,
     copies,
     flashBytes,
-    nbdPort,
-    iscsiPort,
-    adminPort,
+    ...portsOf(undefined, options),
     volume: { ...volume, made: false },
     slots: records,
   };

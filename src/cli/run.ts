@@ -9,13 +9,14 @@ import { eventsFile } from '../chassis/layout.ts';
 import { seedsFor } from '../chassis/process.ts';
 import { startCorelet } from '../corelet/corelet.ts';
 import { ownerOf } from '../corelet/device.ts';
-import { iscsiDoor, nbdDoor } from '../corelet/doors.ts';
+import { iscsiDoor, nbdDoor, nvmeDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
 import { systemHashes } from '../platform/hashes.ts';
+import { collectAtRest } from '../platform/memory.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -27,15 +28,24 @@ import { programVersion } from './version.ts';
 
 /** A stop that takes longer than this ends the process without it: what was acknowledged is durable anyway. */
 const stopLimitMs = 8_000;
+/** The others have agreed on a view without this Corelet within this, or they are not there. */
+const leaveLimitMs = 500;
 const mapBytesMin = 1024 * 1024;
+
+interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
 
 interface RunOptions {
   readonly device: string;
   readonly slot: number;
   readonly fabric: string;
-  readonly nbd: { readonly host: string; readonly port: number };
-  readonly iscsi: { readonly host: string; readonly port: number } | undefined;
-  readonly admin: { readonly host: string; readonly port: number };
+  readonly nbd: HostPort;
+  readonly iscsi: HostPort | undefined;
+  readonly nvme: HostPort | undefined;
+  readonly nvmeDiscovery: HostPort | undefined;
+  readonly admin: HostPort;
   readonly role: 'active' | 'spare';
   readonly weight: number;
   readonly zone: string | undefined;
@@ -88,6 +98,8 @@ async function serve(options: RunOptions, events: EventLog, stopped: Promise<str
   }
   log(`stopping (${end})`);
   setTimeout(() => process.exit(0), stopLimitMs).unref();
+  // First of all: the others act on it while this process still hands over.
+  await corelet.leave(leaveLimitMs);
   await doors.close();
   await corelet.stop();
   events.closeSync();
@@ -121,6 +133,7 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
     weight,
     ...(options.zone === undefined ? {} : { zone: options.zone }),
   });
+  collectAtRest(clock, random);
   const { readings } = watchSensors(options.device);
   const { mapBytes } = options;
   const corelet = await startCorelet(
@@ -155,18 +168,20 @@ interface Doors {
 }
 
 async function openDoors(
-  { nbd, iscsi, admin, dir }: RunOptions,
+  options: RunOptions,
   corelet: CoreletHandle,
   fabric: SocketFabric,
   clock: Clock,
   events: EventLog,
 ): Promise<Doors> {
+  const { nbd, iscsi, admin, dir } = options;
   const doors: TargetListener[] = [await listenTarget({ ...nbd, clock, openSession: nbdDoor(corelet, clock) })];
   const slots = (): readonly SlotRecord[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots : [];
   };
-  const peers = (): AdminPeers => slots().map(({ slot, admin, nbd, iscsi }) => ({ slot, admin, nbd, iscsi }));
+  const peers = (): AdminPeers =>
+    slots().map(({ slot, admin, nbd, iscsi, nvme }) => ({ slot, admin, nbd, iscsi, nvme }));
   let sessions: AdminSource['sessions'];
   if (iscsi !== undefined) {
     const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
@@ -174,6 +189,7 @@ async function openDoors(
     sessions = () => target.sessions().map((session) => sessionAnswer('iscsi', session));
     doors.push(await listenTarget({ ...iscsi, clock, openSession: (output) => target.open(output) }));
   }
+  doors.push(...(await openNvme(options, corelet, clock, slots)));
   const api: AdminServer = await listenAdmin(
     {
       corelet,
@@ -190,6 +206,50 @@ async function openDoors(
       await Promise.all([...doors.map((door) => door.close()), api.close()]);
     },
   };
+}
+
+/** Hosts that came by a wildcard address are told the one that they reached. */
+const wildcards: readonly string[] = ['0.0.0.0', '::'];
+/** A host has a connection for each of its processors, and more than one volume. */
+const nvmeConnectionsMax = 1024;
+
+async function openNvme(
+  { nvme, nvmeDiscovery, slot }: RunOptions,
+  corelet: CoreletHandle,
+  clock: Clock,
+  slots: () => readonly SlotRecord[],
+): Promise<TargetListener[]> {
+  if (nvme === undefined) return [];
+  const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
+  const target = nvmeDoor(corelet, {
+    clock,
+    version: programVersion(),
+    portals(localAddress) {
+      const host = wildcards.includes(own.host) ? splitHostPort(localAddress).host : own.host;
+      const others = slots().filter((record) => record.slot !== slot && record.pid !== null && !record.pulled);
+      const told = others.map((record) => ({
+        slot: record.slot,
+        ...splitHostPort(record.nvme),
+        discoveryPort: splitHostPort(record.nvmeDiscovery).port,
+      }));
+      return [...told, { ...own, host }].sort((a, b) => a.slot - b.slot);
+    },
+  });
+  const limits = { connectionsMax: nvmeConnectionsMax };
+  const doors = [
+    await listenTarget({ ...nvme, clock, limits, openSession: (output) => target.open(output, 'volumes') }),
+  ];
+  if (nvmeDiscovery !== undefined)
+    doors.push(
+      await listenTarget({ ...nvmeDiscovery, clock, openSession: (output) => target.open(output, 'discovery') }),
+    );
+  return doors;
+}
+
+/** `HOST:PORT`, `[HOST]:PORT`. */
+function splitHostPort(address: string): HostPort {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
 }
 
 async function openDevice(path: string): Promise<Flash> {
@@ -219,13 +279,18 @@ function runOptions(invocation: Invocation): RunOptions {
   if (role !== 'active' && role !== 'spare')
     throw usage(invocation.spec, `--role must be active or spare, not '${role}'`);
   const chassis = invocation.text('chassis');
-  const iscsi = invocation.text('iscsi');
+  const optional = (name: string): HostPort | undefined => {
+    const text = invocation.text(name);
+    return text === undefined ? undefined : hostPort(invocation, name, text);
+  };
   return {
     device: needed('device'),
     slot: integer(invocation, '--slot', needed('slot'), { min: 0, max: 65_535 }),
     fabric: needed('fabric'),
     nbd: hostPort(invocation, 'nbd', needed('nbd')),
-    iscsi: iscsi === undefined ? undefined : hostPort(invocation, 'iscsi', iscsi),
+    iscsi: optional('iscsi'),
+    nvme: optional('nvme'),
+    nvmeDiscovery: optional('nvme-discovery'),
     admin: hostPort(invocation, 'admin', needed('admin')),
     role,
     weight: integerOption(invocation, 'weight', { min: 1, max: 1000, otherwise: 1 }),

@@ -6,7 +6,10 @@ import type { Portal, TargetAccess, TargetDirectory } from '../targets/iscsi/dir
 import { IscsiTarget } from '../targets/iscsi/target.ts';
 import type { NbdOutput } from '../targets/nbd/output.ts';
 import { NbdSession } from '../targets/nbd/session.ts';
+import { NvmeTarget } from '../targets/nvme/target.ts';
+import type { HealthReading, Portal as NvmePortal } from '../targets/nvme/world.ts';
 import { ScsiDeviceServer } from '../targets/scsi/server.ts';
+import { segmentBytesDefault } from '../store/layout.ts';
 import type { PortGroupState, TargetPort } from '../targets/scsi/types.ts';
 import { mayUse } from '../volume/access.ts';
 import type { CoreletHandle } from './types.ts';
@@ -38,6 +41,38 @@ export function iscsiDoor(corelet: CoreletHandle, options: IscsiDoorOptions): Is
   const scsi = new ScsiDeviceServer({ catalog, clock, port: portOf(slot), portGroups, targetName });
   const directory = directoryOf(corelet, slot, options.portals);
   return new IscsiTarget({ scsi, directory, clock, random, hashes });
+}
+
+export interface NvmeDoorOptions {
+  readonly clock: Clock;
+  readonly version: string;
+  /** Where slots answer NVMe, as far as it is known now; `localAddress`: where the host that asks reached this one. */
+  readonly portals: (localAddress: string) => readonly NvmePortal[];
+}
+
+/** The NVMe target of a Corelet: of its slot are the ids of its controllers. */
+export function nvmeDoor(corelet: CoreletHandle, { clock, version, portals }: NvmeDoorOptions): NvmeTarget {
+  const { cluster, answeredBy } = corelet.status();
+  return new NvmeTarget({
+    catalog: corelet.catalog,
+    volumesFor: (host) => corelet.rules.namesFor(host),
+    clock,
+    slot: answeredBy.slot,
+    cluster,
+    version,
+    portals,
+    isConnected: () => corelet.isConnected(),
+    health: () => healthOf(corelet),
+  });
+}
+
+function healthOf(corelet: CoreletHandle): HealthReading {
+  const { slots, answeredBy } = corelet.status();
+  const device = slots.find(({ id }) => id === answeredBy.id)?.device;
+  if (device === undefined) return { badReads: 0, badPercent: 0, failed: false };
+  const { badReads, badSegments, sizeBytes, failed, temperatureCelsius, wearPercent } = device;
+  const badPercent = sizeBytes === 0 ? 0 : (100 * badSegments * segmentBytesDefault) / sizeBytes;
+  return { badReads, badPercent, failed, temperatureCelsius, wearPercent };
 }
 
 function portOf(slot: number): TargetPort {

@@ -15,6 +15,8 @@ export interface SlotRecord {
   readonly pid: number;
   readonly nbd: string;
   readonly iscsi: string;
+  readonly nvme: string;
+  readonly nvmeDiscovery: string;
   readonly admin: string;
 }
 
@@ -42,6 +44,8 @@ export interface ChassisOptions {
   readonly data?: string;
   readonly nbdPort?: number;
   readonly iscsiPort?: number;
+  readonly nvmePort?: number;
+  readonly nvmeDiscoveryPort?: number;
   readonly adminPort?: number;
   readonly limitMs?: number;
   /** Further options of `corelet demo`. */
@@ -54,6 +58,8 @@ export class DemoChassis {
   readonly slotCount: number;
   readonly nbdPort: number;
   readonly iscsiPort: number;
+  readonly nvmePort: number;
+  readonly nvmeDiscoveryPort: number;
   readonly adminPort: number;
   readonly readyLine: string;
   readonly readyMs: number;
@@ -65,6 +71,8 @@ export class DemoChassis {
     slotCount: number;
     nbdPort: number;
     iscsiPort: number;
+    nvmePort: number;
+    nvmeDiscoveryPort: number;
     adminPort: number;
     readyLine: string;
     readyMs: number;
@@ -75,6 +83,8 @@ export class DemoChassis {
     this.slotCount = started.slotCount;
     this.nbdPort = started.nbdPort;
     this.iscsiPort = started.iscsiPort;
+    this.nvmePort = started.nvmePort;
+    this.nvmeDiscoveryPort = started.nvmeDiscoveryPort;
     this.adminPort = started.adminPort;
     this.readyLine = started.readyLine;
     this.readyMs = started.readyMs;
@@ -179,9 +189,12 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
   const data = options.data ?? mkdtempSync(join(tmpdir(), 'corelet-test-'));
   const nbdPort = options.nbdPort ?? (await freePorts(slotCount));
   const iscsiPort = options.iscsiPort ?? (await freePorts(slotCount, nbdPort));
-  const adminPort = options.adminPort ?? (await freePorts(slotCount, nbdPort, iscsiPort));
+  const nvmePort = options.nvmePort ?? (await freePorts(slotCount, nbdPort, iscsiPort));
+  const nvmeDiscoveryPort = options.nvmeDiscoveryPort ?? (await freePorts(slotCount, nbdPort, iscsiPort, nvmePort));
+  const adminPort = options.adminPort ?? (await freePorts(slotCount, nbdPort, iscsiPort, nvmePort, nvmeDiscoveryPort));
   const args = ['demo', '--slots', String(slotCount), '--data', data, '--nbd-port', String(nbdPort)];
-  args.push('--iscsi-port', String(iscsiPort));
+  args.push('--iscsi-port', String(iscsiPort), '--nvme-port', String(nvmePort));
+  args.push('--nvme-discovery-port', String(nvmeDiscoveryPort));
   args.push('--admin-port', String(adminPort), '--volume', options.volume ?? 'demo:256MiB', ...(options.more ?? []));
   const began = performance.now();
   const program = spawn(coreletCommand, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -205,6 +218,8 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
       slotCount,
       nbdPort,
       iscsiPort,
+      nvmePort,
+      nvmeDiscoveryPort,
       adminPort,
       readyLine,
       readyMs,

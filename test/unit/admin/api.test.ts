@@ -11,7 +11,9 @@ const status = statusOf(6);
 const corelet = fakeCorelet(() => status);
 let wallMs = 1_000;
 const events = new EventLog(undefined, () => wallMs++);
-const peers = [{ slot: 0, admin: 'http://127.0.0.1:7400', nbd: '127.0.0.1:10809', iscsi: '127.0.0.1:3260' }];
+const peers = [
+  { slot: 0, admin: 'http://127.0.0.1:7400', nbd: '127.0.0.1:10809', iscsi: '127.0.0.1:3260', nvme: '127.0.0.1:4420' },
+];
 const session = {
   protocol: 'iscsi',
   volume: 'vol',

@@ -2,7 +2,10 @@ import type { ClusterId, CoreletId } from '../../../src/base/ids.ts';
 import { type ChassisFile, chassisFormatVersion } from '../../../src/chassis/chassis-file.ts';
 
 /** A chassis of so many slots, none of them running. */
-export function chassisOf(slots: number, ports = { nbd: 10_809, iscsi: 3_260, admin: 7_400 }): ChassisFile {
+export function chassisOf(
+  slots: number,
+  ports = { nbd: 10_809, iscsi: 3_260, nvme: 4_420, nvmeDiscovery: 8_009, admin: 7_400 },
+): ChassisFile {
   return {
     formatVersion: chassisFormatVersion,
     cluster: 'c'.repeat(32) as ClusterId,
@@ -11,6 +14,8 @@ export function chassisOf(slots: number, ports = { nbd: 10_809, iscsi: 3_260, ad
     flashBytes: 8 * 2 ** 30,
     nbdPort: ports.nbd,
     iscsiPort: ports.iscsi,
+    nvmePort: ports.nvme,
+    nvmeDiscoveryPort: ports.nvmeDiscovery,
     adminPort: ports.admin,
     volume: { name: 'demo', sizeBytes: 2 ** 30, made: true },
     slots: Array.from({ length: slots }, (_, slot) => ({
@@ -19,6 +24,8 @@ export function chassisOf(slots: number, ports = { nbd: 10_809, iscsi: 3_260, ad
       pid: null,
       nbd: `127.0.0.1:${ports.nbd + slot}`,
       iscsi: `127.0.0.1:${ports.iscsi + slot}`,
+      nvme: `127.0.0.1:${ports.nvme + slot}`,
+      nvmeDiscovery: `127.0.0.1:${ports.nvmeDiscovery + slot}`,
       admin: `http://127.0.0.1:${ports.admin + slot}`,
       fabric: `unix:fabric/${slot}.sock`,
       role: 'active' as const,

@@ -18,7 +18,7 @@ const limitMs = 20_000;
 let dir: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'corelet-slots-'));
-  writeChassis(dir, chassisOf(3, { nbd: 28_809, iscsi: 28_600, admin: 28_400 }));
+  writeChassis(dir, chassisOf(3, { nbd: 28_809, iscsi: 28_600, nvme: 28_500, nvmeDiscovery: 28_700, admin: 28_400 }));
 });
 afterEach(async () => {
   await stopAll(dir, 5_000);
