@@ -40,6 +40,8 @@ export interface ConnectionOptions {
   readonly budget: Budget;
   /** Who answers until the connection is a controller's queue. */
   readonly unconnected: (queue: Queue) => Executor;
+  /** Resolves when the queue, and those that end with it, have nothing under way. */
+  readonly quiet: (queue: Queue) => Promise<void>;
   /** The queue's connection is gone. */
   readonly gone: (queue: Queue) => void;
   /** The host was heard. */
@@ -129,7 +131,7 @@ export class NvmeConnection implements QueueListener {
   /** The Corelet stops: what is under way is finished, then the connection ends. */
   stop(): void {
     this.#isStopping = true;
-    this.#advance();
+    void this.#options.quiet(this.queue).then(() => this.finish());
   }
 
   /** The connection is gone. Nothing is called on `output` any more. */
@@ -192,8 +194,6 @@ export class NvmeConnection implements QueueListener {
     }
     if (this.#isClosed()) return;
     this.#pace(step);
-    // Asked again after every answer.
-    if (this.#isStopping && this.queue.executing === 0) this.finish();
   }
 
   #pace(step: Step): void {
