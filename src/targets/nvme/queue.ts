@@ -119,7 +119,7 @@ export class Queue implements CommandOwner {
     if (sglType !== sglTypes.inCapsule && sglType !== sglTypes.transport)
       throw new FatalTransportError(fatalErrors.unsupported, fieldOffsets.sgl, `SGL of type ${sglType}`);
     if (sglType === sglTypes.inCapsule) {
-      if (toControllerBytes === 0) return statuses.sglTypeInvalid | doNotRetry;
+      if (toHostBytes > 0) return statuses.sglTypeInvalid | doNotRetry;
       if (command.sglAddress !== 0) return statuses.invalidField | doNotRetry;
       const fits = sglLengthBytes === dataBytes && dataBytes === toControllerBytes;
       return fits ? statuses.success : statuses.sglLengthInvalid | doNotRetry;
