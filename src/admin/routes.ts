@@ -5,7 +5,7 @@ import { type EventLog, eventsMax } from './events.ts';
 import { jsonReply, Refusal, readJson, type Reply } from './http.ts';
 import { type FabricFigures, metricsText } from './metrics.ts';
 import { pageAsset } from './page.ts';
-import type { AnsweredBy, ChassisAnswer, EventsAnswer, VersionAnswer, VolumesAnswer } from './types.ts';
+import type { AnsweredBy, ChassisAnswer, EventsAnswer, ScrubAnswer, VersionAnswer, VolumesAnswer } from './types.ts';
 
 /** What the API answers from. */
 export interface AdminSource {
@@ -42,6 +42,9 @@ const routes: readonly Route[] = [
     answer: async ({ source, name }) => jsonReply(200, value(await source.corelet.volumes.show(name))),
   },
   { method: 'DELETE', path: /^\/api\/volumes\/([^/]+)$/, answer: deleteVolume },
+  { method: 'GET', path: /^\/api\/scrub$/, answer: ({ source }) => jsonReply(200, scrubAnswer(source)) },
+  { method: 'POST', path: /^\/api\/scrub$/, answer: beginScrub },
+  { method: 'POST', path: /^\/api\/slots\/(\d{1,5})\/state$/, answer: setSlotState },
   { method: 'GET', path: /^\/api\/events$/, answer: listEvents },
   { method: 'GET', path: /^\/api\/chassis$/, answer: ({ source }) => jsonReply(200, chassisAnswer(source)) },
   { method: 'GET', path: /^\/api\/version$/, answer: ({ source }) => jsonReply(200, versionAnswer(source)) },
@@ -117,6 +120,35 @@ async function deleteVolume({ source, request, name }: Call): Promise<Reply> {
       throw new Refusal('BAD_REQUEST', "'confirm' is not the volume's name");
   }
   return jsonReply(200, value(await source.corelet.volumes.delete(name)));
+}
+
+/** Of the Corelet that answers: each scrubs what it holds. */
+async function beginScrub({ source, request }: Call): Promise<Reply> {
+  const { volume, ...others } = await readJson(request);
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) throw new Refusal('BAD_REQUEST', `unknown field '${unknown}'`);
+  if (volume !== undefined && typeof volume !== 'string') throw new Refusal('BAD_REQUEST', "'volume' must be a string");
+  if (volume !== undefined) value(await source.corelet.volumes.show(volume));
+  void source.corelet.scrub(volume);
+  return jsonReply(202, scrubAnswer(source));
+}
+
+function scrubAnswer(source: AdminSource): ScrubAnswer {
+  const { scrub, answeredBy } = source.corelet.status();
+  return { schemaVersion: 1, answeredBy, scrub: scrub ?? null };
+}
+
+/** Asks the members to agree that a slot's Corelet drains, or is live again; done when the status says so. */
+async function setSlotState({ source, request, name }: Call): Promise<Reply> {
+  const { state, ...others } = await readJson(request);
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) throw new Refusal('BAD_REQUEST', `unknown field '${unknown}'`);
+  if (state !== 'draining' && state !== 'live') throw new Refusal('BAD_REQUEST', "'state' must be draining or live");
+  const slot = source.corelet.status().slots.find((one) => one.slot === Number(name));
+  if (slot === undefined) throw new Refusal('SLOT_NOT_FOUND', `no slot ${name}`);
+  if (!source.corelet.setMemberState(slot.id, state).ok)
+    throw new Refusal('SLOT_NOT_FOUND', `the Corelet in slot ${name} is no member`);
+  return jsonReply(202, { schemaVersion: 1, answeredBy: self(source), slot: slot.slot, id: slot.id, asked: state });
 }
 
 function listEvents({ source, query }: Call): Reply {

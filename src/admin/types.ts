@@ -32,6 +32,13 @@ export interface ChassisAnswer {
   }[];
 }
 
+/** What the answering Corelet scrubs, or scrubbed last. */
+export interface ScrubAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  readonly scrub: CoreletStatus['scrub'] | null;
+}
+
 export interface VersionAnswer {
   readonly schemaVersion: 1;
   readonly version: string;

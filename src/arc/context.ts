@@ -22,6 +22,8 @@ export interface ReplicaContext {
   isAlive(id: CoreletId): boolean;
   /** Whether that Corelet's device has no room for new data, as its last heartbeat said. */
   isFull(id: CoreletId): boolean;
+  /** A host's operation was applied here, so long after it came: healing yields to hosts by it. */
+  served(tookMs: number): void;
   /** The replica wants a tick at its deadline. */
   arm(replica: Replica, deadlineMs: number): void;
   /** Role, leader, configuration or completeness changed: others may want to know. */

@@ -3,6 +3,8 @@ import type { MemberId } from '../consensus/types.ts';
 import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
+import { ChunkBuffers } from './chunk-buffers.ts';
+import { CopyPace } from './copy-pace.ts';
 import { type CopyResult, CopySender } from './copy-sender.ts';
 import type { EndedLives } from './ended-lives.ts';
 import { newestOf } from './lives.ts';
@@ -18,6 +20,10 @@ export interface ReplicaKeeper {
   drop(replica: Replica): void;
   /** The same, and its blocks go. */
   retire(replica: Replica, why: string): void;
+  /** Its own life is over: it told what it doesn't know any more. */
+  lost(replica: Replica, why: string): void;
+  /** That life of a member is over. */
+  ended(replica: Replica, member: MemberId): void;
 }
 
 /** Copies of whole arcs that go out from this Corelet, or come in. */
@@ -28,6 +34,8 @@ export class Copies {
   readonly #receivers = new Map<ArcId, CopyReceiver>();
   readonly #senders = new Map<ArcId, CopySender>();
   readonly #wanted = new Map<ArcId, Set<MemberId>>();
+  readonly pace = new CopyPace();
+  readonly #buffers = new ChunkBuffers();
 
   constructor(context: ReplicaContext, ended: EndedLives, keeper: ReplicaKeeper) {
     this.#context = context;
@@ -40,8 +48,11 @@ export class Copies {
   offered(from: CoreletId, present: Replica | undefined, message: CopyOffer): void {
     let replica = present;
     const known = replica?.generation === message.toGeneration;
-    // INV-10: a voter that isn't known here has told what nobody here remembers. It may not begin as if it hadn't.
-    if (this.#ended.has(message.arc, message.toGeneration) || (message.voter && !known)) {
+    // INV-10: a voter that isn't known here, or has no state, has told what nobody here remembers. It may not begin as if it
+    // hadn't.
+    const forgot = message.voter && !(known && replica?.installed === true);
+    if (forgot && known && replica !== undefined) this.#keeper.lost(replica, 'it is a voter, and has no state');
+    if (this.#ended.has(message.arc, message.toGeneration) || forgot) {
       this.#context.send(from, copyReply(message, 'ended', 0));
       return;
     }
@@ -105,7 +116,9 @@ export class Copies {
     if (replica === undefined || replica.generation !== message.toGeneration || !replica.isLeader) return;
     const member = memberId(from, message.fromGeneration);
     const sender = this.#senders.get(message.arc);
-    if (message.copy === 0) replica.core.requireCopy(member);
+    // INV-10: who acknowledged entries and has no state now was put back to before that: what it acknowledged is nowhere.
+    if (message.copy === 0 && replica.standing.toldBy(member).index > 0) this.#keeper.ended(replica, member);
+    else if (message.copy === 0) replica.core.requireCopy(member);
     else if (sender?.member === member) sender.receive(message);
     replica.flush();
   }
@@ -117,10 +130,18 @@ export class Copies {
     this.#wanted.set(replica.arc, wanted);
   }
 
-  /** Starts copies that wait, as many as may run. Called by healing, in the order of danger. */
-  start(order: readonly Replica[]): void {
+  /**
+   * Starts copies that wait, as many as may run. Called by healing, in the order of danger: the first `endangered` of them
+   * are one loss from losing their quorum, and `endangeredBytes` are what they lack.
+   */
+  start(order: readonly Replica[], endangered: number, endangeredBytes: number): void {
     const now = this.#context.clock.nowMs();
     for (const sender of this.#senders.values()) sender.tick(now);
+    this.pace.look(now, this.#senders.size > 0, endangeredBytes);
+    for (const [place, replica] of order.entries()) {
+      const running = this.#senders.get(replica.arc);
+      if (running !== undefined) running.endangered = place < endangered;
+    }
     for (const replica of order) {
       if (this.#senders.size >= this.#context.limits.copiesSentMax) return;
       if (this.#senders.has(replica.arc)) continue;
@@ -148,7 +169,10 @@ export class Copies {
   }
 
   #begun(replica: Replica, member: MemberId): void {
-    const sender = new CopySender(replica, this.#context, member, (result) => this.#copyEnded(replica, sender, result));
+    const means = { pace: this.pace, buffers: this.#buffers };
+    const sender = new CopySender(replica, this.#context, means, member, (result) =>
+      this.#copyEnded(replica, sender, result),
+    );
     replica.pinnedIndex = sender.index;
     this.#senders.set(replica.arc, sender);
   }

@@ -4,8 +4,10 @@ import type { MemberId } from '../consensus/types.ts';
 import { damagedPosition } from '../store/map-page.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
 import type { CopyCheck, CopyReply, Replica as ReplicaName } from '../wire/peer/types.ts';
+import type { ChunkBuffers } from './chunk-buffers.ts';
 import { chunkDigest } from './chunk-digest.ts';
 import type { ReplicaContext } from './context.ts';
+import type { CopyPace } from './copy-pace.ts';
 import { holdsMember, replicaOf } from './members.ts';
 import { readTriesMax } from './mending.ts';
 import type { Replica } from './replica.ts';
@@ -15,6 +17,10 @@ import { snapshotOf } from './store-owner.ts';
 /** Chunks that a receiver with a base is asked about in one go. */
 const checksAtOnce = 16;
 
+/** A wait for the pace, at least, and at most: the pace may have changed meanwhile. */
+const turnMsMin = 1;
+const turnMsMax = 100;
+
 const noBlocks: ReadonlySet<number> = new Set();
 
 export interface CopyResult {
@@ -23,6 +29,12 @@ export interface CopyResult {
   readonly reason: string;
   readonly blocks: number;
   readonly durationMs: number;
+}
+
+/** What all copies that one Corelet sends have in common. */
+export interface CopyMeans {
+  readonly pace: CopyPace;
+  readonly buffers: ChunkBuffers;
 }
 
 /**
@@ -45,20 +57,33 @@ export class CopySender {
   #heardMs: number;
   #sequence = 0;
   #storedSequence = 0;
-  /** Bytes of each chunk sent and not yet stored, oldest first. */
-  #inflight: number[] = [];
+  /** Chunks sent and not yet stored, oldest first. */
+  #inflight: { readonly bytes: number; readonly buffer: Uint8Array }[] = [];
   #inflightBytes = 0;
+  /** Of the newest chunk, as a guess at the next. */
+  #lastBytes = 0;
   #blocks = 0;
   #bytesLeft: number;
   #streaming = false;
+  #finished = false;
   /** Chunks that the receiver was asked about and hasn't answered yet. */
   readonly #checks = new Map<number, (same: boolean) => void>();
   #check = 0;
   #ended = false;
   #wake: (() => void) | undefined;
+  readonly #means: CopyMeans;
+  /** Set by healing: one more loss, and the arc has no quorum. */
+  endangered = true;
 
-  constructor(replica: Replica, context: ReplicaContext, member: MemberId, onEnd: (result: CopyResult) => void) {
+  constructor(
+    replica: Replica,
+    context: ReplicaContext,
+    means: CopyMeans,
+    member: MemberId,
+    onEnd: (result: CopyResult) => void,
+  ) {
     this.member = member;
+    this.#means = means;
     this.#to = replicaOf(member);
     this.#replica = replica;
     this.#context = context;
@@ -92,7 +117,10 @@ export class CopySender {
       this.#checks.get(reply.number)?.(reply.code === 'same');
     } else if (reply.code === 'stored') {
       for (; this.#storedSequence < reply.number; this.#storedSequence++) {
-        this.#inflightBytes -= this.#inflight.shift() ?? 0;
+        const stored = this.#inflight.shift();
+        if (stored === undefined) break;
+        this.#inflightBytes -= stored.bytes;
+        this.#means.buffers.give(stored.buffer); // it lies on the other flash: nothing refers to it on the way any more
       }
       this.#wakeUp();
     }
@@ -103,7 +131,13 @@ export class CopySender {
     const core = this.#replica.core;
     if (!this.#replica.isLeader || core.term !== this.#term) this.#end(false, 'leadership moved');
     else if (!holdsMember(core.configuration, this.member)) this.#end(false, 'no longer wanted');
+    else if (this.#owesNothing) this.#heardMs = nowMs;
     else if (nowMs - this.#heardMs > this.#context.limits.copySilenceMs) this.#end(false, 'the receiver is silent');
+  }
+
+  /** All that was sent is answered: the next move is this side's. */
+  get #owesNothing(): boolean {
+    return this.#streaming && !this.#finished && this.#inflight.length === 0 && this.#checks.size === 0;
   }
 
   #end(ok: boolean, reason: string): void {
@@ -188,10 +222,23 @@ export class CopySender {
         this.#wake = resolve;
       });
     }
+    await this.#turn();
     if (this.#ended) return false;
     if (await this.#sendChunk(key, base)) return true;
     this.#end(false, 'a block could not be read here');
     return false;
+  }
+
+  /** Waits until the pace of healing lets the next chunk go. */
+  async #turn(): Promise<void> {
+    const { clock } = this.#context;
+    while (!this.#ended) {
+      const delayMs = this.#means.pace.take(this.#lastBytes, this.endangered, clock.nowMs());
+      if (delayMs === 0) return;
+      await new Promise<void>((resolve) => {
+        clock.after(Math.min(turnMsMax, Math.max(turnMsMin, delayMs)), resolve);
+      });
+    }
   }
 
   /** When everything is stored there: windows, epochs, keys and configuration, last and whole (design §10.4). */
@@ -204,7 +251,10 @@ export class CopySender {
     if (this.#ended) return;
     const indexTerm = this.#replica.core.termAt(this.index);
     if (indexTerm === undefined) this.#end(false, 'the log grew too far meanwhile');
-    else this.#send({ type: 'copyFinish', index: this.index, indexTerm, state: this.#state });
+    else {
+      this.#finished = true;
+      this.#send({ type: 'copyFinish', index: this.index, indexTerm, state: this.#state });
+    }
   }
 
   /** False: a block of it can't be had now. */
@@ -250,16 +300,20 @@ export class CopySender {
     const versions = Float64Array.from(blocks, (block) => page.versions[block] as number);
     const crcs = Uint32Array.from(blocks, (block) => page.crcs[block] as number);
     const emptyVersions = Float64Array.from(empty, (block) => page.versions[block] as number);
-    const data = new Uint8Array(blocks.length * blockBytes);
+    const buffer = this.#means.buffers.take();
+    const data = buffer.subarray(0, blocks.length * blockBytes);
     const bad = await this.#context.store.readEach(positions, crcs, data);
     // Of a block whose version is lost as well, nobody can say what is missing.
     const hopeful = bad.some(({ block: i }) => !lost.has(blocks[i] as number) || positions[i] === damagedPosition);
-    if (hopeful) return bad.map(({ block: i }) => blocks[i] as number);
+    if (hopeful || this.#ended) {
+      this.#means.buffers.give(buffer);
+      return this.#ended ? undefined : bad.map(({ block: i }) => blocks[i] as number);
+    }
     for (const { block: i } of bad) data.fill(0, i * blockBytes, (i + 1) * blockBytes);
     if (bad.length > 0) this.#recordLost(page.key, bad.length);
-    if (this.#ended) return undefined;
     const bytes = data.length + 16 * (blocks.length + empty.length);
-    this.#inflight.push(bytes);
+    this.#lastBytes = bytes;
+    this.#inflight.push({ bytes, buffer });
     this.#inflightBytes += bytes;
     this.#blocks += blocks.length;
     this.#bytesLeft -= data.length;

@@ -69,6 +69,7 @@ export class ArcHost {
       send: (to, message) => options.send(to, message),
       isFull: (id) => options.isFull(id),
       isAlive: (id) => id === self || !this.#dead.has(id),
+      served: (tookMs) => this.copies.pace.served(tookMs, clock.nowMs()),
       arm: (replica, deadlineMs) => this.#wheel.arm(replica, deadlineMs),
       changed: (replica) => this.#noteChange(replica),
       retired: (replica) => this.#retire(replica, 'a committed configuration goes without it'),
@@ -77,6 +78,8 @@ export class ArcHost {
       add: (arc, origin) => this.#add(arc, origin),
       drop: (replica) => this.#drop(replica),
       retire: (replica, why) => this.#retire(replica, why),
+      lost: (replica, why) => this.#lives.lose(replica, why),
+      ended: (replica, member) => this.#lives.memberEnded(replica, member),
     });
     this.#lives = new Lives(this.#context, this.#ended, {
       add: (arc, origin) => this.#add(arc, origin),
@@ -211,6 +214,10 @@ export class ArcHost {
       case 'fetchReply':
         if (replica?.generation === message.toGeneration) replica.mending.receive(from, message);
         return;
+      case 'scrub':
+      case 'scrubReply':
+        if (replica?.generation === message.toGeneration) replica.comparing.receive(from, message);
+        return;
       default:
         this.#consensus(from, replica, message);
     }
@@ -228,6 +235,12 @@ export class ArcHost {
       return;
     }
     if (replica === undefined || !known) return;
+    if (message.type === 'vote' && !replica.installed) {
+      // INV-10: voters are asked, and who became one had a state: it was put back to before that, and knows none of its votes.
+      this.#lives.lose(replica, 'it is asked for its vote, and has no state');
+      this.#options.send(from, copyReply({ ...message, copy: 0 }, 'ended', 0));
+      return;
+    }
     const { core } = replica;
     const sender = replica.memberFrom(from, message.fromGeneration);
     if (replica.isLeader && !holdsMember(core.configuration, sender) && !core.configurationPending) {
@@ -309,11 +322,10 @@ export class ArcHost {
     const { core } = replica;
     if (!replica.isLeader || !core.ownTermCommitted || core.configurationIndex > core.commitIndex) return;
     const { self, limits } = this.#options;
-    const route = routeOf(replica, self, limits.completeLagMax, healBytesLeft);
-    const summary = `${route.term} ${route.configurationIndex} ${route.complete} ${route.healBytesLeft}`;
+    const summary = `${core.term} ${core.configurationIndex} ${this.completeVoters(replica)} ${healBytesLeft}`;
     if (this.#announced.get(replica.arc) === summary) return;
     this.#announced.set(replica.arc, summary);
-    this.#options.onRoute(route);
+    this.#options.onRoute(routeOf(replica, self, limits.completeLagMax, healBytesLeft));
   }
 
   /** Leaders whose oldest operation waits too long give the leadership away (design §10.13). */

@@ -26,7 +26,7 @@ export interface ArcLimits {
 
 export const defaultArcLimits: ArcLimits = {
   raft: defaultRaftLimits,
-  entriesKept: 128,
+  entriesKept: 48,
   entriesKeptMax: 16_384,
   completeLagMax: 256,
   copiesSentMax: 4,

@@ -27,7 +27,7 @@ const damagedAgainMs = 500;
 const hopesMax = 1024;
 
 /** A block that can't be read here. Version 0: its map page is gone, too. */
-interface Bad {
+export interface Bad {
   readonly version: Version;
   readonly crc: number;
 }
@@ -46,6 +46,8 @@ export class Mending {
   /** Chunks whose map page can't be read: what they hold is fetched, whether anybody reads it or not. */
   readonly #damaged = new Map<string, ChunkKey>();
   #mendsDamaged = false;
+  /** Since the start. */
+  mendedBlocks = 0;
   #request = 0;
   #stopped = false;
 
@@ -90,6 +92,38 @@ export class Mending {
     }
   }
 
+  /**
+   * Reads every block of a chunk that holds something, into `room` (a chunk's bytes), and mends what is bad. `blocks`: how many
+   * were read, `bad`: how many of them were bad. Never throws.
+   */
+  async verify(key: ChunkKey, room: Uint8Array): Promise<{ blocks: number; bad: number; result: MendResult }> {
+    const loaded = this.#replica.map.load(key);
+    const page = loaded instanceof Promise ? await loaded : loaded;
+    if (page === undefined || this.#stopped) return { blocks: 0, bad: 0, result: 'mended' };
+    const held: number[] = [];
+    for (let block = 0; block < blocksPerChunk; block++) if (page.positions[block] !== 0) held.push(block);
+    const positions = held.map((block) => page.positions[block] as number);
+    const crcs = held.map((block) => page.crcs[block] as number);
+    const bad = await this.#context.store.readEach(positions, crcs, room.subarray(0, held.length * blockBytes));
+    if (bad.length === 0 || this.#stopped) return { blocks: held.length, bad: 0, result: 'mended' };
+    const result = await this.mend(
+      key,
+      bad.map(({ block }) => held[block] as number),
+    );
+    return { blocks: held.length, bad: bad.length, result };
+  }
+
+  /**
+   * Brings blocks that the map here doesn't have at these versions, though they are applied: from a replica that does. What
+   * isn't brought stays in `wanted`.
+   */
+  async bring(member: MemberId, key: ChunkKey, wanted: Map<number, Bad>): Promise<void> {
+    let floor = 0;
+    for (const { version } of wanted.values()) floor = Math.max(floor, version);
+    assert(floor <= this.#replica.core.appliedIndex, 'INV-6: only what is applied here can be missing here');
+    await this.#fetchFrom(member, key, wanted, floor);
+  }
+
   /** The replica is no more: nobody waits any longer. */
   stop(): void {
     this.#stopped = true;
@@ -128,15 +162,17 @@ export class Mending {
   async #mend(key: ChunkKey, blocks: readonly number[], name: string): Promise<MendResult> {
     const { bad, floor } = await this.#findBad(key, blocks);
     if (bad.size === 0) return 'mended';
-    this.#recordBad(key, bad);
     const wanted = bad.size;
+    const numbers = [...bad.keys()].sort((a, b) => a - b);
+    this.#recordBad(key, numbers);
     let allSaid = true;
     for (const member of this.#others()) {
       const said = this.#context.isAlive(replicaOf(member).id) && (await this.#fetchFrom(member, key, bad, floor));
       allSaid &&= said;
       if (bad.size === 0) {
         this.#hopedSinceMs.delete(name);
-        this.#recordMended(key, wanted, member);
+        this.#recordMended(key, numbers, member);
+        this.mendedBlocks += wanted;
         return 'mended';
       }
     }
@@ -277,29 +313,43 @@ export class Mending {
 
   // ---- what is told ------------------------------------------------------------------------------------------------
 
-  #record(kind: string, corelet: CoreletId, text: string): void {
-    this.#context.events.record({ kind, arc: this.#replica.arc, corelet, text });
+  #record(
+    kind: string,
+    corelet: CoreletId,
+    text: string,
+    data: Readonly<Record<string, number[] | number | string>>,
+  ): void {
+    this.#context.events.record({ kind, arc: this.#replica.arc, corelet, text, data });
   }
 
-  #recordBad(key: ChunkKey, bad: ReadonlyMap<number, Bad>): void {
-    const blocks = `${bad.size} blocks of chunk ${key.chunk} of arc ${this.#replica.arc}`;
-    this.#record('flash.bad-block', this.#context.self, `${blocks} can't be read on this flash.`);
+  #recordBad(key: ChunkKey, blocks: number[]): void {
+    const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc} can't be read on this flash.`;
+    this.#record('flash.bad-block', this.#context.self, text, { volume: key.volume, chunk: key.chunk, blocks });
   }
 
-  #recordMended(key: ChunkKey, count: number, member: MemberId): void {
-    const blocks = `${count} blocks of chunk ${key.chunk} of arc ${this.#replica.arc}`;
-    const text = `${blocks} were fetched from another copy, verified and stored anew.`;
-    this.#record('flash.repaired', replicaOf(member).id, text);
+  #recordMended(key: ChunkKey, blocks: number[], member: MemberId): void {
+    const from = replicaOf(member).id;
+    const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc}: fetched from ${from.slice(0, 8)}, checksums verified, stored anew here.`;
+    this.#record('flash.repaired', this.#context.self, text, { volume: key.volume, chunk: key.chunk, blocks, from });
   }
 
   /** Design §10.8: two valid blocks of one version. Neither is proven wrong: reported, and not used. */
   #recordDiffers(member: MemberId, key: ChunkKey, block: number): void {
     const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has another checksum on this Corelet, at the same version: it was not used.`;
-    this.#record('flash.copies-differ', replicaOf(member).id, text);
+    this.#record('flash.copies-differ', replicaOf(member).id, text, { volume: key.volume, chunk: key.chunk, block });
   }
 }
 
 const allBlocks: readonly number[] = Array.from({ length: blocksPerChunk }, (_, block) => block);
+
+/** Blocks named in one sentence. */
+const namedMax = 8;
+
+function namesOf(blocks: readonly number[]): string {
+  if (blocks.length === 1) return `Block ${blocks[0]}`;
+  const named = blocks.slice(0, namedMax).join(', ');
+  return `${blocks.length} blocks (${named}${blocks.length > namedMax ? ', …' : ''})`;
+}
 
 function nameOf(key: ChunkKey): string {
   return `${key.volume}/${key.layer}/${key.chunk}`;

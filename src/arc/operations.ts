@@ -254,6 +254,7 @@ export class Operations {
       this.#proposed.shift();
       // Another leader's entry at that index: ours was overwritten and did not happen here; its gateway asks again.
       const isOurs = first.index === index && first.term === term;
+      if (isOurs) this.#context.served(this.#replica.now - first.arrivedMs);
       this.#finish(first, isOurs ? outcome : { code: 'overtaken', version: 0 });
     }
   }

@@ -59,6 +59,17 @@ class RecoveringReplica {
     }
   }
 
+  /**
+   * All is told. Pages of the map are written between two records that tell what is committed. Of what they hold, the newest
+   * was copied, or applied here: then it is committed, and its entry lies here. Forgotten, it would be a block ahead of the rest.
+   */
+  settle(): void {
+    const newest = this.map.pagesNewest;
+    if (!this.installed || newest <= this.completeIndex) return;
+    this.applyUpTo(Math.min(newest, this.#compactedIndex + this.#entries.length));
+    this.completeIndex = newest;
+  }
+
   #compact(index: LogIndex): void {
     const dropped = this.#entries.splice(0, index - this.#compactedIndex);
     for (const entry of dropped) {
@@ -195,7 +206,10 @@ export class ArcRecovery {
   replicas(): IterableIterator<[ArcId, ReplicaOrigin]> {
     const replicas = this.#replicas;
     return (function* () {
-      for (const [arc, replica] of replicas) yield [arc, replica.origin()];
+      for (const [arc, replica] of replicas) {
+        replica.settle();
+        yield [arc, replica.origin()];
+      }
     })();
   }
 

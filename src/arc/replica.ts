@@ -6,6 +6,7 @@ import type { ArcMap } from '../store/map.ts';
 import type { StoredChunkCopy } from '../store/types.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
+import { Comparing } from './comparing.ts';
 import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
 import { Intake } from './intake.ts';
@@ -35,6 +36,7 @@ export class Replica {
   readonly operations: Operations;
   readonly reads: Reads;
   readonly mending: Mending;
+  readonly comparing: Comparing;
   readonly traffic = new Traffic();
   state: ArcState;
   /** False until a first copy has brought a state: applies nothing, takes no entries. */
@@ -89,6 +91,7 @@ export class Replica {
     this.operations = new Operations(this, context);
     this.reads = new Reads(this, context);
     this.mending = new Mending(this, context);
+    this.comparing = new Comparing(this, context);
     this.map.onDamaged = (key) => this.mending.damaged(key);
     this.#resender = new Resender(this, context);
     this.#intake = new Intake(context, (from, append) => this.#deliver(from, append));
@@ -115,6 +118,7 @@ export class Replica {
     this.#stopped = true;
     this.#intake.stop();
     this.mending.stop();
+    this.comparing.stop();
     this.operations.dropAll();
   }
 
@@ -307,18 +311,23 @@ export class Replica {
     const outcome = applyToMap(this.state, this.map, body, entry.index);
     this.operations.applied(entry.index, entry.term, outcome);
     forgetPayload(body);
-    if (
-      entry.kind === entryKinds.configuration &&
-      !holdsMember(this.core.configuration, this.member) &&
-      !this.core.configurationPending
-    ) {
-      this.#context.clock.soon(() => {
-        const configuration = this.core.configuration;
-        if (!this.#stopped && !holdsMember(configuration, this.member) && !this.core.configurationPending) {
-          this.#context.retired(this);
-        }
-      });
-    }
+    if (entry.kind === entryKinds.configuration) this.#retireIfRemoved();
+  }
+
+  /**
+   * A committed configuration goes without it. A leader stays until another one has shown itself: it is asked to hand over, and
+   * were it gone before that is heard, the voters would believe in it as long as its Corelet lives.
+   */
+  #retireIfRemoved(): void {
+    if (!this.#isRemoved) return;
+    this.#context.clock.soon(() => {
+      if (!this.#stopped && this.#isRemoved) this.#context.retired(this);
+    });
+  }
+
+  get #isRemoved(): boolean {
+    const { configuration, configurationPending } = this.core;
+    return !this.isLeader && !configurationPending && !holdsMember(configuration, this.member);
   }
 
   #compact(): void {
@@ -337,7 +346,10 @@ export class Replica {
   }
 
   #afterChange(): void {
-    if (!this.isLeader && this.#wasLeader) this.operations.leadershipLost();
+    if (!this.isLeader && this.#wasLeader) {
+      this.operations.leadershipLost();
+      this.#retireIfRemoved();
+    }
     if (this.isLeader && !this.#wasLeader) this.#leaderSinceMs = this.now;
     this.#wasLeader = this.isLeader;
     const configuration = this.core.configuration;

@@ -17,6 +17,8 @@ export interface CommandSpec {
   readonly summary: string;
   /** Positional arguments, all of them required. */
   readonly arguments: readonly string[];
+  /** Further ones that may be left out. */
+  readonly optionalArguments?: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
   readonly examples: readonly string[];
   /** Not listed in the overview. */
@@ -51,7 +53,7 @@ export function parseInvocation(spec: CommandSpec, args: readonly string[]): Inv
   }
   const missing = spec.arguments[parsed.positionals.length];
   if (missing !== undefined) throw usage(spec, `${missing} is missing`);
-  const extra = parsed.positionals[spec.arguments.length];
+  const extra = parsed.positionals[spec.arguments.length + (spec.optionalArguments?.length ?? 0)];
   if (extra !== undefined) throw usage(spec, `unexpected argument '${extra}'`);
   return {
     spec,
@@ -80,7 +82,8 @@ export function usage(spec: CommandSpec, message: string): CommandFailure {
 }
 
 export function usageLine(spec: CommandSpec): string {
-  const words = ['corelet', spec.name, ...spec.arguments];
+  const optional = (spec.optionalArguments ?? []).map((name) => `[${name}]`);
+  const words = ['corelet', spec.name, ...spec.arguments, ...optional];
   if (Object.keys(spec.options).length > 0) words.push('[options]');
   return words.join(' ');
 }

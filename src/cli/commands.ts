@@ -116,6 +116,35 @@ export const commands: readonly CommandSpec[] = [
     load: () => import('./slot-insert.ts'),
   },
   {
+    name: 'slot drain',
+    summary:
+      'Moves every copy off a slot, redundancy never drops; then says that it may be drawn. --undo takes it back.',
+    arguments: ['SLOT'],
+    options: {
+      ...reach,
+      undo: { type: 'boolean', help: 'the slot holds copies again' },
+      wait: { type: 'string', value: 'SECONDS', help: 'wait for the end so long (default 86400); 0: only ask' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: ['corelet slot drain 3 --dry-run', 'corelet slot drain 3', 'corelet slot drain 3 --undo'],
+    load: () => import('./slot-drain.ts'),
+  },
+  {
+    name: 'scrub now',
+    summary:
+      'Every Corelet reads and checks all copies that it holds, compares them with the others, repairs what is bad.',
+    arguments: [],
+    optionalArguments: ['VOLUME'],
+    options: {
+      ...reach,
+      wait: { type: 'string', value: 'SECONDS', help: 'wait for the end so long (default 86400); 0: only begin' },
+      json,
+    },
+    examples: ['corelet scrub now', 'corelet scrub now photos --json'],
+    load: () => import('./scrub-now.ts'),
+  },
+  {
     name: 'volume create',
     summary: 'Creates a volume. Every Corelet serves it at once.',
     arguments: ['NAME', 'SIZE'],
@@ -159,11 +188,26 @@ export const commands: readonly CommandSpec[] = [
   },
   {
     name: 'why',
-    summary: 'Tells what was seen, decided, moved and verified about a slot, as every live Corelet remembers it.',
+    summary:
+      'Tells what was seen, decided, moved and verified about a slot or an arc, as every live Corelet remembers it.',
     arguments: ['SLOT'],
+    optionalArguments: ['ARC'],
     options: { ...reach, limit: { type: 'string', value: 'N', help: 'the newest N events (default 200)' }, json },
-    examples: ['corelet why 3', 'corelet why 3 --json'],
+    examples: ['corelet why 3', 'corelet why 3 --json', 'corelet why arc 17'],
     load: () => import('./why.ts'),
+  },
+  {
+    name: 'events',
+    summary: 'Prints what all live Corelets saw and decided, oldest first; --follow goes on until interrupted.',
+    arguments: [],
+    options: {
+      ...reach,
+      follow: { type: 'boolean', help: 'what comes, as it comes' },
+      limit: { type: 'string', value: 'N', help: 'the newest N events to begin with (default 50)' },
+      json: { type: 'boolean', help: 'one JSON object a line' },
+    },
+    examples: ['corelet events --follow', 'corelet events --limit 500 --json'],
+    load: () => import('./events.ts'),
   },
   {
     name: 'run',

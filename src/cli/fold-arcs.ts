@@ -11,6 +11,8 @@ const sentences: Readonly<Record<string, (arcs: string) => string>> = {
   'arc.copy-failed': (arcs) => `copies of ${arcs} stopped on the way and will be tried again.`,
   'arc.voter-added': (arcs) => `${arcs}: the copy here is complete; it votes now.`,
   'arc.voter-removed': (arcs) => `${arcs} go on without the copy here.`,
+  'flash.bad-block': (arcs) => `blocks of ${arcs} can't be read on this flash.`,
+  'flash.repaired': (arcs) => `blocks of ${arcs} were fetched from other copies, checksums verified, and stored anew.`,
   'arc.copy-dropped': (arcs) => `copies of ${arcs} were dropped here: the arcs went on without them.`,
 };
 
@@ -44,12 +46,17 @@ export function foldArcs(events: readonly MergedEvent[]): readonly FoldedEvent[]
   }));
 }
 
+function blocksOf({ data }: MergedEvent): number {
+  const blocks = data?.['blocks'] ?? 0;
+  return Array.isArray(blocks) ? blocks.length : Number(blocks);
+}
+
 function textOf(first: MergedEvent, all: readonly MergedEvent[]): string {
   const sentence = sentences[first.kind];
   if (sentence === undefined || all.length === 1) return first.text;
   const arcs = [...new Set(all.map((event) => event.arc))];
   const named = arcs.slice(0, namedMax).join(', ');
   const subject = `${arcs.length} arcs (${named}${arcs.length > namedMax ? ', …' : ''})`;
-  const blocks = all.reduce((sum, event) => sum + Number(event.data?.['blocks'] ?? 0), 0);
+  const blocks = all.reduce((sum, event) => sum + blocksOf(event), 0);
   return sentence(subject) + (blocks > 0 ? ` ${blocks} blocks in all.` : '');
 }

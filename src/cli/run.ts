@@ -15,6 +15,7 @@ import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
 import { systemHashes } from '../platform/hashes.ts';
+import { collectAtRest } from '../platform/memory.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -26,6 +27,8 @@ import { programVersion } from './version.ts';
 
 /** A stop that takes longer than this ends the process without it: what was acknowledged is durable anyway. */
 const stopLimitMs = 8_000;
+/** The others have agreed on a view without this Corelet within this, or they are not there. */
+const leaveLimitMs = 500;
 const mapBytesMin = 1024 * 1024;
 
 interface HostPort {
@@ -94,6 +97,8 @@ async function serve(options: RunOptions, events: EventLog, stopped: Promise<str
   }
   log(`stopping (${end})`);
   setTimeout(() => process.exit(0), stopLimitMs).unref();
+  // First of all: the others act on it while this process still hands over.
+  await corelet.leave(leaveLimitMs);
   await doors.close();
   await corelet.stop();
   events.closeSync();
@@ -127,6 +132,7 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
     weight,
     ...(options.zone === undefined ? {} : { zone: options.zone }),
   });
+  collectAtRest(clock, random);
   const { readings } = watchSensors(options.device);
   const { mapBytes } = options;
   const corelet = await startCorelet(

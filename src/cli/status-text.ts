@@ -4,6 +4,8 @@ import { paint, type Style, table, type Terminal } from './terminal.ts';
 
 const stateLooks: Readonly<Record<SlotState, readonly [glyph: string, style: Style]>> = {
   live: ['●', 'green'],
+  'sitting-out': ['◒', 'yellow'],
+  draining: ['▽', 'yellow'],
   spare: ['○', 'cyan'],
   joining: ['◐', 'yellow'],
   silent: ['?', 'yellow'],
@@ -13,10 +15,12 @@ const stateLooks: Readonly<Record<SlotState, readonly [glyph: string, style: Sty
 /** The rate of a rebuild varies: the estimate is told as a range from ×0.8 to ×1.5. */
 export const estimateRange = { low: 0.8, high: 1.5 } as const;
 
+const up: ReadonlySet<SlotState> = new Set(['live', 'spare', 'sitting-out', 'draining']);
+
 /** What `corelet status` prints. `nowMs`: wall clock, for the time at which the chassis is full again. */
 export function statusText(status: CoreletStatus, out: Terminal, nowMs: number): string {
-  const live = status.slots.filter((slot) => slot.state === 'live' || slot.state === 'spare').length;
-  const frozen = status.view.frozen ? ', frozen: fewer than 3 members' : '';
+  const live = status.slots.filter((slot) => up.has(slot.state)).length;
+  const frozen = status.view.frozen ? `, frozen: ${status.view.frozenWhy ?? 'fewer than 3 members'}` : '';
   const head = [
     [
       'Chassis',
@@ -25,6 +29,7 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
     ['Arcs', arcsText(status, out)],
     ['Rebuild', rebuildText(status, nowMs)],
     ['Margin', marginText(status, out)],
+    ['Scrub', scrubText(status, nowMs)],
   ].map(([name, text]) => `${paint(out, 'bold', (name ?? '').padEnd(8))} ${text}\n`);
   const columns = ['SLOT', 'ID', 'STATE', 'LEADS', 'COPIES', 'USED', 'SAFE TO PULL'];
   const rows = status.slots.map((slot) => slotRow(slot, out));
@@ -34,16 +39,22 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
 function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
   const [glyph, style] = stateLooks[slot.state];
   const used = slot.sizeBytes === 0 ? '' : `${formatBytes(slot.usedBytes)} of ${formatBytes(slot.sizeBytes)}`;
-  const safe = slot.safeToPull ? 'yes' : `no: ${slot.why}`;
+  const safe = slot.safeToPull ? (slot.state === 'draining' ? `yes: ${slot.why}` : 'yes') : `no: ${slot.why}`;
   return [
     String(slot.slot),
     slot.id.slice(0, 8),
-    paint(out, style, `${glyph} ${slot.state}`),
+    paint(out, style, `${glyph} ${slot.state}${flapText(slot)}`),
     String(slot.leads),
     String(slot.copies),
     used,
     safe,
   ];
+}
+
+/** Why one that is there isn't taken back yet. */
+function flapText({ heldDownSeconds, flapScore }: SlotStatus): string {
+  if (heldDownSeconds === undefined) return '';
+  return `, flapped ${Math.round(flapScore ?? 0)} times: held down ${formatSeconds(heldDownSeconds)}`;
 }
 
 function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
@@ -53,6 +64,15 @@ function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
   if (arcs.noRedundancy > 0) parts.push(paint(out, 'red', `${arcs.noRedundancy} with no redundancy`));
   if (arcs.unavailable > 0) parts.push(paint(out, 'red', `${arcs.unavailable} unavailable`));
   return parts.join(', ');
+}
+
+function scrubText({ scrub, answeredBy }: CoreletStatus, nowMs: number): string {
+  if (scrub === undefined) return 'not told';
+  const { round, completed, completedAtWallMs } = scrub;
+  const now = `slot ${answeredBy.slot} is at chunk ${round.chunksDone} of ${round.chunks}${round.badBlocks > 0 ? `, ${round.badBlocks} bad blocks so far` : ''}`;
+  if (completed === null || completedAtWallMs === null) return now;
+  const ago = formatSeconds(Math.max(0, nowMs - completedAtWallMs) / 1000);
+  return `${scrub.running ? `${now}; ` : ''}last whole round of slot ${answeredBy.slot} ${ago} ago: ${formatBytes(completed.bytesVerified)} verified, ${completed.badBlocks} bad blocks, ${completed.repairedBlocks} repaired`;
 }
 
 export function rebuildText({ rebuild }: CoreletStatus, nowMs: number): string {

@@ -11,7 +11,7 @@ import { proposeConfiguration } from './reconfiguration.ts';
 import { advanceCommit, flushAppends, leaderDeadlineMs, onAppendReply, onCopied, tickLeader } from './replication.ts';
 import { becomeFollower, resign } from './roles.ts';
 import { type RaftOptions, RaftState, type Role } from './state.ts';
-import { startTransfer, transferFailed } from './transfer.ts';
+import { handOverIfRemoved, startTransfer, transferFailed } from './transfer.ts';
 import {
   type Configuration,
   type Effects,
@@ -221,7 +221,8 @@ export class RaftCore<Body> {
         p.restart(s.log.lastIndex);
       }
       if (!alive && member === s.transferTo) transferFailed(s);
-      if (!alive && !s.hasLiveQuorum) resign(s);
+      if (alive || s.hasLiveQuorum) handOverIfRemoved(s);
+      else if (s.selfIsVoter) resign(s);
     } else if (!alive) {
       if (member === s.leader) raiseCause(s, 'lapse');
     } else if (s.leader === undefined && s.hasLiveQuorum) {
@@ -327,7 +328,8 @@ export class RaftCore<Body> {
     const s = this.#s;
     s.at(nowMs);
     s.abstainUntilMs = nowMs + s.limits.campaignRetryMaxMs;
-    if (s.role === 'leader') resign(s);
+    if (s.role === 'leader' && s.selfIsVoter) resign(s);
+    else if (s.role === 'leader') handOverIfRemoved(s);
     else if (s.role !== 'follower') becomeFollower(s, s.term, undefined);
     else if (s.campaignAtMs < s.abstainUntilMs) scheduleRetry(s);
   }

@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { isJoint, memberIds, membersMax } from './quorum.ts';
 import type { RaftState } from './state.ts';
-import { handOver } from './transfer.ts';
+import { handOverIfRemoved } from './transfer.ts';
 import { type Configuration, entryKinds, type MemberId, type ProposeResult } from './types.ts';
 
 /** Bytes that an entry takes in a message besides its body, roughly; for the bounds of uncommitted bytes. */
@@ -67,5 +67,5 @@ export function configurationCommitted<Body>(s: RaftState<Body>): void {
   if (!s.ownTermCommitted || s.configurations.activeIndex > s.commitIndex) return;
   const { voters, learners } = s.configuration;
   if (isJoint(s.configuration)) appendConfiguration(s, { voters, votersOutgoing: [], learners });
-  else if (!s.selfIsVoter && s.transferTo === undefined) handOver(s);
+  else handOverIfRemoved(s);
 }

@@ -1,4 +1,5 @@
 import { giveUpLease } from './leases.ts';
+import { isJoint } from './quorum.ts';
 import type { RaftState } from './state.ts';
 import type { MemberId } from './types.ts';
 
@@ -42,6 +43,12 @@ export function cancelTransfer<Body>(s: RaftState<Body>): void {
 export function handOver<Body>(s: RaftState<Body>): void {
   const to = successor(s, s.transferTo);
   if (to !== undefined) startTransfer(s, to, s.limits.campaignRetryMs);
+}
+
+/** A committed configuration goes without this leader, and nobody is asked to take over yet. */
+export function handOverIfRemoved<Body>(s: RaftState<Body>): void {
+  const committed = s.ownTermCommitted && s.configurations.activeIndex <= s.commitIndex;
+  if (committed && !isJoint(s.configuration) && !s.selfIsVoter && s.transferTo === undefined) handOver(s);
 }
 
 /** The target didn't take over: proposals are welcome again, or another is asked. */

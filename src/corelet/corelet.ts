@@ -2,11 +2,13 @@ import { ArcHost, type ArcMessage } from '../arc/host.ts';
 import { type ArcLimits, defaultArcLimits } from '../arc/limits.ts';
 import { replicaOf } from '../arc/members.ts';
 import { startsKept } from '../arc/positions.ts';
-import type { CoreletId } from '../base/ids.ts';
+import type { CoreletId, VolumeId } from '../base/ids.ts';
 import { Healer, healingLimits } from '../healing/healer.ts';
-import { MembershipCore } from '../membership/core.ts';
+import { Scrub, type ScrubStatus } from '../healing/scrub.ts';
+import { MembershipCore, type WishResult } from '../membership/core.ts';
 import type { Timer } from '../ports/clock.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
+import type { MemberState } from '../ring/view.ts';
 import { deviceHealth } from '../store/health.ts';
 import type { Store } from '../store/store.ts';
 import { Gateway } from '../volume/gateway.ts';
@@ -15,6 +17,7 @@ import { Volumes } from '../volume/volumes.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import { AddressBook } from './address-book.ts';
 import { Gossip } from './gossip.ts';
+import { handOver } from './hand-over.ts';
 import { inspectReplica } from './inspect.ts';
 import { addressesRegister, membershipRegister, Peering } from './peering.ts';
 import { RebuildRate } from './rebuild-rate.ts';
@@ -29,6 +32,7 @@ import type {
   CoreletStatus,
   Founding,
   ReplicaInspection,
+  VolumeResult,
 } from './types.ts';
 import { CheckedVolumes } from './volume-control.ts';
 
@@ -36,6 +40,8 @@ const rateSampleMs = 1000;
 /** Between two looks at the arcs led here while nothing happens; `healingLimits.tickMs` apart for a while after something did. */
 const restTickMs = 1000;
 const wakefulMs = 5000;
+/** Between two looks whether the others agreed that this one is gone. */
+const leaveLookMs = 10;
 /** A flash that has owed an answer for so long serves nobody: whoever leads here gives it to others (design §10.13). */
 const flashStallMs = 1000;
 
@@ -69,6 +75,7 @@ class Corelet implements CoreletHandle {
   readonly #gateway: Gateway;
   readonly #gossip: Gossip;
   readonly #healer: Healer;
+  readonly #scrub: Scrub;
   readonly #peering: Peering;
   readonly #routes: RouteTable;
   readonly #rate = new RebuildRate();
@@ -139,6 +146,8 @@ class Corelet implements CoreletHandle {
       copies: founding.copies,
       placement,
     });
+    const guarded = this.#guardedClock();
+    this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
     this.rules = this.catalog;
@@ -159,6 +168,7 @@ class Corelet implements CoreletHandle {
       self: this.#options.self,
       incarnation: this.#ports.fabric.self.incarnation,
       random: this.#ports.random,
+      sittingOutMax: Math.floor((this.#founding.copies - 1) / 2),
       ...(restored === undefined ? {} : { restored }),
       ...(foundingView === undefined ? {} : { founding: foundingView }),
     });
@@ -205,6 +215,18 @@ class Corelet implements CoreletHandle {
     this.#host.start();
     this.#wakefulUntilMs = this.#ports.clock.nowMs() + wakefulMs;
     this.#healingTick();
+    this.#scrub.start();
+  }
+
+  async leave(limitMs: number): Promise<void> {
+    const { clock } = this.#ports;
+    const untilMs = clock.nowMs() + limitMs;
+    this.#guard(() => {
+      this.#peering.leave();
+      handOver(this.#host);
+    });
+    const done = (): boolean => this.#stopped || this.#membership.standing === 'left' || clock.nowMs() >= untilMs;
+    while (!done()) await new Promise<void>((resolve) => clock.after(leaveLookMs, resolve));
   }
 
   async stop(): Promise<void> {
@@ -227,7 +249,21 @@ class Corelet implements CoreletHandle {
       device: () => deviceHealth(this.#store.health(), this.#ports.sensors?.() ?? {}),
       isAlive: (id) => this.#host.isAlive(id),
       livenessSent: () => this.#peering.sent,
+      nowMs: () => this.#ports.clock.nowMs(),
+      scrub: () => this.#scrub.status(),
     });
+  }
+
+  setMemberState(id: CoreletId, state: MemberState): WishResult {
+    return this.#peering.setMemberState(id, state);
+  }
+
+  async scrub(volume?: string): Promise<VolumeResult<ScrubStatus>> {
+    if (volume === undefined) return { ok: true, value: await this.#scrub.now(undefined) };
+    const shown = await this.volumes.show(volume);
+    return shown.ok
+      ? { ok: true, value: await this.#scrub.now(Number.parseInt(shown.value.id, 16) as VolumeId) }
+      : shown;
   }
 
   inspect(): readonly ReplicaInspection[] {
@@ -281,10 +317,11 @@ class Corelet implements CoreletHandle {
     const { clock } = this.#ports;
     const now = clock.nowMs();
     this.#healer.tick();
-    this.#peering.refreshPeers();
     this.#leadNothingWithoutFlash();
+    this.#peering.watchFlash();
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
+      this.#peering.refreshPeers();
       let bytesLeft = 0;
       for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
       if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
@@ -346,6 +383,7 @@ class Corelet implements CoreletHandle {
     this.#peering.stop();
     this.#gateway.stop();
     this.#host.stop();
+    this.#scrub.stop();
   }
 
   // ---- who is where -----------------------------------------------------------------------------------------------

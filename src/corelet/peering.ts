@@ -3,15 +3,21 @@ import type { CoreletId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
-import type { MembershipCore } from '../membership/core.ts';
+import type { MembershipCore, WishResult } from '../membership/core.ts';
+import { Echoes } from '../membership/echoes.ts';
 import { type LivenessDue, PairLiveness } from '../membership/liveness.ts';
+import type { MemberState } from '../ring/view.ts';
 import type { Store } from '../store/store.ts';
 import type { Liveness, PeerMessage } from '../wire/peer/types.ts';
 import type { AddressBook } from './address-book.ts';
+import { FlashWatch } from './flash-watch.ts';
 import type { DeviceFill } from './status.ts';
 
 export const membershipRegister = 'membership';
 export const addressesRegister = 'addresses';
+
+/** A flash that has owed an answer for so long has failed. */
+const flashHangsMs = 5000;
 
 /** A gateway that has nothing open any more goes on to get tickets for so long: the next operation mostly follows soon. */
 const ticketsLingerMs = 3000;
@@ -51,6 +57,11 @@ export class Peering {
   readonly fills = new Map<CoreletId, DeviceFill>();
   readonly #options: PeeringOptions;
   readonly #liveness = new PairLiveness();
+  readonly #flash: FlashWatch;
+  readonly #echoes = new Echoes();
+  #saidFlashHangs = false;
+  /** A peer asked for an answer: ours shall stand for a flash that works. */
+  #doubted = false;
   readonly #incarnations = new Map<CoreletId, number>();
   /** Newest sequence heard from each peer. */
   readonly #heard = new Map<CoreletId, number>();
@@ -59,8 +70,6 @@ export class Peering {
   #sequence = 0;
   /** Liveness messages and membership messages sent since the start. */
   #sent = 0;
-  /** Since when the flash owes an answer. */
-  #flashOwesMs: number | undefined;
   #livenessTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
   #membershipTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
   #stepAsked = false;
@@ -69,6 +78,7 @@ export class Peering {
 
   constructor(options: PeeringOptions) {
     this.#options = options;
+    this.#flash = new FlashWatch(options.clock, options.store);
   }
 
   isAlive(id: CoreletId): boolean {
@@ -116,6 +126,7 @@ export class Peering {
     }
     wanted.delete(self);
     if (sameContacts(wanted, this.#peers)) return;
+    for (const id of this.#peers.keys()) if (!wanted.has(id)) this.#echoes.forget(id);
     this.#peers = wanted;
     fabric.setPeers(wanted);
     this.#liveness.setPeers(wanted.keys(), clock.nowMs());
@@ -142,9 +153,31 @@ export class Peering {
     this.#stepSoon();
   }
 
+  /** Tells all members that this Corelet goes. */
+  leave(): void {
+    this.#options.membership.leave(this.#options.clock.nowMs());
+    this.#membershipTick();
+  }
+
+  setMemberState(id: CoreletId, state: MemberState): WishResult {
+    const { membership, clock } = this.#options;
+    const result = membership.setState(id, state, clock.nowMs());
+    this.#carryOut();
+    return result;
+  }
+
   /** How long the flash here has owed an answer; 0 when it owes none. */
   flashWaitMs(): number {
-    return this.#flashOwesMs === undefined ? 0 : this.#options.clock.nowMs() - this.#flashOwesMs;
+    return this.#flash.waitMs();
+  }
+
+  /** To be called about once a second: a flash that hangs, or does no more, is told to all at once. */
+  watchFlash(): void {
+    const hangs = this.flashWaitMs() >= flashHangsMs;
+    if (hangs === this.#saidFlashHangs) return;
+    this.#saidFlashHangs = hangs;
+    for (const id of this.#peers.keys()) this.#liveness.tell(id);
+    this.#stepSoon();
   }
 
   /** Messages sent for liveness and membership since the start. */
@@ -176,6 +209,12 @@ export class Peering {
   #livenessFrom(from: CoreletId, message: Liveness, now: number): void {
     const { membership } = this.#options;
     membership.heard(from, now);
+    // A stall that we share with it is the machine's, and says nothing about its device.
+    const hangs = message.flashWaitMs >= flashHangsMs && this.flashWaitMs() < flashHangsMs / 5;
+    membership.latency(from, message.syncUs / 1000, now);
+    const deaf = this.#echoes.isDeaf(from, message.echo, now);
+    membership.failing(from, hangs ? 'flash' : deaf ? 'deaf' : undefined, now);
+    this.#doubted ||= message.answer;
     this.#heard.set(from, message.sequence);
     if (this.#liveness.told(from, message, now)) this.#stepSoon();
     else this.#armLiveness();
@@ -192,6 +231,7 @@ export class Peering {
     this.#incarnations.set(peer.id, peer.incarnation);
     this.#options.onPosition?.(peer.id, peer.incarnation, 0);
     this.#heard.delete(peer.id);
+    this.#echoes.forget(peer.id);
     this.#liveness.tell(peer.id);
     this.#stepSoon();
     this.#options.onUp(peer.id);
@@ -250,7 +290,10 @@ export class Peering {
     const { store, membership, fabric, self } = this.#options;
     const { usedBytes, sizeBytes } = store.fill();
     this.fills.set(self, { usedBytes, sizeBytes });
-    this.#watchFlash(nowMs);
+    this.#flash.look(this.#doubted);
+    this.#doubted = false;
+    const syncMs = this.#flash.syncMs();
+    membership.latency(self, syncMs, nowMs);
     const common = {
       type: 'liveness',
       wantsTickets: this.#wantsTickets,
@@ -261,22 +304,15 @@ export class Peering {
       syncedBatches: store.syncedSequence,
       usedBytes,
       sizeBytes,
+      syncUs: Math.min(0xffff_ffff, Math.round(1000 * syncMs)),
     } as const;
     for (const { id, answer, nextMs } of due) {
       this.#sequence = (this.#sequence + 1) >>> 0;
       const message = { ...common, sequence: this.#sequence, echo: this.#heard.get(id) ?? 0, answer, nextMs };
       this.#sent += 1;
+      this.#echoes.sent(id, this.#sequence, nowMs);
       fabric.send(id, message satisfies Liveness);
     }
-  }
-
-  /** A mark behind everything that waits for the flash now. */
-  #watchFlash(nowMs: number): void {
-    if (this.#flashOwesMs !== undefined) return;
-    this.#flashOwesMs = nowMs;
-    this.#options.store.afterSync(() => {
-      this.#flashOwesMs = undefined;
-    });
   }
 
   #membershipTick(): void {

@@ -1,6 +1,7 @@
 import type { CoreletId } from '../base/ids.ts';
+import type { ScrubStatus } from '../healing/scrub.ts';
 import type { MembershipCore } from '../membership/core.ts';
-import { hasMember, memberById } from '../ring/view.ts';
+import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import type { DeviceHealth } from '../store/health.ts';
 import type { RouteTable } from '../volume/routes.ts';
 import type { Route } from '../wire/peer/types.ts';
@@ -26,6 +27,9 @@ export interface StatusSources {
   device(): DeviceHealth;
   isAlive(id: CoreletId): boolean;
   livenessSent(): number;
+  /** The Corelet's own clock. */
+  nowMs(): number;
+  scrub(): ScrubStatus;
 }
 
 function majorityOf(route: Route): number {
@@ -54,12 +58,15 @@ export function statusOf(sources: StatusSources): CoreletStatus {
       number: membership.viewNumber,
       members: membership.view?.members.length ?? 0,
       frozen: membership.frozen.frozen,
+      ...(membership.frozen.frozen ? { frozenWhy: membership.frozen.reason } : {}),
     },
     slots: slotsStatus(sources, served),
     arcs,
     rebuild: sources.rate.progress(),
     lossesSurvivable: Math.max(0, margin),
+    copies: founding.copies,
     livenessSent: sources.livenessSent(),
+    scrub: sources.scrub(),
   };
 }
 
@@ -74,6 +81,8 @@ function arcsStatus(founding: Founding, served: readonly Route[]): ArcsStatus {
   }
   return { total: founding.arcs, full, reduced, noRedundancy, unavailable: founding.arcs - full - reduced };
 }
+
+type FlapField = 'flapScore' | 'heldDownSeconds';
 
 /** One line per slot: its newest Corelet, and members of the view always. */
 function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStatus[] {
@@ -101,9 +110,19 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
         leads,
         ...fill,
         ...safeToPull(sources, contact.id, state, held, all),
+        ...flapStatus(sources, contact.id),
         ...(contact.id === sources.self.id ? { device: sources.device() } : {}),
       };
     });
+}
+
+function flapStatus({ membership, nowMs }: StatusSources, id: CoreletId): Pick<SlotStatus, FlapField> {
+  const { score, heldDownMs } = membership.flapping(id, nowMs());
+  const member = membership.view !== undefined && hasMember(membership.view, id);
+  return {
+    ...(score < 0.1 ? {} : { flapScore: Math.round(10 * score) / 10 }),
+    ...(member || heldDownMs <= 0 ? {} : { heldDownSeconds: Math.ceil(heldDownMs / 1000) }),
+  };
 }
 
 function stateOf(sources: StatusSources, id: CoreletId): SlotState {
@@ -111,7 +130,8 @@ function stateOf(sources: StatusSources, id: CoreletId): SlotState {
   const member = membership.view && memberById(membership.view, id);
   if (member === undefined) return sources.isAlive(id) ? 'joining' : 'gone';
   if (!sources.isAlive(id)) return 'silent';
-  return member.role === 'spare' ? 'spare' : 'live';
+  const state = stateOfMember(member);
+  return state === 'live' && member.role === 'spare' ? 'spare' : state;
 }
 
 /** Safe: every arc with a copy there keeps a majority of complete copies without it, and the others can go on deciding. */
@@ -123,6 +143,8 @@ function safeToPull(
   allServed: boolean,
 ): { safeToPull: boolean; why: string } {
   if (state === 'gone') return { safeToPull: true, why: 'it is no member any more' };
+  if (state === 'draining' && held.length === 0 && allServed)
+    return { safeToPull: true, why: 'it is drained: it holds no copies and may be drawn' };
   if (!allServed) return { safeToPull: false, why: 'some arcs have no leader now' };
   const endangered = held.filter((route) => route.complete - 1 < majorityOf(route));
   if (endangered.length > 0) {

@@ -4,8 +4,10 @@ import type { Events } from '../ports/events.ts';
 import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
-import type { Member, View } from '../ring/view.ts';
+import type { WishResult } from '../membership/core.ts';
+import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
+import type { ScrubStatus } from '../healing/scrub.ts';
 import type { AccessRules } from '../volume/access.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
@@ -38,6 +40,8 @@ export interface CoreletOptions {
   readonly seeds: readonly { readonly id: CoreletId; readonly address: string }[];
   /** Memory for pages of the block map; what isn't used stays on the device. By default 64 MiB. */
   readonly mapBytes?: number;
+  /** Between two chunks of the scrub that goes on by itself, in milliseconds; the scrub's own unless given. */
+  readonly scrubStepMs?: number;
   /** For simulation: the view as placement shall see it, so that arcs move at any moment. The same object for the same answer. */
   readonly steer?: (view: View) => View;
 }
@@ -51,10 +55,19 @@ export interface CoreletHandle {
   /** Whether it hears a majority of the members: alone it can serve nothing. */
   isConnected(): boolean;
   status(): CoreletStatus;
+  /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
+  scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;
   /** For checkers: what this Corelet's replicas hold. */
   inspect(): readonly ReplicaInspection[];
+  /** Asks the members to agree on another state of one; the view, and so `status()`, says when they have. */
+  setMemberState(id: CoreletId, state: MemberState): WishResult;
   /** Resolves when the device failed or an assertion broke: the process must end. */
   readonly failed: Promise<Error>;
+  /**
+   * The last gasp: says that this Corelet goes, so that the others act at once instead of waiting for its silence, and hands
+   * its leaderships over. Resolves when they agreed on a view without it, at most `limitMs` later. Then: `stop`.
+   */
+  leave(limitMs: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -89,7 +102,8 @@ export interface VolumeRules {
   namesFor(host: string): Promise<readonly string[] | 'RETRYABLE'>;
 }
 
-export type SlotState = 'live' | 'spare' | 'joining' | 'silent' | 'gone';
+/** As the Corelet that answers sees it: the view's word, but `silent` for a member that it doesn't hear. */
+export type SlotState = 'live' | 'sitting-out' | 'draining' | 'spare' | 'joining' | 'silent' | 'gone';
 
 export interface SlotStatus {
   readonly slot: number;
@@ -102,6 +116,10 @@ export interface SlotStatus {
   readonly sizeBytes: number;
   readonly safeToPull: boolean;
   readonly why: string;
+  /** How often it was lost and came back, less what time forgave. Left out: never, or long ago. */
+  readonly flapScore?: number;
+  /** It flapped: it is taken back only after so long. Left out: nothing holds it. */
+  readonly heldDownSeconds?: number;
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
 }
@@ -123,7 +141,12 @@ export interface CoreletStatus {
   readonly schemaVersion: 1;
   readonly cluster: ClusterId;
   readonly answeredBy: { readonly id: CoreletId; readonly slot: number };
-  readonly view: { readonly number: number; readonly members: number; readonly frozen: boolean };
+  readonly view: {
+    readonly number: number;
+    readonly members: number;
+    readonly frozen: boolean;
+    readonly frozenWhy?: string;
+  };
   readonly slots: readonly SlotStatus[];
   readonly arcs: ArcsStatus;
   /** `secondsLeft` is null while the rate isn't known. */
@@ -133,6 +156,10 @@ export interface CoreletStatus {
     readonly secondsLeft: number | null;
   };
   readonly lossesSurvivable: number;
+  /** Wanted of every block. */
+  readonly copies?: number;
+  /** Of the Corelet that answers. */
+  readonly scrub?: ScrubStatus;
   /** Of the Corelet that answers, since its start: messages that say no more than that it lives, and those about the view. */
   readonly livenessSent?: number;
 }

@@ -14,7 +14,7 @@ const rebuild = new RebuildBar();
 
 function show({ status, volumes, events }: Snapshot): void {
   const { answeredBy, view } = status;
-  const frozen = view.frozen ? ', frozen: fewer than 3 members' : '';
+  const frozen = view.frozen ? `, frozen: ${view.frozenWhy ?? 'fewer than 3 members'}` : '';
   setText(
     byId('answered'),
     `Slot ${answeredBy.slot} answers (${source.address}); view ${view.number} of ${view.members} members${frozen}`,

@@ -1,7 +1,15 @@
 import type { CoreletStatus, SlotState, SlotStatus } from '../admin/types.ts';
 import { byId, bytesText, element, shape } from './format.ts';
 
-const glyphs: Readonly<Record<SlotState, string>> = { live: '●', spare: '○', joining: '◐', silent: '?', gone: '✕' };
+const glyphs: Readonly<Record<SlotState, string>> = {
+  live: '●',
+  'sitting-out': '◒',
+  draining: '▽',
+  spare: '○',
+  joining: '◐',
+  silent: '?',
+  gone: '✕',
+};
 const columns = 6;
 
 /** The chassis, drawn: a grid that arrow keys walk; the slot with the focus is told in full below it. */

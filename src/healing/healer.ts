@@ -7,7 +7,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Random } from '../ports/random.ts';
 import type { PlacementTable } from '../ring/placement.ts';
-import { hasMember } from '../ring/view.ts';
+import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import { type HealingStep, planStep } from './plan.ts';
 
 export const healingLimits = {
@@ -28,6 +28,9 @@ export const healingLimits = {
   /** Learners remembered as mute; more than that are forgotten together. */
   mutesMax: 4096,
 } as const;
+
+/** One look in so many tells the others how much is left to copy. */
+const bytesToldEvery = 5;
 
 export interface HealerOptions {
   readonly self: CoreletId;
@@ -50,6 +53,7 @@ export class Healer {
   readonly #options: HealerOptions;
   /** Since when a learner of an arc led here has answered nothing. */
   readonly #muteSinceMs = new Map<MemberId, number>();
+  #ticks = 0;
 
   constructor(options: HealerOptions) {
     this.#options = options;
@@ -66,10 +70,17 @@ export class Healer {
     led.sort((a, b) => a.margin - b.margin);
     const order = led.map(({ replica }) => replica);
     // Also where nothing of this term is committed yet: that may wait for the very follower that needs a copy.
-    host.copies.start(order);
+    const endangered = led.filter(({ margin }) => margin <= 0).map(({ replica }) => replica);
+    const lacks = endangered.reduce((sum, replica) => sum + this.#bytesLeft(replica), 0);
+    host.copies.start(order, endangered.length, lacks);
     const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
     if (table !== undefined) this.#advance(settled, table);
-    for (const replica of order) host.announce(replica, this.#bytesLeft(replica));
+    this.#ticks += 1;
+    for (const replica of order) {
+      const bytesLeft = this.#bytesLeft(replica);
+      // How much is left changes all the time; that there is something, or no more, is news.
+      if (bytesLeft === 0 || this.#ticks % bytesToldEvery === 0) host.announce(replica, bytesLeft);
+    }
     host.abdicateWhereStuck();
   }
 
@@ -110,7 +121,7 @@ export class Healer {
       configuration: core.configuration,
       target: table.of(replica.arc),
       copies,
-      home: replica.traffic.home(replica.now),
+      home: this.#home(replica, table),
       settled: replica.leadingMs > healingLimits.settleMs,
       isAlive: (id) => host.isAlive(id),
       inView: (id) => hasMember(table.view, id),
@@ -121,6 +132,13 @@ export class Healer {
       isEnded: (member) => replica.standing.isEnded(member),
       isStuck: (learner) => replica.standing.isEnded(learner) || this.#isStuck(replica, learner),
     });
+  }
+
+  /** Nobody leads beside its work while it sits out or drains. */
+  #home(replica: Replica, { view }: PlacementTable): CoreletId | undefined {
+    const home = replica.traffic.home(replica.now);
+    const member = home === undefined ? undefined : memberById(view, home);
+    return member === undefined || stateOfMember(member) === 'live' ? home : undefined;
   }
 
   /** An inherited learner may be one whose copy never began: nobody there knows that generation. */

@@ -1,5 +1,5 @@
 import type { CoreletId } from '../base/ids.ts';
-import type { Member, View } from '../ring/view.ts';
+import { type Member, type MemberState, memberById, stateOfMember, type View, withState } from '../ring/view.ts';
 import type { Join } from '../wire/membership/types.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 
@@ -28,6 +28,7 @@ export class Admission {
   readonly #limits: MembershipLimits;
   readonly #random: RandomSource;
   #seeds: readonly Seed[] = [];
+  #state: MemberState = 'live';
   #nextMs = 0;
   #delayMs: number;
 
@@ -52,8 +53,14 @@ export class Admission {
     this.#nextMs = atMs;
   }
 
+  /** A view is current. Who drained when it was lost drains on when it is taken back. */
+  remember(view: View): void {
+    const known = memberById(view, this.#self.id);
+    if (known !== undefined) this.#state = stateOfMember(known) === 'draining' ? 'draining' : 'live';
+  }
+
   request(viewNumber: number, incarnation: number): Join {
-    return { type: 'join', viewNumber, incarnation, relayed: false, member: this.#self };
+    return { type: 'join', viewNumber, incarnation, relayed: false, member: withState(this.#self, this.#state) };
   }
 
   /** Whom to ask now; nobody while the wait lasts. */

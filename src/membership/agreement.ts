@@ -11,8 +11,11 @@ import type {
   Prepare,
   Promised,
   Refusal,
+  Vote,
 } from '../wire/membership/types.ts';
 import { compareBallots } from './ballots.ts';
+import { deltaKey, deltaOf } from './delta.ts';
+import { FastVotes, fastBallot, fastQuorum, valueToPropose, votesFast } from './fast.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 
 /** What the steps below cause. Within one step `persist` comes before the sends that need it. */
@@ -22,23 +25,23 @@ export interface AgreementEffects {
   decided(ballot: Ballot, decision: Decision): void;
 }
 
-export type AgreementMessage = Prepare | Promised | Refusal | Accept | Accepted;
+export type AgreementMessage = Prepare | Promised | Refusal | Accept | Accepted | Vote;
 
 interface Proposal {
   readonly ballot: Ballot;
   readonly wanted: Decision;
-  readonly promises: Set<CoreletId>;
+  /** With what each had accepted: it may have been decided, so it may have to be proposed. */
+  readonly promises: Map<CoreletId, AcceptedValue | undefined>;
   readonly accepts: Set<CoreletId>;
   readonly deadlineMs: number;
-  /** Of the promises so far, the value under the highest ballot: it may have been decided, so it must be proposed. */
-  found: AcceptedValue | undefined;
   value: Decision | undefined;
 }
 
 /**
  * Agreement on the one view that follows the current one: single-decree Paxos (Lamport, "Paxos Made Simple", 2001)
  * among the members of the current view, as proposer and as acceptor. Promise and accepted value are durable before
- * they are told. Our own voice counts at once: our prepare and accept messages leave after the sync that covers it, so no
+ * they are told. Before the first classic round, larger views try Rapid's fast one: all vote at once for what they would
+ * propose (fast.ts). Our own voice counts at once: our prepare and accept messages leave after the sync that covers it, so no
  * majority of two or more can come about without it.
  */
 export class Agreement {
@@ -50,6 +53,9 @@ export class Agreement {
   #promised: Ballot | undefined;
   #accepted: AcceptedValue | undefined;
   #proposal: Proposal | undefined;
+  #votes: FastVotes | undefined;
+  #votedMs: number | undefined;
+  #voteAgainMs = 0;
   #roundSeen = 0;
   #holdUntilMs = 0;
 
@@ -76,8 +82,47 @@ export class Agreement {
     this.#promised = promised;
     this.#accepted = accepted;
     this.#proposal = undefined;
+    this.#votes = new FastVotes(view);
+    this.#votedMs = undefined;
     this.#roundSeen = promised?.round ?? 0;
     this.#holdUntilMs = 0;
+  }
+
+  /** When this Corelet voted under the fast ballot of this instance; undefined when it didn't, or not since its start. */
+  get votedMs(): number | undefined {
+    return this.#votedMs;
+  }
+
+  /** Whether a fast vote is allowed, and can lead to a decision when only `reachable` members vote. */
+  mayVote(reachable: number): boolean {
+    const members = this.#instance().members.length;
+    const free = this.#promised === undefined && this.#accepted === undefined;
+    return free && votesFast(members) && reachable >= fastQuorum(members);
+  }
+
+  /** Accepts `wanted` under the fast ballot, and tells everybody. */
+  vote(wanted: Decision, nowMs: number): void {
+    const view = this.#instance();
+    assert(
+      this.#promised === undefined && this.#accepted === undefined,
+      'one vote per instance, and none after a promise',
+    );
+    assert(wanted.view.number === view.number + 1, 'a vote is for the next view number');
+    assert(hasMember(view, this.#self), 'only members vote');
+    this.#accepted = { ballot: fastBallot, decision: wanted };
+    this.#votedMs = nowMs;
+    this.#effects.persist();
+    this.#tellVote(nowMs);
+  }
+
+  #tellVote(nowMs: number): void {
+    if (this.#accepted === undefined) return;
+    const view = this.#instance();
+    const { decision } = this.#accepted;
+    this.#voteAgainMs = nowMs + this.#limits.alertRepeatMs;
+    const message: Vote = { type: 'vote', number: view.number + 1, delta: deltaOf(view, decision) };
+    this.#toOthers(message);
+    this.#counted(this.#self, message);
   }
 
   mayPropose(nowMs: number): boolean {
@@ -91,9 +136,8 @@ export class Agreement {
     const round = Math.max(this.#roundSeen, this.#promised?.round ?? 0) + 1;
     const ballot: Ballot = { round, proposer: this.#self };
     const deadlineMs = nowMs + this.#limits.proposalTimeoutMs;
-    const promises = new Set([this.#self]);
-    const found = this.#accepted;
-    this.#proposal = { ballot, wanted, promises, accepts: new Set(), deadlineMs, found, value: undefined };
+    const promises = new Map([[this.#self, this.#accepted]]);
+    this.#proposal = { ballot, wanted, promises, accepts: new Set(), deadlineMs, value: undefined };
     this.#roundSeen = round;
     this.#promised = ballot;
     this.#effects.persist();
@@ -103,6 +147,8 @@ export class Agreement {
 
   tick(nowMs: number): void {
     if (this.#proposal !== undefined && nowMs >= this.#proposal.deadlineMs) this.#retreat(nowMs);
+    // A vote may be lost; who counts it late is told the newest view.
+    if (this.#votedMs !== undefined && nowMs >= this.#voteAgainMs && this.#isFast()) this.#tellVote(nowMs);
   }
 
   /** @throws RemoteProtocolError when a promise carries a value for another view number. */
@@ -123,7 +169,27 @@ export class Agreement {
       case 'accepted':
         this.#acceptedBy(from, message);
         return;
+      case 'vote':
+        if (message.number === this.#instance().number + 1) this.#counted(from, message);
+        return;
     }
+  }
+
+  /** What we have accepted is still our fast vote. */
+  #isFast(): boolean {
+    return this.#accepted?.ballot.round === fastBallot.round;
+  }
+
+  #counted(from: CoreletId, message: Vote): void {
+    if (!hasMember(this.#instance(), from)) return;
+    const view = this.#instance();
+    const decision = this.#votes?.count(from, message);
+    if (decision === undefined) return;
+    // Our own record of the same change names who had accused whom.
+    const own = this.#accepted?.decision;
+    const same = own !== undefined && deltaKey(deltaOf(view, own)) === deltaKey(deltaOf(view, decision));
+    this.#proposal = undefined;
+    this.#effects.decided(fastBallot, same ? own : decision);
   }
 
   #prepare(from: CoreletId, message: Prepare, nowMs: number): void {
@@ -152,11 +218,8 @@ export class Agreement {
       if (accepted.decision.view.number !== message.number) {
         throw new RemoteProtocolError(`promise for view ${message.number} with a value for another`);
       }
-      if (proposal.found === undefined || compareBallots(accepted.ballot, proposal.found.ballot) > 0) {
-        proposal.found = accepted;
-      }
     }
-    proposal.promises.add(from);
+    proposal.promises.set(from, accepted);
     this.#acceptWhenPromised();
   }
 
@@ -206,7 +269,7 @@ export class Agreement {
     if (proposal === undefined || proposal.promises.size < majority(view.members.length)) return;
     const { ballot } = proposal;
     assert(this.#promised !== undefined && compareBallots(this.#promised, ballot) === 0, 'we promised our own ballot');
-    const decision = proposal.found?.decision ?? proposal.wanted;
+    const decision = valueToPropose(view, proposal.promises, compareBallots) ?? proposal.wanted;
     proposal.value = decision;
     proposal.accepts.add(this.#self);
     this.#accepted = { ballot, decision };

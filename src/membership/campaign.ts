@@ -2,16 +2,41 @@ import type { CoreletId } from '../base/ids.ts';
 import { majority, type View } from '../ring/view.ts';
 import type { Decision } from '../wire/membership/types.ts';
 import type { HoldDown, Joins } from './joins.ts';
+import type { Agreement } from './agreement.ts';
 import { successor } from './succession.ts';
 import type { Tally } from './tally.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
 import type { Watch } from './watch.ts';
+import type { Wishes } from './wishes.ts';
 
 /** The longest that the last candidate waits for all those before it. */
 const candidateDelayMaxMs = 1500;
 
+/** What a proposal is made of. */
+export interface Senses {
+  readonly watch: Watch;
+  readonly tally: Tally;
+  readonly joins: Joins;
+  readonly wishes: Wishes;
+}
+
+/** What to do now: vote for it under the fast ballot, or propose it in a classic round. */
+export interface Move {
+  readonly kind: 'vote' | 'propose';
+  readonly decision: Decision;
+}
+
+interface Wanted {
+  readonly decision: Decision;
+  /** Members that are heard and stay. */
+  readonly reachable: number;
+  readonly settleMs: number;
+  readonly stepsMs: number;
+}
+
 /**
- * When this Corelet proposes, and what. Candidates are the members that it hears and that nobody removes, in the order of
+ * When this Corelet votes or proposes, and what. Larger views try fast votes first: everybody at once. Where that can't
+ * succeed, or hasn't, one proposes in a classic round. Candidates are the members that it hears and that nobody removes, in the order of
  * their ids: the first proposes at once, each further one a step later, so that duels are rare and a dead proposer costs
  * a step.
  */
@@ -22,21 +47,20 @@ export class Campaign {
   readonly #watch: Watch;
   readonly #tally: Tally;
   readonly #joins: Joins;
+  readonly #wishes: Wishes;
+  readonly #sittingOutMax: number;
   #needSinceMs: number | undefined;
   #jitterMs = 0;
 
-  constructor(
-    self: CoreletId,
-    limits: MembershipLimits,
-    random: RandomSource,
-    senses: { readonly watch: Watch; readonly tally: Tally; readonly joins: Joins },
-  ) {
+  constructor(self: CoreletId, limits: MembershipLimits, random: RandomSource, senses: Senses, sittingOutMax: number) {
     this.#self = self;
     this.#limits = limits;
     this.#random = random;
     this.#watch = senses.watch;
     this.#tally = senses.tally;
     this.#joins = senses.joins;
+    this.#wishes = senses.wishes;
+    this.#sittingOutMax = sittingOutMax;
   }
 
   /** A new view: whatever is still needed is needed anew. */
@@ -44,11 +68,19 @@ export class Campaign {
     this.#needSinceMs = undefined;
   }
 
-  /** What to propose now, if it is our turn. */
-  consider(view: View, sparesWanted: number, holdDown: HoldDown, nowMs: number): Decision | undefined {
+  /** What to do now, if anything. */
+  consider(
+    view: View,
+    sparesWanted: number,
+    holdDown: HoldDown,
+    agreement: Agreement,
+    nowMs: number,
+  ): Move | undefined {
+    this.#tally.forgetOld(nowMs);
     this.#joins.prune(view, nowMs);
-    const wanted =
-      this.#tally.busy() || this.#joins.pending ? this.#wanted(view, sparesWanted, holdDown, nowMs) : undefined;
+    this.#wishes.prune(view, nowMs);
+    const busy = this.#tally.busy() || this.#joins.pending || this.#wishes.pending;
+    const wanted = busy ? this.#wanted(view, sparesWanted, holdDown, nowMs) : undefined;
     if (wanted === undefined) {
       this.#needSinceMs = undefined;
       return undefined;
@@ -57,15 +89,16 @@ export class Campaign {
       this.#needSinceMs = nowMs;
       this.#jitterMs = this.#random.fraction() * 0.2 * this.#limits.proposerStepMs;
     }
-    return nowMs >= this.#needSinceMs + wanted.delayMs ? wanted.decision : undefined;
+    const { decision, reachable, settleMs, stepsMs } = wanted;
+    if (agreement.mayVote(reachable)) {
+      return nowMs >= this.#needSinceMs + settleMs ? { kind: 'vote', decision } : undefined;
+    }
+    const fromMs =
+      agreement.votedMs === undefined ? this.#needSinceMs + settleMs : agreement.votedMs + this.#limits.fastTimeoutMs;
+    return nowMs >= fromMs + stepsMs && agreement.mayPropose(nowMs) ? { kind: 'propose', decision } : undefined;
   }
 
-  #wanted(
-    view: View,
-    sparesWanted: number,
-    holdDown: HoldDown,
-    nowMs: number,
-  ): { readonly decision: Decision; readonly delayMs: number } | undefined {
+  #wanted(view: View, sparesWanted: number, holdDown: HoldDown, nowMs: number): Wanted | undefined {
     const ids = view.members.map((member) => member.id);
     const heard = new Set(ids.filter((id) => !this.#watch.accuses(id)));
     if (heard.size < majority(ids.length)) return undefined;
@@ -73,11 +106,14 @@ export class Campaign {
     const gone = new Set(cut.map((removal) => removal.id));
     if (gone.has(this.#self)) return undefined;
     const ready = this.#joins.members().filter((member) => holdDown.waitMs(member.id, nowMs) <= 0);
-    const decision = successor(view, cut, ready, sparesWanted);
+    const changes = this.#wishes.ready(view, heard, this.#sittingOutMax).filter(({ id }) => !gone.has(id));
+    const decision = successor(view, cut, ready, sparesWanted, changes);
     if (decision === undefined) return undefined;
-    const rank = ids.filter((id) => heard.has(id) && !gone.has(id)).indexOf(this.#self);
+    const candidates = ids.filter((id) => heard.has(id) && !gone.has(id));
+    const rank = candidates.indexOf(this.#self);
     const stepsMs = rank === 0 ? 0 : Math.min(candidateDelayMaxMs, rank * this.#limits.proposerStepMs + this.#jitterMs);
     // A cut has settled already; joiners that come together go into one view together.
-    return { decision, delayMs: stepsMs + (cut.length > 0 ? 0 : this.#limits.settleMs) };
+    const settleMs = cut.length > 0 ? 0 : this.#limits.settleMs;
+    return { decision, reachable: candidates.length, settleMs, stepsMs };
   }
 }

@@ -1,12 +1,24 @@
 import { assert } from '../base/assert.ts';
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { CoreletId } from '../base/ids.ts';
-import { hasMember, type Member, majority, sameView, type View, viewOf } from '../ring/view.ts';
+import {
+  hasMember,
+  type Member,
+  type MemberState,
+  majority,
+  memberById,
+  sameView,
+  stateOfMember,
+  type View,
+  viewOf,
+} from '../ring/view.ts';
 import { decodeMembership } from '../wire/membership/codec.ts';
 import type { Ballot, Decided, Decision, Join, MembershipMessage } from '../wire/membership/types.ts';
 import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
+import { Alarm } from './alarm.ts';
 import { Agreement, numberOf } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
+import { fastBallot } from './fast.ts';
 import { Campaign } from './campaign.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { HoldDown, isCurrent, Joins } from './joins.ts';
@@ -15,6 +27,7 @@ import { News } from './news.ts';
 import { Outbox } from './outbox.ts';
 import { decodeRegister, encodeRegister, type Register } from './register.ts';
 import { difference, spareCount } from './succession.ts';
+import { Slowness } from './slowness.ts';
 import { Tally } from './tally.ts';
 import {
   defaultLimits,
@@ -26,13 +39,25 @@ import {
   type Standing,
   tickMaxMs,
 } from './types.ts';
-import { Watch } from './watch.ts';
+import { type Failing, Watch } from './watch.ts';
+import { Wishes } from './wishes.ts';
+
+/** After a fast decision so many tell it to those who come and those who go. */
+const fastTellersMax = 2;
 
 interface Newest {
   readonly ballot: Ballot;
   readonly decision: Decision;
   readonly view: View;
 }
+
+export interface Flapping {
+  readonly score: number;
+  readonly heldDownMs: number;
+}
+
+/** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
+export type WishResult = { readonly ok: true } | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
 
 /**
  * Membership as one Corelet sees it: a step machine without I/O. Tell it what was heard and what time it is, then take
@@ -49,8 +74,12 @@ export class MembershipCore {
   readonly #watch: Watch;
   readonly #tally: Tally;
   readonly #joins: Joins;
+  readonly #wishes: Wishes;
+  readonly #slowness = new Slowness();
+  readonly #sittingOutMax: number;
   readonly #campaign: Campaign;
   readonly #admission: Admission;
+  readonly #alarm: Alarm;
   readonly #agreement: Agreement;
   readonly #restored: Register | undefined;
   readonly #founding: View | undefined;
@@ -60,8 +89,6 @@ export class MembershipCore {
   #standing: Standing = 'outside';
   #nowMs = 0;
   #tickMs = 0;
-  #alertSequence = 0;
-  #nextAlertMs = 0;
 
   /** @throws RemoteProtocolError when `restored` is of another format version. */
   constructor(options: MembershipOptions) {
@@ -74,8 +101,11 @@ export class MembershipCore {
     this.#watch = new Watch(this.#limits);
     this.#tally = new Tally(this.#limits);
     this.#joins = new Joins(this.#limits);
-    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins };
-    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses);
+    this.#wishes = new Wishes(this.#limits);
+    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
+    this.#sittingOutMax = options.sittingOutMax ?? 1;
+    this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, this.#sittingOutMax);
+    this.#alarm = new Alarm(options.self.id, this.#limits, senses, this.#outbox);
     this.#admission = new Admission(options.self, this.#limits, options.random);
     this.#agreement = new Agreement(options.self.id, this.#limits, options.random, {
       persist: () => this.#outbox.persist(),
@@ -111,6 +141,12 @@ export class MembershipCore {
     return id === this.#self.id ? this.#standing === 'member' : this.#watch.isLive(id);
   }
 
+  /** How often a Corelet was removed for silence, less what time forgave, and how long it must wait to be taken back. */
+  flapping(id: CoreletId, nowMs: number): Flapping {
+    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs));
+    return { score: this.#holdDown.scoreOf(id, nowMs), heldDownMs };
+  }
+
   accuses(id: CoreletId): boolean {
     return this.#watch.accuses(id);
   }
@@ -131,7 +167,8 @@ export class MembershipCore {
     const view = this.#knownView();
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
-    return accuses || updates || this.#agreement.proposing || this.#tally.busy() || this.#joins.pending;
+    const asked = this.#joins.pending || this.#wishes.pending;
+    return accuses || updates || asked || this.#agreement.proposing || this.#tally.busy();
   }
 
   takeEffects(): MembershipEffects {
@@ -168,7 +205,10 @@ export class MembershipCore {
     for (const id of accused) this.#observe('membership.accused', id, 'does not answer this Corelet');
     for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
     if (this.#isMember()) {
-      this.#alertWhenDue(accused.length + withdrawn.length > 0);
+      const changed = accused.length + withdrawn.length > 0;
+      this.#alarm.speak(this.#knownView(), changed, this.#standing === 'leaving', nowMs);
+      this.#judgeSlowness();
+      this.#tellWishes();
       this.#agreement.tick(nowMs);
       this.#considerProposal();
       this.#sayFrozen();
@@ -180,6 +220,18 @@ export class MembershipCore {
   /** Any message of a peer proves that it lives. */
   heard(from: CoreletId, nowMs: number): void {
     this.#watch.heard(from, nowMs);
+  }
+
+  /** How long a member's flash takes, as a median of its newest durable writes; 0: not known. */
+  latency(id: CoreletId, latencyMs: number, nowMs: number): void {
+    this.#slowness.tell(id, latencyMs, nowMs);
+  }
+
+  /** What a member's own messages tell: its flash hangs, or it hears nothing of ours. Undefined: nothing is wrong (any more). */
+  failing(id: CoreletId, failing: Failing | undefined, nowMs: number): void {
+    if (!this.#watch.failing(id, failing, nowMs)) return;
+    const what = { flash: 'says that its flash hangs', deaf: 'speaks, and does not hear this Corelet' };
+    this.#observe('membership.failing', id, failing === undefined ? 'is well again' : what[failing]);
   }
 
   /** It was asked and didn't answer. */
@@ -210,7 +262,19 @@ export class MembershipCore {
     if (this.#standing === 'outside') this.#standing = 'left';
     if (this.#standing !== 'member') return;
     this.#standing = 'leaving';
-    this.#nextAlertMs = nowMs;
+    this.#alarm.renew(nowMs);
+  }
+
+  /**
+   * Asks the members to agree that `id` be in `state`; the view says when it is. It is asked again for `wishLifeMs`. To drain
+   * a member, and to let it live again, one Corelet's wish is enough; to sit out several must wish it.
+   */
+  setState(id: CoreletId, state: MemberState, nowMs: number): WishResult {
+    const member = this.view === undefined ? undefined : memberById(this.view, id);
+    if (this.#standing !== 'member' || member === undefined) return { ok: false, code: 'NOT_A_MEMBER' };
+    const from = stateOfMember(member);
+    if (from !== state) this.#wishes.want({ subject: id, from, to: state }, nowMs);
+    return { ok: true };
   }
 
   /** @throws RemoteProtocolError when `body` isn't a membership message or breaks the protocol. */
@@ -244,10 +308,9 @@ export class MembershipCore {
     }
     if (!hasMember(this.#knownView(), from)) return;
     if (message.type === 'alert') {
-      this.#tally.hear(from, message, nowMs);
-      // A silence that one has noticed is looked into by all: at rest each alone would notice it late.
-      for (const id of message.subjects) if (this.#watch.isLive(id)) this.#outbox.ask(id);
-    } else if (message.type === 'leave') this.#tally.leaves(from);
+      this.#alarm.hear(this.#knownView(), from, message, nowMs);
+    } else if (message.type === 'wish') this.#wishes.hear(from, message, nowMs);
+    else if (message.type === 'leave') this.#tally.leaves(from);
     else if (message.type !== 'ask') this.#agreement.receive(from, message, nowMs);
   }
 
@@ -277,17 +340,28 @@ export class MembershipCore {
     }
   }
 
-  // By our own proposal.
+  // By our own proposal, or by fast votes that we counted ourselves.
   #decided(ballot: Ballot, decision: Decision): void {
     const before = this.#knownView().members;
     this.#adopt(ballot, decision, this.#nowMs);
     const message: Decided = { type: 'decided', ballot, decision };
+    // Alone, our own disk is the majority; and among fast votes our own counts before it is durable.
+    const unsynced = before.length === 1 || ballot.round === fastBallot.round;
     const told = new Set([...before, ...decision.view.members].map((member) => member.id));
+    if (ballot.round === fastBallot.round) this.#keepUncounted(told, before, decision);
     told.delete(this.#self.id);
     for (const id of told) {
-      this.#outbox.send(id, message, before.length === 1); // alone, our own disk is the majority
+      this.#outbox.send(id, message, unsynced);
       this.#news.told(id, this.#nowMs); // their late answers need no news
     }
+  }
+
+  // Who voted counts for itself. Those who could not, the first few tell.
+  #keepUncounted(told: Set<CoreletId>, before: readonly Member[], { view, removals }: Decision): void {
+    const gone = new Set(removals.map((removal) => removal.id));
+    const tells = view.members.slice(0, fastTellersMax).some((member) => member.id === this.#self.id);
+    for (const { id } of before) if (!tells || !gone.has(id)) told.delete(id);
+    if (!tells) told.clear();
   }
 
   #adopt(ballot: Ballot, decision: Decision, nowMs: number): void {
@@ -307,7 +381,8 @@ export class MembershipCore {
     this.#tally.clear();
     this.#news.clear();
     this.#campaign.clear();
-    this.#nextAlertMs = nowMs;
+    this.#admission.remember(view);
+    this.#alarm.renew(nowMs);
     this.#joins.prune(view, nowMs);
     const inside = hasMember(view, this.#self.id);
     if (inside && this.#standing !== 'leaving') this.#standing = 'member';
@@ -329,18 +404,18 @@ export class MembershipCore {
     }
   }
 
-  // Accusations are repeated whole, so that a lost message costs one interval.
-  #alertWhenDue(changed: boolean): void {
-    const subjects = this.#watch.accused();
-    if (!changed && (this.#nowMs < this.#nextAlertMs || (subjects.length === 0 && this.#standing === 'member'))) return;
-    this.#nextAlertMs = this.#nowMs + this.#limits.alertRepeatMs;
-    const viewNumber = this.viewNumber;
-    const hears = this.#watch.hears();
-    this.#alertSequence++;
-    const alert = { type: 'alert', viewNumber, sequence: this.#alertSequence, hears, subjects } as const;
-    this.#tally.hear(this.#self.id, alert, this.#nowMs);
-    this.#toMembers(alert);
-    if (this.#standing === 'leaving') this.#toMembers({ type: 'leave', viewNumber });
+  #judgeSlowness(): void {
+    if (this.#standing !== 'member') return;
+    for (const { id, state } of this.#slowness.judge(this.#knownView(), this.#sittingOutMax, this.#nowMs)) {
+      this.setState(id, state, this.#nowMs);
+    }
+  }
+
+  #tellWishes(): void {
+    for (const wanted of this.#wishes.due(this.#nowMs)) {
+      this.#wishes.hear(this.#self.id, wanted, this.#nowMs);
+      this.#toMembers({ type: 'wish', viewNumber: this.viewNumber, ...wanted });
+    }
   }
 
   #toMembers(message: MembershipMessage): void {
@@ -350,10 +425,11 @@ export class MembershipCore {
   #considerProposal(): void {
     const view = this.#knownView();
     const sparesWanted = this.#newest?.decision.sparesWanted ?? 0;
-    const decision = this.#campaign.consider(view, sparesWanted, this.#holdDown, this.#nowMs);
-    if (decision === undefined || !this.#agreement.mayPropose(this.#nowMs)) return;
-    this.#outbox.event(narrateProposal(view, decision));
-    this.#agreement.propose(decision, this.#nowMs);
+    const move = this.#campaign.consider(view, sparesWanted, this.#holdDown, this.#agreement, this.#nowMs);
+    if (move === undefined) return;
+    this.#outbox.event(narrateProposal(view, move));
+    if (move.kind === 'vote') this.#agreement.vote(move.decision, this.#nowMs);
+    else this.#agreement.propose(move.decision, this.#nowMs);
   }
 
   #sayFrozen(): void {

@@ -59,9 +59,12 @@ export interface Flap {
   readonly score: number;
 }
 
+/** From here on a removal is one of several. */
+const oftenScore = 1.5;
+
 /**
- * Flapping is judged cumulatively: every removal for silence doubles the wait before a Corelet is taken back; time
- * forgives. Each member judges by its own memory and clock, which is enough: the proposer's word is agreed upon.
+ * Flapping is judged cumulatively, by identity: who is removed for silence once is taken back at once; with every further
+ * removal the wait doubles, so that its data isn't moved each time; time forgives. Each member judges by its own memory and clock, which is enough: the proposer's word is agreed upon.
  */
 export class HoldDown {
   readonly #limits: MembershipLimits;
@@ -83,8 +86,14 @@ export class HoldDown {
   waitMs(id: CoreletId, nowMs: number): number {
     const flap = this.#flaps.get(id);
     if (flap === undefined) return 0;
-    const holdMs = Math.min(this.#limits.holdDownMaxMs, this.#limits.holdDownMs * 2 ** (flap.score - 1));
-    return flap.atMs + holdMs - nowMs;
+    const { holdDownMs, holdDownAgainMs, holdDownMaxMs } = this.#limits;
+    const holdMs = flap.score < oftenScore ? holdDownMs : holdDownAgainMs * 2 ** (flap.score - 2);
+    return flap.atMs + Math.min(holdDownMaxMs, holdMs) - nowMs;
+  }
+
+  /** How often it was removed for silence, less what time forgave; 0 for one that never was, or long ago. */
+  scoreOf(id: CoreletId, nowMs: number): number {
+    return this.#score(id, nowMs);
   }
 
   /** For the register. Scores that time has nearly forgiven are left out. */

@@ -1,6 +1,7 @@
 import type { CoreletId } from '../base/ids.ts';
-import { type Member, memberById, type View } from '../ring/view.ts';
-import type { Decision, Removal } from '../wire/membership/types.ts';
+import { type Member, type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
+import type { Removal } from '../wire/membership/types.ts';
+import type { Move } from './campaign.ts';
 import type { ViewDifference } from './succession.ts';
 import type { MembershipEvent, ViewCause } from './types.ts';
 
@@ -20,12 +21,12 @@ export function narrateOne(kind: string, view: View | undefined, id: CoreletId, 
     : { kind, corelet: id, slot, text: `Slot ${slot} ${what}.`, data };
 }
 
-export function narrateProposal(view: View, decision: Decision): MembershipEvent {
+export function narrateProposal(view: View, { kind, decision }: Move): MembershipEvent {
   const { number, members } = decision.view;
   const removed = decision.removals.map((removal) => removal.id);
   return {
-    kind: 'membership.proposed',
-    text: `This Corelet proposes view ${number} with ${members.length} members.`,
+    kind: kind === 'vote' ? 'membership.voted' : 'membership.proposed',
+    text: `This Corelet ${kind === 'vote' ? 'votes for' : 'proposes'} view ${number} with ${members.length} members.`,
     data: { viewNumber: number, removedSlots: slotsOf(view, removed) },
   };
 }
@@ -67,13 +68,21 @@ export function narrateChange(
   return events;
 }
 
+const stateWords: Readonly<Record<MemberState, string>> = {
+  live: 'live',
+  'sitting-out': 'sitting out as too slow',
+  draining: 'draining',
+};
+
 function memberEvent(kind: string, view: View, member: Member, verb: string): MembershipEvent {
+  const { slot, role, place, address } = member;
+  const state = stateOfMember(member);
   return {
     kind,
-    slot: member.slot,
+    slot,
     corelet: member.id,
-    text: `Slot ${member.slot} ${verb} ${member.role} in view ${view.number}.`,
-    data: { viewNumber: view.number, role: member.role, place: member.place, address: member.address },
+    text: `Slot ${slot} ${verb} ${state === 'live' ? role : `${role}, ${stateWords[state]},`} in view ${view.number}.`,
+    data: { viewNumber: view.number, role, state, place, address },
   };
 }
 

@@ -16,6 +16,8 @@ export interface MembershipOptions {
   readonly limits?: Partial<MembershipLimits>;
   /** The newest register that was handed out as `persist` and became durable. Wins over `founding`. */
   readonly restored?: Uint8Array;
+  /** So many members may sit out at a time; by default one. */
+  readonly sittingOutMax?: number;
   /** The first view of a new cluster, the same at each of its members. */
   readonly founding?: View;
 }
@@ -35,8 +37,12 @@ export interface MembershipLimits {
   /** So long a half-accused member may hold up the removal of others. */
   readonly unstableMaxMs: number;
   readonly alertRepeatMs: number;
-  /** An alert that wasn't repeated for so long doesn't count any more. */
+  /** An accusation, or a wish, that wasn't repeated for so long doesn't count any more. */
   readonly alertLifeMs: number;
+  /** Accused by some of its observers for so long: the others accuse it too. */
+  readonly reinforceMs: number;
+  /** A fast vote that led to nothing for so long is followed by classic rounds. */
+  readonly fastTimeoutMs: number;
   /** Between candidates for proposing, in the order of their ids. */
   readonly proposerStepMs: number;
   readonly proposalTimeoutMs: number;
@@ -44,8 +50,12 @@ export interface MembershipLimits {
   readonly joinRepeatMaxMs: number;
   /** A request to join that wasn't repeated for so long is forgotten. */
   readonly joinLifeMs: number;
-  /** Wait before re-admission after a first removal; doubles with each further one. */
+  /** A wish for another state of a member that isn't agreed after so long is given up. */
+  readonly wishLifeMs: number;
+  /** Wait before re-admission after a first removal for silence … */
   readonly holdDownMs: number;
+  /** … and after a second one; doubles with each further one. */
+  readonly holdDownAgainMs: number;
   readonly holdDownMaxMs: number;
   /** The count of removals halves in this time. */
   readonly holdDownHalfLifeMs: number;
@@ -59,13 +69,17 @@ export const defaultLimits: MembershipLimits = {
   settleMs: 100,
   unstableMaxMs: 500,
   alertRepeatMs: 300,
-  alertLifeMs: 2000,
+  alertLifeMs: 10_000,
+  reinforceMs: 5000,
+  fastTimeoutMs: 300,
   proposerStepMs: 150,
   proposalTimeoutMs: 400,
   joinRepeatMinMs: 250,
   joinRepeatMaxMs: 2000,
   joinLifeMs: 6000,
+  wishLifeMs: 10_000,
   holdDownMs: 250,
+  holdDownAgainMs: 5000,
   holdDownMaxMs: 300_000,
   holdDownHalfLifeMs: 300_000,
 };
@@ -74,6 +88,8 @@ export const defaultLimits: MembershipLimits = {
 export const membersFloor = 3;
 /** Requests to join that are kept at a time. */
 export const joinsMax = 64;
+/** Wishes for another state of a member that are kept at a time. */
+export const wishesMax = 256;
 /** Corelets whose removals are counted. */
 export const flapsMax = 256;
 /** The longest time between two calls of `tick` while something is under way … */

@@ -2,6 +2,9 @@ import type { CoreletId } from '../base/ids.ts';
 import type { Member } from '../ring/view.ts';
 import { type MembershipLimits, stallMs } from './types.ts';
 
+/** In what way a Corelet that can be heard has failed all the same. */
+export type Failing = 'flash' | 'deaf';
+
 interface Watched {
   /** When it was last heard, or since when it could have been. */
   heardMs: number;
@@ -11,6 +14,8 @@ interface Watched {
   resetMs: number | undefined;
   everHeard: boolean;
   accused: boolean;
+  /** Its flash hangs, or it doesn't hear us: it has failed, however well it speaks. */
+  failing: Failing | undefined;
   /** Since when it hasn't answered a question, until it is heard again. */
   lapsedMs: number | undefined;
 }
@@ -46,7 +51,7 @@ export class Watch {
     for (const id of wanted) {
       if (id === self || this.#peers.has(id)) continue;
       const peer = { heardMs: nowMs, graceMs: nowMs + startGraceMs, resetMs: undefined, lapsedMs: undefined };
-      this.#peers.set(id, { ...peer, everHeard: false, accused: false });
+      this.#peers.set(id, { ...peer, everHeard: false, accused: false, failing: undefined });
     }
   }
 
@@ -57,9 +62,18 @@ export class Watch {
     peer.everHeard = true;
     peer.resetMs = undefined;
     peer.lapsedMs = undefined;
-    if (!peer.accused) return;
+    if (!peer.accused || peer.failing !== undefined) return;
     peer.accused = false;
     this.#withdrawn.push(id);
+  }
+
+  /** What its own messages tell of it. True: that is news. */
+  failing(id: CoreletId, failing: Failing | undefined, nowMs: number): boolean {
+    const peer = this.#peers.get(id);
+    if (peer === undefined || peer.failing === failing) return false;
+    peer.failing = failing;
+    if (failing === undefined) this.heard(id, nowMs);
+    return true;
   }
 
   reset(id: CoreletId, nowMs: number): void {
@@ -88,6 +102,7 @@ export class Watch {
   }
 
   #accusedAtMs(peer: Watched): number {
+    if (peer.failing !== undefined) return this.#graceEndMs;
     const { suspectAfterMs, resetSuspectAfterMs, silenceMaxMs } = this.#limits;
     const atMs = Math.min(
       peer.heardMs + silenceMaxMs,

@@ -25,8 +25,9 @@ const sectorBytes = 4096;
  * Writes up to this size are made on the spot while the device is quick: handing one to a thread and hearing of its end
  * costs two wake-ups, as much CPU as the write (measured: 64–89 µs against 108–127 µs for 8 KiB), and what arrives
  * meanwhile shares the next write. A device that hangs then hangs the whole Corelet: its peers see a failed one, as it is.
+ * Larger batches go to a thread: while it waits for the device, the next commands are read (docs/decisions/0022).
  */
-const inlineBytesMax = 128 * 1024;
+const inlineBytesMax = 16 * 1024;
 /** Slower than this, on average over the newest writes, and they go to a thread again. */
 const inlineMsMax = 2;
 const inlineSmoothing = 0.1;

@@ -3,7 +3,7 @@ import type { ArcId, CoreletId } from '../base/ids.ts';
 import { fold32, mix32 } from './hash.ts';
 import { isArcCount } from './keys.ts';
 import { negativeLogarithm } from './logarithm.ts';
-import type { Member, View } from './view.ts';
+import { type Member, stateOfMember, type View } from './view.ts';
 
 /** No policy keeps more whole copies than this. */
 export const copiesMax = 16;
@@ -19,7 +19,8 @@ const lowSalt = 0x6c6f7765;
  * Weighted rendezvous hashing: every active member draws u ∈ (0, 1) from hash(place, arc) and scores −weight / ln(u);
  * the highest scores win. (We rank by −ln(u) / weight, the lowest first: the same order.) A member that comes or goes
  * changes nobody else's score, so only what it wins or held moves. At most one copy per zone while there are zones
- * enough; then the best of the rest. Spares hold nothing. Fewer members than copies: fewer ids.
+ * enough; then the best of the rest. Spares hold nothing. Draining members hold nothing while the others are as many as
+ * the copies: a drain never lowers redundancy. Fewer members than copies: fewer ids.
  */
 export function place(view: View, arc: ArcId, copies: number): readonly CoreletId[] {
   return choose(view.members.filter(isActive), arc, copies);
@@ -36,6 +37,10 @@ function isActive(member: Member): boolean {
   return member.role === 'active';
 }
 
+function isDraining(member: Member): boolean {
+  return stateOfMember(member) === 'draining';
+}
+
 interface Ranked {
   readonly member: Member;
   readonly rank: number;
@@ -48,6 +53,15 @@ function choose(active: readonly Member[], arc: ArcId, copies: number): readonly
     return { member, rank: negativeLogarithm(draw(member.place, arc)) / member.weight };
   });
   ranked.sort((a, b) => a.rank - b.rank || (a.member.id < b.member.id ? -1 : 1));
+  const staying = ranked.filter(({ member }) => !isDraining(member));
+  const chosen = spread(staying, copies);
+  if (chosen.length === copies) return chosen;
+  const rest = ranked.filter(({ member }) => isDraining(member)).map(({ member }) => member.id);
+  return [...chosen, ...rest].slice(0, copies);
+}
+
+/** The best ranked: of different zones while there are enough, then the best of those passed over. */
+function spread(ranked: readonly Ranked[], copies: number): CoreletId[] {
   const chosen: CoreletId[] = [];
   const zones = new Set<string>();
   const passedOver: CoreletId[] = [];
@@ -108,9 +122,19 @@ export class PlacementTable {
     return arcs;
   }
 
+  #leadsWithout(resting: ReadonlySet<CoreletId>): void {
+    for (const [arc, list] of this.#lists.entries()) {
+      const leader = list.find((id) => !resting.has(id));
+      if (leader !== undefined) this.#lists[arc] = [leader, ...list.filter((id) => id !== leader)];
+    }
+  }
+
   // An arc passes to its copy with the least leaderships per weight, as long as that narrows the difference: the highest
-  // rank leads first, so the result stays close to it and a change of view disturbs few arcs.
+  // rank leads first, so the result stays close to it and a change of view disturbs few arcs. Who sits out or drains leads
+  // nothing that another copy could lead.
   #evenLeaders(active: readonly Member[]): void {
+    const resting = new Set(active.filter((member) => stateOfMember(member) !== 'live').map((member) => member.id));
+    if (resting.size > 0) this.#leadsWithout(resting);
     const weights = new Map(active.map((member) => [member.id, member.weight]));
     const leads = new Map(active.map((member) => [member.id, 0]));
     const count = (id: CoreletId): number => leads.get(id) ?? 0;
@@ -126,7 +150,7 @@ export class PlacementTable {
         let bestLoad = count(leader) / weight(leader);
         for (const id of list) {
           const load = (count(id) + 1) / weight(id);
-          if (id !== leader && load < bestLoad) {
+          if (id !== leader && load < bestLoad && !resting.has(id)) {
             best = id;
             bestLoad = load;
           }

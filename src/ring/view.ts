@@ -1,6 +1,13 @@
 import { assert } from '../base/assert.ts';
 import type { CoreletId } from '../base/ids.ts';
 
+/**
+ * `sitting-out`: slow, so it leads nothing but stores on. `draining`: to be drawn, so it shall hold no copies. Both are
+ * agreed, and kept when the member starts anew.
+ */
+export const memberStates = ['live', 'sitting-out', 'draining'] as const;
+export type MemberState = (typeof memberStates)[number];
+
 /** A member of the view. */
 export interface Member {
   readonly id: CoreletId;
@@ -15,6 +22,18 @@ export interface Member {
   readonly place: number;
   /** `spare` holds no copies until it takes the place of a lost member. */
   readonly role: 'active' | 'spare';
+  /** Left out: live. Read it by `stateOfMember`. */
+  readonly state?: MemberState;
+}
+
+export function stateOfMember(member: Member): MemberState {
+  return member.state ?? 'live';
+}
+
+/** The same member in another state; live is left out, so that equal members look equal. */
+export function withState(member: Member, state: MemberState): Member {
+  const { state: _, ...rest } = member;
+  return state === 'live' ? rest : { ...rest, state };
 }
 
 /** The agreed list of members, numbered from 1; every Corelet sees the same sequence. Members sorted by id. */
@@ -71,7 +90,8 @@ export function sameMember(a: Member, b: Member): boolean {
     a.zone === b.zone &&
     a.weight === b.weight &&
     a.place === b.place &&
-    a.role === b.role
+    a.role === b.role &&
+    stateOfMember(a) === stateOfMember(b)
   );
 }
 

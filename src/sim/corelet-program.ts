@@ -10,6 +10,9 @@ export interface SimStore {
   readonly mapBytes?: number;
 }
 
+/** Runs are seconds long, rounds of the scrub hours: here it goes on quickly enough to meet everything else. */
+const scrubStepMs = 150;
+
 /** The Corelet itself. */
 export function coreletProgram({ segmentBytes, mapBytes }: SimStore): SimProgram {
   return {
@@ -18,6 +21,7 @@ export function coreletProgram({ segmentBytes, mapBytes }: SimStore): SimProgram
       const options = { cluster, corelet, arcs, founding: encodeFounding(founding) };
       await Store.format(flash, segmentBytes === undefined ? options : { ...options, segmentBytes }, random);
     },
-    start: (ports, options) => startCorelet(ports, mapBytes === undefined ? options : { ...options, mapBytes }),
+    start: (ports, options) =>
+      startCorelet(ports, { ...options, scrubStepMs, ...(mapBytes === undefined ? {} : { mapBytes }) }),
   };
 }

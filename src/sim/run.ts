@@ -28,6 +28,8 @@ const createMsMax = 60_000;
 const drainMsMax = 60_000;
 const convergeMsMax = 120_000;
 const finalReadsMsMax = 60_000;
+const scrubMsMax = 600_000;
+const scrubPasses = 2;
 const pollMs = 100;
 const observeMs = 25;
 const compareMs = 1000;
@@ -183,6 +185,7 @@ class Run {
     }
     await this.#converge();
     await this.#readBack();
+    await this.#scrub();
   }
 
   async #createVolume(): Promise<boolean> {
@@ -233,6 +236,23 @@ class Run {
       await engine.run(engine.nowMs + pollMs);
     }
     this.#violate('INV-1', `the volume can't be read ${finalReadsMsMax} ms after the faults stopped`, []);
+  }
+
+  /** Every Corelet reads all that it holds: the first time it may find rot, the second time none is left (INV-9). */
+  async #scrub(): Promise<void> {
+    if (this.#broken()) return;
+    for (let pass = 0; pass < scrubPasses; pass++) {
+      for (const { index } of this.#cluster.slots) {
+        const handle = this.#cluster.handle(index);
+        const scrubbed = handle && (await this.#engine.settle(handle.scrub(), scrubMsMax))?.value;
+        const round = scrubbed?.ok === true ? scrubbed.value.completed : undefined;
+        if (round === null) continue;
+        if (round === undefined) this.#violate('INV-9', `slot ${index} can't scrub what it holds`, []);
+        else if (pass > 0 && round.badBlocks + round.differing + round.unsettled > 0) {
+          this.#violate('INV-9', `slot ${index}: a scrub leaves rot behind`, [JSON.stringify(round)]);
+        }
+      }
+    }
   }
 
   #judge(): { readonly registers: number; readonly unchecked: number } {

@@ -29,6 +29,8 @@ export class ArcMap {
   onDamaged: ((key: ChunkKey) => void) | undefined;
   /** Counts how often all was dropped: what was found before that is nothing any more. */
   life = 0;
+  /** The newest version in the pages that the device told of at a restart: what is behind it in the log was applied, or copied. */
+  pagesNewest: Version = 0;
   #blockCount = 0;
   #chunkCount = 0;
 
@@ -151,7 +153,10 @@ export class ArcMap {
     const group = this.groupOf(volume, layer, number);
     group.load(image);
     this.#chunkCount += group.count;
-    for (let entry = 0; entry < group.count; entry++) this.#blockCount += group.mapped(entry);
+    for (let entry = 0; entry < group.count; entry++) {
+      this.#blockCount += group.mapped(entry);
+      this.pagesNewest = Math.max(this.pagesNewest, group.newest(entry));
+    }
     return group;
   }
 
@@ -286,6 +291,7 @@ export class ArcMap {
     segments?.add(position);
     this.#blockCount += mapped - group.mapped(entry);
     group.set(entry, position, mapped, newest);
+    this.pagesNewest = Math.max(this.pagesNewest, newest);
     const chunk = group.cached.get(low);
     if (chunk !== undefined && chunk.newest < newest) chunk.newest = newest;
   }
@@ -346,6 +352,7 @@ export class ArcMap {
 
   dropAll(): void {
     this.life++;
+    this.pagesNewest = 0;
     for (const volume of Array.from(this.#volumes.keys())) this.dropVolume(volume);
   }
 

@@ -45,6 +45,7 @@ export function liveness(sequence: number): Liveness {
     wantsTickets: false,
     ticketMs: 0,
     flashWaitMs: 0,
+    syncUs: 0,
     viewNumber: 1,
     ledDigest: 2,
     syncedBatches: 3,

@@ -22,15 +22,17 @@ export function residentBytes(pid: number): number {
   return Number(line[1]) * 1024;
 }
 
-/** Residents in the order of `pids`, once two looks a second apart agree within 1 %: at rest. At most 20 looks. */
+/** Looks without a change, a second apart, after which a process counts as at rest: it takes a few to see that it is. */
+const steadyLooks = 6;
+
+/** Residents in the order of `pids`, once no one changed by more than 1 % over several looks. At most 40 looks. */
 export async function residentAtRestBytes(pids: readonly number[]): Promise<number[]> {
   let before = pids.map(residentBytes);
-  for (let look = 0; look < 20; look++) {
+  for (let look = 0, steady = 0; look < 40 && steady < steadyLooks; look++) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const now = pids.map(residentBytes);
-    const settled = now.every((bytes, i) => Math.abs(bytes - (before[i] as number)) < bytes / 100);
+    steady = now.every((bytes, i) => Math.abs(bytes - (before[i] as number)) < bytes / 100) ? steady + 1 : 0;
     before = now;
-    if (settled) break;
   }
   return before;
 }

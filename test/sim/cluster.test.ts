@@ -23,12 +23,6 @@ async function runAll(first: number, last: number, options: SimOptions): Promise
   return reports;
 }
 
-/** Red now, with what they show: kept in sight as tests that fail, until the core is mended. Empty is how it should be. */
-const knownRed = new Map<number, string>([
-  [116, 'INV-6: two replicas of arc 0 differ at the same applied index'],
-  [372, 'INV-9: an arc is not whole two minutes after the faults stopped'],
-]);
-
 function expectNoViolation(reports: readonly RunReport[], options: SimOptions): void {
   for (const report of reports) {
     assert.equal(report.violations.length, 0, tellFailure(report, replayCommand(options, report.seed)));
@@ -50,10 +44,7 @@ test(`a cluster under every kind of fault keeps all its promises: ${seeds} seeds
   const totals = new Totals();
   for (const report of reports) totals.add(report);
   t.diagnostic(totals.tell(reports.filter(({ violations }) => violations.length > 0).length));
-  expectNoViolation(
-    reports.filter(({ seed }) => !knownRed.has(seed)),
-    options,
-  );
+  expectNoViolation(reports, options);
   const { operations, faults, durableChecks } = totals.figures();
   assert(operations >= seeds * operationsPerSeed, `${operations} operations`);
   const struck = Object.values(faults).reduce((sum, count) => sum + count, 0);
@@ -63,13 +54,6 @@ test(`a cluster under every kind of fault keeps all its promises: ${seeds} seeds
     if ((usualWeights[kind] ?? 0) > 0) assert((faults[kind] ?? 0) > 0, `no ${kind}: the seeds show less than they say`);
   }
 });
-
-for (const [seed, what] of knownRed) {
-  test(`seed ${seed} is red: ${what}`, { todo: 'not understood yet' }, async () => {
-    const options = optionsOf(...stormy);
-    expectNoViolation([await runOnce(runOptionsOf(options, seed))], options);
-  });
-}
 
 // Seeds that once were red, with their operations, by what they showed. 2, 12: see above.
 const onceRed = [

@@ -1,3 +1,4 @@
+import { neverScrubbed } from '../../src/healing/scrub.ts';
 import type { ArcId, CoreletId, VolumeId } from '../../src/base/ids.ts';
 import { blockBytes } from '../../src/base/ids.ts';
 import type {
@@ -76,7 +77,10 @@ export class StandIn implements SimProgram {
       rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
+      setMemberState: () => ({ ok: true }),
+      scrub: async () => ({ ok: true, value: neverScrubbed }),
       failed: new Promise(() => {}),
+      leave: async () => {},
       stop: async () => {},
     };
   }
@@ -181,6 +185,7 @@ function chatter(ports: CoreletPorts, options: CoreletOptions): void {
     wantsTickets: false,
     ticketMs: 0,
     flashWaitMs: 0,
+    syncUs: 0,
     viewNumber: 1,
     ledDigest: 0,
     syncedBatches: 0,

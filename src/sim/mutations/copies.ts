@@ -32,6 +32,20 @@ export const copyMutations: readonly Mutation[] = [
     expect: ['INV-2', 'INV-6', 'INV-9'],
   },
   {
+    name: 'scrub-leaves-what-it-finds',
+    rule: '§10.8, INV-9',
+    what: 'a scrub counts what is bad, and mends nothing',
+    edits: [
+      {
+        file: 'src/arc/mending.ts',
+        find: "if (bad.length === 0 || this.#stopped) return { blocks: held.length, bad: 0, result: 'mended' };",
+        replace: "if (bad.length > -1) return { blocks: held.length, bad: bad.length, result: 'mended' };",
+      },
+    ],
+    hunt: cluster('rot', 20),
+    expect: ['INV-9'],
+  },
+  {
     name: 'same-generation-again',
     rule: 'INV-10, §10.12',
     what: 'a replica that comes back has the generation that it had',

@@ -202,7 +202,7 @@ export const electionMutations: readonly Mutation[] = [
     name: 'check-quorum-dropped',
     rule: '§3 check-quorum, INV-9',
     what: 'a leader that hears no majority goes on',
-    edits: [{ file: raft, find: 'if (!alive && !s.hasLiveQuorum) resign(s);', replace: '' }],
+    edits: [{ file: raft, find: 'else if (s.selfIsVoter) resign(s);', replace: '' }],
     hunt: coreStory('check-quorum'),
     expect: ['STORY', 'INV-3', 'INV-9'],
   },

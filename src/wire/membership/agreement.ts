@@ -1,6 +1,16 @@
 import type { Reader, Writer } from '../../base/bytes.ts';
-import { ballotBytes, decisionSize, decodeBallot, decodeDecision, encodeBallot, encodeDecision } from './parts.ts';
-import type { Accept, Accepted, AcceptedValue, Decided, Prepare, Promised, Refusal } from './types.ts';
+import {
+  ballotBytes,
+  decisionSize,
+  decodeBallot,
+  decodeDecision,
+  decodeDelta,
+  deltaSize,
+  encodeBallot,
+  encodeDecision,
+  encodeDelta,
+} from './parts.ts';
+import type { Accept, Accepted, AcceptedValue, Decided, Prepare, Promised, Refusal, Vote } from './types.ts';
 
 // prepare: number u64, ballot
 export const prepare = {
@@ -86,4 +96,14 @@ export const decided = {
     encodeDecision(to, message.decision);
   },
   decode: (from: Reader): Decided => ({ type: 'decided', ballot: decodeBallot(from), decision: decodeDecision(from) }),
+};
+
+// vote: number u64, delta
+export const vote = {
+  size: (message: Vote): number => 8 + deltaSize(message.delta),
+  encode(to: Writer, message: Vote): void {
+    to.u64(message.number);
+    encodeDelta(to, message.delta);
+  },
+  decode: (from: Reader): Vote => ({ type: 'vote', number: from.u64(), delta: decodeDelta(from) }),
 };

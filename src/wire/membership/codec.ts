@@ -1,7 +1,7 @@
 import { Reader, Writer } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
-import { accept, accepted, decided, prepare, promise, refusal } from './agreement.ts';
-import { alert, ask, join, leave } from './news.ts';
+import { accept, accepted, decided, prepare, promise, refusal, vote } from './agreement.ts';
+import { alert, ask, join, leave, wish } from './news.ts';
 import { type MembershipMessage, membershipFormat } from './types.ts';
 
 interface Codec<Message> {
@@ -11,7 +11,7 @@ interface Codec<Message> {
 }
 type Codecs = { readonly [Type in MembershipMessage['type']]: Codec<Extract<MembershipMessage, { type: Type }>> };
 
-const codecs: Codecs = { alert, join, leave, ask, prepare, promise, refusal, accept, accepted, decided };
+const codecs: Codecs = { alert, join, leave, ask, prepare, promise, refusal, accept, accepted, decided, wish, vote };
 
 /** A kind's number is its position: append only. */
 const kinds = [
@@ -25,6 +25,8 @@ const kinds = [
   'accept',
   'accepted',
   'decided',
+  'wish',
+  'vote',
 ] as const satisfies readonly MembershipMessage['type'][];
 
 function codecOf(type: MembershipMessage['type']): Codec<MembershipMessage> {

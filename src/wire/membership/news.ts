@@ -1,6 +1,7 @@
 import type { Reader, Writer } from '../../base/bytes.ts';
-import { decodeIds, decodeMember, encodeIds, encodeMember, idsSize, memberSize } from './parts.ts';
-import type { Alert, Ask, Join, Leave } from './types.ts';
+import type { CoreletId } from '../../base/ids.ts';
+import { decodeIds, decodeMember, encodeIds, encodeMember, idsSize, memberSize, stateOfCode } from './parts.ts';
+import { type Alert, type Ask, type Join, type Leave, type Wish, wireMemberStates } from './types.ts';
 
 // alert: viewNumber u64, sequence u32, hears u32, subjects ids
 export const alert = {
@@ -54,4 +55,22 @@ export const ask = {
     to.u64(message.viewNumber);
   },
   decode: (from: Reader): Ask => ({ type: 'ask', viewNumber: from.u64() }),
+};
+
+// wish: viewNumber u64, subject 16, from u8, to u8
+export const wish = {
+  size: (): number => 26,
+  encode(to: Writer, message: Wish): void {
+    to.u64(message.viewNumber);
+    to.id(message.subject);
+    to.u8(wireMemberStates.indexOf(message.from));
+    to.u8(wireMemberStates.indexOf(message.to));
+  },
+  decode: (from: Reader): Wish => ({
+    type: 'wish',
+    viewNumber: from.u64(),
+    subject: from.id() as CoreletId,
+    from: stateOfCode(from.u8()),
+    to: stateOfCode(from.u8()),
+  }),
 };

@@ -7,9 +7,13 @@ import {
   type Ballot,
   type Decision,
   type Removal,
+  type RemovalReason,
   removalReasons,
+  type ViewDelta,
   type WireMember,
+  type WireMemberState,
   type WireView,
+  wireMemberStates,
   wireMembersMax,
   zoneBytesMax,
 } from './types.ts';
@@ -44,7 +48,7 @@ export function decodeIds(from: Reader): CoreletId[] {
   return ids;
 }
 
-// member: id 16, slot u32, place u32, weight f64, role u8 (0 active, 1 spare), address text, zone text
+// member: id 16, slot u32, place u32, weight f64, role and state u8 (role 0 active, 1 spare, plus twice the state), address text, zone text
 const memberBytesMin = 16 + 4 + 4 + 8 + 1 + 2 + 2;
 
 export function memberSize(member: WireMember): number {
@@ -56,7 +60,7 @@ export function encodeMember(to: Writer, member: WireMember): void {
   to.u32(member.slot);
   to.u32(member.place);
   to.f64(member.weight);
-  to.u8(member.role === 'active' ? 0 : 1);
+  to.u8((member.role === 'active' ? 0 : 1) + 2 * wireMemberStates.indexOf(member.state ?? 'live'));
   to.text(member.address);
   to.text(member.zone);
 }
@@ -67,10 +71,19 @@ export function decodeMember(from: Reader): WireMember {
   const place = from.u32();
   const weight = from.f64();
   if (!(weight > 0 && Number.isFinite(weight))) throw new RemoteProtocolError(`member's weight ${weight}`);
-  const role = from.boolean() ? 'spare' : 'active';
+  const code = from.u8();
+  const role = (code & 1) === 1 ? 'spare' : 'active';
+  const state = stateOfCode(code >>> 1);
   const address = from.text(addressBytesMax);
   const zone = from.text(zoneBytesMax);
-  return { id, address, slot, zone, weight, place, role };
+  const member = { id, address, slot, zone, weight, place, role } as const;
+  return state === 'live' ? member : { ...member, state };
+}
+
+export function stateOfCode(code: number): WireMemberState {
+  const state = wireMemberStates[code];
+  if (state === undefined) throw new RemoteProtocolError(`member's state ${code}`);
+  return state;
 }
 
 // view: number u64, count u32, members ascending by id
@@ -100,6 +113,50 @@ export function decodeView(from: Reader): WireView {
   return { number, members };
 }
 
+// delta: sparesWanted u32, removed: count u32, each id 16, reason u8; put: count u32, members ascending by id
+export function deltaSize(delta: ViewDelta): number {
+  return delta.put.reduce((sum, member) => sum + memberSize(member), 12 + 17 * delta.removed.length);
+}
+
+export function encodeDelta(to: Writer, delta: ViewDelta): void {
+  assert(delta.removed.length <= wireMembersMax && delta.put.length <= wireMembersMax, 'a change of too many members');
+  to.u32(delta.sparesWanted);
+  to.u32(delta.removed.length);
+  for (const { id, reason } of delta.removed) {
+    to.id(id);
+    to.u8(removalReasons.indexOf(reason));
+  }
+  to.u32(delta.put.length);
+  for (const member of delta.put) encodeMember(to, member);
+}
+
+export function decodeDelta(from: Reader): ViewDelta {
+  const sparesWanted = from.u32();
+  const removed: ViewDelta['removed'][number][] = [];
+  for (let left = from.count(wireMembersMax, 17); left > 0; left--) {
+    const id = from.id() as CoreletId;
+    ascending(removed.at(-1)?.id, id);
+    removed.push({ id, reason: reasonOfCode(from.u8()) });
+  }
+  const put: WireMember[] = [];
+  for (let left = from.count(wireMembersMax, memberBytesMin); left > 0; left--) {
+    const member = decodeMember(from);
+    ascending(put.at(-1)?.id, member.id);
+    put.push(member);
+  }
+  return { removed, put, sparesWanted };
+}
+
+function ascending(before: CoreletId | undefined, id: CoreletId): void {
+  if (before !== undefined && id <= before) throw new RemoteProtocolError('members not ascending by id');
+}
+
+function reasonOfCode(code: number): RemovalReason {
+  const reason = removalReasons[code];
+  if (reason === undefined) throw new RemoteProtocolError(`removal reason ${code}`);
+  return reason;
+}
+
 // decision: view, sparesWanted u32, removals: count u32, each id 16, reason u8, observers ids
 const removalBytesMin = 16 + 1 + 4;
 
@@ -127,9 +184,7 @@ export function decodeDecision(from: Reader): Decision {
   const removals: Removal[] = [];
   for (let i = 0; i < count; i++) {
     const id = from.id() as CoreletId;
-    const code = from.u8();
-    const reason = removalReasons[code];
-    if (reason === undefined) throw new RemoteProtocolError(`removal reason ${code}`);
+    const reason = reasonOfCode(from.u8());
     removals.push({ id, reason, observers: decodeIds(from) });
   }
   return { view, sparesWanted, removals };

@@ -4,12 +4,28 @@ import type { CoreletId } from '../../base/ids.ts';
  * What Corelets say to each other to agree on the list of members. Each travels as the body of a peer message
  * `membership`: format version (u8), kind (u8), then the fields as their codec file tells. Little-endian.
  */
-export type MembershipMessage = Alert | Join | Leave | Ask | Prepare | Promised | Refusal | Accept | Accepted | Decided;
+export type MembershipMessage =
+  | Alert
+  | Join
+  | Leave
+  | Ask
+  | Wish
+  | Prepare
+  | Promised
+  | Refusal
+  | Accept
+  | Accepted
+  | Decided
+  | Vote;
 
 export const membershipFormat = 1;
 export const wireMembersMax = 1024;
 export const addressBytesMax = 256;
 export const zoneBytesMax = 64;
+
+/** As in ring/view.ts; a state's number on the wire is its position. */
+export const wireMemberStates = ['live', 'sitting-out', 'draining'] as const;
+export type WireMemberState = (typeof wireMemberStates)[number];
 
 /** The shape of a member (ring/view.ts) as it travels. */
 export interface WireMember {
@@ -20,6 +36,8 @@ export interface WireMember {
   readonly weight: number;
   readonly place: number;
   readonly role: 'active' | 'spare';
+  /** Left out: live. */
+  readonly state?: WireMemberState;
 }
 export interface WireView {
   readonly number: number;
@@ -72,6 +90,14 @@ export interface Leave {
   readonly type: 'leave';
   readonly viewNumber: number;
 }
+/** A member's state shall change, if it is `from` when the change is agreed. Told to all members, and repeated. */
+export interface Wish {
+  readonly type: 'wish';
+  readonly viewNumber: number;
+  readonly subject: CoreletId;
+  readonly from: WireMemberState;
+  readonly to: WireMemberState;
+}
 /** Please tell me the newest view, if it is newer than mine. */
 export interface Ask {
   readonly type: 'ask';
@@ -111,6 +137,20 @@ export interface Accepted {
   readonly type: 'accepted';
   readonly number: number;
   readonly ballot: Ballot;
+}
+/** What one view has that the one before has not, in full: so that votes are the same exactly when they are for the same view. */
+export interface ViewDelta {
+  /** Ascending by id. */
+  readonly removed: readonly Pick<Removal, 'id' | 'reason'>[];
+  /** Members that came, or whose record changed; ascending by id. */
+  readonly put: readonly WireMember[];
+  readonly sparesWanted: number;
+}
+/** The sender has accepted this under the fast ballot, round 0 (Rapid §4.3; Lamport, "Fast Paxos", 2006). */
+export interface Vote {
+  readonly type: 'vote';
+  readonly number: number; // of the view that is voted for
+  readonly delta: ViewDelta;
 }
 /** A majority of the view before has accepted `decision` under `ballot` (round 0: the founding view). */
 export interface Decided {

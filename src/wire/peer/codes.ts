@@ -13,6 +13,7 @@ import { readCodec, readReplyCodec } from './read.ts';
 import { relayCodec } from './relay.ts';
 import { retireCodec, routesCodec } from './routes.ts';
 import type { PeerMessage } from './types.ts';
+import { scrubCodec, scrubReplyCodec } from './scrub.ts';
 import { timeoutNowCodec, voteCodec, voteReplyCodec } from './vote.ts';
 
 /** Lane numbers as in ports/fabric.ts, which this folder may not import; a test holds them equal. */
@@ -57,6 +58,8 @@ export const codes: { readonly [Type in PeerMessageType]: CodeRow<MessageOf<Type
   copyFinish: { code: 66, lane: heal, codec: copyFinishCodec },
   copyReply: { code: 67, lane: heal, codec: copyReplyCodec },
   copyCheck: { code: 68, lane: heal, codec: copyCheckCodec },
+  scrub: { code: 69, lane: heal, codec: scrubCodec },
+  scrubReply: { code: 70, lane: heal, codec: scrubReplyCodec },
 };
 
 const rowOfCode: (CodeRow | undefined)[] = Array.from({ length: 256 });

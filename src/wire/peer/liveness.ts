@@ -3,7 +3,7 @@ import type { Codec } from './codec.ts';
 import type { Liveness } from './types.ts';
 
 // sequence u32 · echo u32 · nextMs u32 · answer boolean · wantsTickets boolean · ticketMs f64 · flashWaitMs u32 ·
-// viewNumber u64 · ledDigest u32 · syncedBatches u64 · usedBytes u64 · sizeBytes u64
+// viewNumber u64 · ledDigest u32 · syncedBatches u64 · usedBytes u64 · sizeBytes u64 · syncUs u32
 export const livenessCodec: Codec<Liveness> = {
   encode(out, message) {
     out.u32(message.sequence);
@@ -18,6 +18,7 @@ export const livenessCodec: Codec<Liveness> = {
     out.u64(message.syncedBatches);
     out.u64(message.usedBytes);
     out.u64(message.sizeBytes);
+    out.u32(message.syncUs);
   },
   decode(from) {
     const sequence = from.u32();
@@ -41,6 +42,7 @@ export const livenessCodec: Codec<Liveness> = {
       syncedBatches: from.u64(),
       usedBytes: from.u64(),
       sizeBytes: from.u64(),
+      syncUs: from.u32(),
     };
   },
 };

@@ -1,6 +1,7 @@
 import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } from '../../base/ids.ts';
 import type { Relay } from './relay.ts';
 import type { Fetch, FetchReply } from './fetch.ts';
+import type { Scrub, ScrubReply } from './scrub.ts';
 import type { Answer, Question } from './question.ts';
 
 /**
@@ -33,6 +34,8 @@ export type PeerMessage =
   | CopyCheck
   | Fetch
   | FetchReply
+  | Scrub
+  | ScrubReply
   | Question
   | Answer
   | Membership;
@@ -61,6 +64,8 @@ export interface Liveness {
   readonly syncedBatches: number;
   readonly usedBytes: number;
   readonly sizeBytes: number;
+  /** How long the sender's flash takes to make something durable, as a median of the newest times; 0: not known. */
+  readonly syncUs: number; // u32
 }
 
 // ---- consensus (host lane); `toGeneration` names the replica meant, `fromGeneration` the replica that speaks ------

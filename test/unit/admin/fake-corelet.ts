@@ -1,4 +1,5 @@
 import type { ClusterId, CoreletId } from '../../../src/base/ids.ts';
+import { neverScrubbed } from '../../../src/healing/scrub.ts';
 import type { CoreletHandle, CoreletStatus, SlotStatus, VolumeInfo } from '../../../src/corelet/types.ts';
 
 export const idOf = (slot: number): CoreletId => slot.toString(16).padStart(32, '0') as CoreletId;
@@ -34,7 +35,10 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
     status,
     inspect: () => [],
+    setMemberState: () => ({ ok: true }),
+    scrub: async () => ({ ok: true, value: neverScrubbed }),
     failed: new Promise(() => {}),
+    leave: async () => {},
     stop: async () => {},
     volumes: {
       async create(request) {

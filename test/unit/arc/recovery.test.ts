@@ -107,3 +107,31 @@ test('a mended block has its new place after a restart, and another block of tha
   recovery.chunkCopy({ ...copyOf(0, 11), position: 163_840 });
   assert.equal(map.get(copyOf(0, 12).key)?.positions[4], 81_920);
 });
+
+test('what a page of the map holds was applied here, whether or not the log tells that it was committed', () => {
+  const { map, recovery, origin } = made();
+  for (let index = 1; index <= 4; index++) recovery.entry(noop(index, index - 1));
+  recovery.entry(noop(5, 3));
+  map.pageWritten(copyOf(0, 4).key, 40_960, 1, 4);
+  const begun = origin();
+  assert.deepEqual([begun?.appliedIndex, begun?.commitIndex, begun?.completeIndex], [4, 4, 4]);
+});
+
+test('what a page holds because it was copied says nothing of the log here', () => {
+  const { map, recovery, origin } = made();
+  for (let index = 1; index <= 5; index++) recovery.entry(noop(index, 2));
+  recovery.chunkCopy(copyOf(0, 4));
+  map.pageWritten(copyOf(0, 4).key, 40_960, 1, 4);
+  const begun = origin();
+  assert.deepEqual([begun?.appliedIndex, begun?.completeIndex], [2, 4], 'ahead of its log, and so it leads nothing');
+});
+
+test('a page of an earlier life says nothing of the present one', () => {
+  const { map, recovery, origin } = made();
+  map.pageWritten(copyOf(0, 9).key, 40_960, 1, 9);
+  const founded = encodeSnapshot({ ...emptySnapshot('active', 5), configuration });
+  recovery.arcState(arc, founded);
+  for (let index = 1; index <= 3; index++) recovery.entry(noop(index, 1));
+  const begun = origin();
+  assert.deepEqual([begun?.appliedIndex, begun?.completeIndex], [1, 0]);
+});

@@ -11,7 +11,9 @@ import {
   type Decision,
   type MembershipMessage,
   removalReasons,
+  type ViewDelta,
   type WireMember,
+  wireMemberStates,
 } from '../../../src/wire/membership/types.ts';
 
 /** Plain objects, as decoders make them. */
@@ -26,7 +28,8 @@ const id = fc
 const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const ids = fc.array(id, { maxLength: 5 });
-const member: fc.Arbitrary<WireMember> = record({
+const state = fc.constantFrom(...wireMemberStates);
+const activeMember: fc.Arbitrary<WireMember> = record({
   id,
   address: fc.string({ maxLength: 40 }),
   slot: u32,
@@ -35,6 +38,9 @@ const member: fc.Arbitrary<WireMember> = record({
   place: u32,
   role: fc.constantFrom('active', 'spare'),
 });
+const member = fc
+  .tuple(activeMember, state)
+  .map(([one, its]): WireMember => (its === 'live' ? one : { ...one, state: its }));
 const view = record({
   number: count,
   members: fc
@@ -44,6 +50,16 @@ const view = record({
 const decision: fc.Arbitrary<Decision> = record({
   view,
   removals: fc.array(record({ id, reason: fc.constantFrom(...removalReasons), observers: ids }), { maxLength: 3 }),
+  sparesWanted: u32,
+});
+const delta: fc.Arbitrary<ViewDelta> = record({
+  removed: fc
+    .uniqueArray(record({ id, reason: fc.constantFrom(...removalReasons) }), {
+      maxLength: 4,
+      selector: (one) => one.id,
+    })
+    .map((removed) => removed.toSorted((a, b) => (a.id < b.id ? -1 : 1))),
+  put: view.map(({ members }) => members),
   sparesWanted: u32,
 });
 const ballot: fc.Arbitrary<Ballot> = record({ round: u32, proposer: id });
@@ -57,12 +73,14 @@ const message: fc.Arbitrary<MembershipMessage> = fc.oneof(
   record({ type: type('join'), viewNumber: count, incarnation: count, relayed: fc.boolean(), member }),
   record({ type: type('leave'), viewNumber: count }),
   record({ type: type('ask'), viewNumber: count }),
+  record({ type: type('wish'), viewNumber: count, subject: id, from: state, to: state }),
   record({ type: type('prepare'), number: count, ballot }),
   record({ type: type('promise'), number: count, ballot, accepted }),
   record({ type: type('refusal'), number: count, ballot, promised: ballot }),
   record({ type: type('accept'), ballot, decision }),
   record({ type: type('accepted'), number: count, ballot }),
   record({ type: type('decided'), ballot, decision }),
+  record({ type: type('vote'), number: count, delta }),
 );
 
 function decodesOrFailsTyped(body: Uint8Array): void {

@@ -5,7 +5,7 @@ import type { ArcId, CoreletId } from '../../../src/base/ids.ts';
 import { mix32 } from '../../../src/ring/hash.ts';
 import { negativeLogarithm } from '../../../src/ring/logarithm.ts';
 import { PlacementTable, place, placementOf } from '../../../src/ring/placement.ts';
-import { type Member, majority, memberById, sameView, type View, viewOf } from '../../../src/ring/view.ts';
+import { type Member, majority, memberById, sameView, type View, viewOf, withState } from '../../../src/ring/view.ts';
 
 const arcs = 256;
 const copies = 3;
@@ -204,6 +204,45 @@ test('a spare that takes over a place gets exactly the copies of the lost one: o
         list.map((id) => (id === lost.id ? spare.id : id)),
       );
   }
+});
+
+test('a draining member holds nothing while the others are enough, and what it held is all that moves', () => {
+  const view = chassis(8, 0);
+  const before = lists(view);
+  const going = view.members[3] as Member;
+  const drained = view.members.map((m) => (m.id === going.id ? withState(m, 'draining') : m));
+  for (const [arc, list] of lists(viewOf(2, drained)).entries()) {
+    assert.ok(!list.includes(going.id));
+    const stay = (before[arc] as readonly CoreletId[]).filter((id) => id !== going.id);
+    assert.ok(stay.every((id) => list.includes(id)));
+  }
+});
+
+test('a drain lowers no redundancy: with too few others the draining ones keep their copies', () => {
+  const drained = chassis(4, 0).members.map((m, i) => (i < 2 ? withState(m, 'draining') : m));
+  for (const list of lists(viewOf(2, drained))) {
+    assert.equal(list.length, 3);
+    assert.equal(list.filter((id) => drained.slice(2).some((m) => m.id === id)).length, 2);
+  }
+});
+
+test('who sits out keeps its copies and leads nothing; the others share what it led', () => {
+  const view = chassis(8, 0);
+  const slow = view.members[2] as Member;
+  const after = viewOf(
+    2,
+    view.members.map((m) => (m.id === slow.id ? withState(m, 'sitting-out') : m)),
+  );
+  const table = new PlacementTable(after, 256, 3);
+  const was = new PlacementTable(view, 256, 3);
+  assert.deepEqual(table.arcsOf(slow.id), was.arcsOf(slow.id));
+  const leads = new Map<CoreletId, number>();
+  for (let arc = 0; arc < 256; arc++) {
+    const leader = table.leaderOf(arc as ArcId) as CoreletId;
+    leads.set(leader, (leads.get(leader) ?? 0) + 1);
+  }
+  assert.equal(leads.get(slow.id), undefined);
+  assert.ok(Math.max(...leads.values()) - Math.min(...leads.values()) <= 4);
 });
 
 test('the answer is the same on every machine: pinned values', () => {

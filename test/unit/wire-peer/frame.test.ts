@@ -35,6 +35,7 @@ const liveness = (sequence: number): Liveness => ({
   wantsTickets: false,
   ticketMs: 1.5,
   flashWaitMs: 0,
+  syncUs: 0,
   viewNumber: 1,
   ledDigest: 2,
   syncedBatches: 3,

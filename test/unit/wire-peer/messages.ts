@@ -187,6 +187,18 @@ const fetchReply = fc
     })),
   );
 
+const holdings = fc.option(
+  fc.tuple(blockList(5), blockList(8)).chain(([held, empty]) =>
+    crcsOf(held.blocks.length).map((crcs) => ({
+      ...held,
+      crcs,
+      emptyBlocks: empty.blocks,
+      emptyVersions: empty.versions,
+    })),
+  ),
+  { nil: undefined },
+);
+
 const typed = <Type extends PeerMessageType, Fields>(
   type: Type,
   fields: { [K in keyof Fields]: fc.Arbitrary<Fields[K]> },
@@ -211,6 +223,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
       syncedBatches: u64,
       usedBytes: u64,
       sizeBytes: u64,
+      syncUs: u32,
     }),
     membership: typed('membership', { body: bytes(100) }),
     append,
@@ -241,6 +254,22 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     copyCheck: typed('copyCheck', { ...between, copy: u32, check: u32, volume, layer: u32, chunk: u64, digest: u32 }),
     fetch,
     fetchReply,
+    scrub: typed('scrub', {
+      ...between,
+      request: u32,
+      volume,
+      layer: u32,
+      chunk: u64,
+      index: u64,
+      digest: u32,
+      holdings,
+    }),
+    scrubReply: typed('scrubReply', {
+      ...between,
+      request: u32,
+      code: fc.constantFrom('same' as const, 'differs' as const, 'later' as const),
+      holdings,
+    }),
     question: typed('question', {
       arcs: fc.array(fc.record({ arc, generation: u32, lost: fc.boolean() }), { maxLength: 4 }),
     }),

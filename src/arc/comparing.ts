@@ -1,0 +1,232 @@
+import { assert } from '../base/assert.ts';
+import { blocksPerChunk, type CoreletId } from '../base/ids.ts';
+import { damagedPosition } from '../store/map-page.ts';
+import type { ChunkKey, ChunkMap } from '../store/types.ts';
+import type { ChunkHoldings, Scrub, ScrubReply } from '../wire/peer/scrub.ts';
+import { heldDigest } from './chunk-digest.ts';
+import type { ReplicaContext } from './context.ts';
+import { type MemberId, memberId, replicaOf } from './members.ts';
+import type { Bad } from './mending.ts';
+import type { Replica } from './replica.ts';
+
+/** `same` · `mended`: it differed, and is the same now · `later`: it changed meanwhile, or nobody answered · `differs`: and stays so. */
+export type Comparison = 'same' | 'mended' | 'later' | 'differs';
+
+/** How long another voter may take: it may have blocks to fetch first. */
+const answerMs = 2000;
+/** Questions of others that are worked on at a time; more are answered `later`. */
+const answersMax = 4;
+
+/**
+ * Scrubbing between replicas: a chunk's digests are compared at one applied index, and where they differ, of each block the
+ * highest version wins whose content and address verify, not the majority: two may have lost the same write (design §10.8).
+ * Two valid contents of one version prove nothing: they are reported, and nobody votes.
+ */
+export class Comparing {
+  readonly #replica: Replica;
+  readonly #context: ReplicaContext;
+  readonly #asked = new Map<number, (reply: ScrubReply | undefined) => void>();
+  #request = 0;
+  #answering = 0;
+  #stopped = false;
+
+  constructor(replica: Replica, context: ReplicaContext) {
+    this.#replica = replica;
+    this.#context = context;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const resolve of this.#asked.values()) resolve(undefined);
+    this.#asked.clear();
+  }
+
+  /** Call on the leader, of a chunk whose blocks can all be read here. Never throws. */
+  async compare(key: ChunkKey, member: MemberId): Promise<Comparison> {
+    const first = await this.#ask(key, member, false);
+    if (first === undefined || first.code === 'later') return 'later';
+    if (first.code === 'same') return 'same';
+    this.#recordDiffering(key, member);
+    if (first.holdings === undefined) return 'later';
+    const whole = await this.#takeNewer(key, member, first.holdings);
+    if (!whole) return 'later';
+    const second = await this.#ask(key, member, true);
+    if (second === undefined || second.code === 'later') return 'later';
+    if (second.code === 'differs') return 'differs';
+    this.#recordSameAgain(key, member);
+    return 'mended';
+  }
+
+  receive(from: CoreletId, message: Scrub | ScrubReply): void {
+    if (message.type === 'scrub') void this.#answer(from, message);
+    else this.#asked.get(message.request)?.(message);
+  }
+
+  // ---- asking ----------------------------------------------------------------------------------------------------
+
+  /** Undefined: no answer. */
+  async #ask(key: ChunkKey, member: MemberId, tells: boolean): Promise<ScrubReply | undefined> {
+    const { core } = this.#replica;
+    const page = await this.#page(key);
+    const index = core.appliedIndex;
+    if (page === undefined || this.#stopped || page.positions.includes(damagedPosition)) return undefined;
+    const to = replicaOf(member);
+    const request = (this.#request = (this.#request + 1) >>> 0);
+    return new Promise((resolve) => {
+      const ended = (reply: ScrubReply | undefined) => {
+        timer.cancel();
+        this.#asked.delete(request);
+        resolve(reply);
+      };
+      const timer = this.#context.clock.after(answerMs, () => ended(undefined));
+      this.#asked.set(request, ended);
+      const { volume, layer, chunk } = key;
+      this.#replica.transmit(to.id, {
+        type: 'scrub',
+        arc: this.#replica.arc,
+        fromGeneration: this.#replica.generation,
+        toGeneration: to.generation,
+        term: core.term,
+        request,
+        volume,
+        layer,
+        chunk,
+        index,
+        digest: heldDigest(page),
+        holdings: tells ? holdingsOf(page) : undefined,
+      });
+    });
+  }
+
+  // ---- answering ---------------------------------------------------------------------------------------------------
+
+  async #answer(from: CoreletId, ask: Scrub): Promise<void> {
+    if (this.#answering >= answersMax) return this.#reply(from, ask, 'later', undefined);
+    this.#answering += 1;
+    try {
+      const key = { volume: ask.volume, layer: ask.layer, chunk: ask.chunk };
+      if (!this.#comparable(await this.#page(key), ask)) return this.#reply(from, ask, 'later', undefined);
+      if (ask.holdings !== undefined) await this.#takeNewer(key, memberId(from, ask.fromGeneration), ask.holdings);
+      const page = await this.#page(key);
+      if (this.#stopped || !this.#comparable(page, ask)) return this.#reply(from, ask, 'later', undefined);
+      const same = (page === undefined ? emptyDigest() : heldDigest(page)) === ask.digest;
+      this.#reply(from, ask, same ? 'same' : 'differs', same ? undefined : holdingsOf(page ?? emptyPage(key)));
+    } finally {
+      this.#answering -= 1;
+    }
+  }
+
+  /** Everything of the chunk up to that index is applied here, nothing newer, and what is in it is known. */
+  #comparable(page: ChunkMap | undefined, { index }: Scrub): boolean {
+    const { installed, complete, core } = this.#replica;
+    if (!installed || !complete || core.appliedIndex < index) return false;
+    return page === undefined || (page.newest <= index && !page.positions.includes(damagedPosition));
+  }
+
+  #reply(to: CoreletId, ask: Scrub, code: ScrubReply['code'], holdings: ChunkHoldings | undefined): void {
+    const { arc, request, term } = ask;
+    const between = { arc, fromGeneration: ask.toGeneration, toGeneration: ask.fromGeneration, term };
+    this.#replica.transmit(to, { type: 'scrubReply', ...between, request, code, holdings });
+  }
+
+  // ---- making equal --------------------------------------------------------------------------------------------------
+
+  /** Takes from another replica what is newer there, and applied here. False: not all of it could be had. */
+  async #takeNewer(key: ChunkKey, member: MemberId, theirs: ChunkHoldings): Promise<boolean> {
+    const { core, arc, mending } = this.#replica;
+    const page = (await this.#page(key)) ?? emptyPage(key);
+    const newer = (block: number, version: number): boolean =>
+      version > (page.versions[block] as number) && version <= core.appliedIndex;
+    const wanted = new Map<number, Bad>();
+    for (const [i, block] of theirs.blocks.entries()) {
+      const version = theirs.versions[i] as number;
+      const crc = theirs.crcs[i] as number;
+      if (newer(block, version)) wanted.set(block, { version, crc });
+      const both = page.positions[block] !== 0 && page.versions[block] === version;
+      if (both && page.crcs[block] !== crc) this.#recordTwoContents(key, member, block);
+    }
+    const empties = [...theirs.emptyBlocks.keys()].filter((i) =>
+      newer(theirs.emptyBlocks[i] as number, theirs.emptyVersions[i] as number),
+    );
+    if (wanted.size + empties.length === 0) return true;
+    const count = wanted.size + empties.length;
+    if (empties.length > 0) {
+      const none = { blocks: new Uint16Array(0), versions: new Float64Array(0), crcs: new Uint32Array(0) };
+      const emptyBlocks = Uint16Array.from(empties, (i) => theirs.emptyBlocks[i] as number);
+      const emptyVersions = Float64Array.from(empties, (i) => theirs.emptyVersions[i] as number);
+      const record = { arc, key, ...none, emptyBlocks, emptyVersions };
+      this.#context.store.appendApplied(arc, core.appliedIndex);
+      this.#context.store.appendChunkCopy({ ...record, data: [] });
+      this.#replica.takeBlocks({ ...record, position: undefined });
+    }
+    if (wanted.size > 0) await mending.bring(member, key, wanted);
+    if (wanted.size < count) this.#recordTaken(key, member, count - wanted.size);
+    return wanted.size === 0;
+  }
+
+  async #page(key: ChunkKey): Promise<ChunkMap | undefined> {
+    const loaded = this.#replica.map.load(key);
+    return loaded instanceof Promise ? await loaded : loaded;
+  }
+
+  // ---- what is told ------------------------------------------------------------------------------------------------
+
+  #record(kind: string, key: ChunkKey, corelet: CoreletId, text: string, more: Record<string, number> = {}): void {
+    const { arc } = this.#replica;
+    const data = { volume: key.volume, chunk: key.chunk, ...more };
+    this.#context.events.record({ kind, arc, corelet, text, data });
+  }
+
+  #recordDiffering(key: ChunkKey, member: MemberId): void {
+    const { id } = replicaOf(member);
+    const text = `Chunk ${key.chunk} of arc ${this.#replica.arc} differs from its leader's on this Corelet, at the same applied index.`;
+    this.#record('scrub.differs', key, id, text);
+  }
+
+  #recordSameAgain(key: ChunkKey, member: MemberId): void {
+    const text = `Chunk ${key.chunk} of arc ${this.#replica.arc} is the same on this Corelet and its leader again: of each block the highest version counts.`;
+    this.#record('scrub.same-again', key, replicaOf(member).id, text);
+  }
+
+  #recordTaken(key: ChunkKey, member: MemberId, blocks: number): void {
+    const text = `${blocks} blocks of chunk ${key.chunk} of arc ${this.#replica.arc} were missing here: taken from ${replicaOf(member).id.slice(0, 8)}, checksums verified.`;
+    this.#record('scrub.repaired', key, this.#context.self, text, { blocks });
+  }
+
+  /** Neither is proven wrong. */
+  #recordTwoContents(key: ChunkKey, member: MemberId, block: number): void {
+    const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has two valid contents of one version, here and on ${replicaOf(member).id.slice(0, 8)}: neither is changed.`;
+    this.#record('scrub.two-contents', key, this.#context.self, text, { block });
+  }
+}
+
+function holdingsOf(page: ChunkMap): ChunkHoldings {
+  const held: number[] = [];
+  const empty: number[] = [];
+  for (let block = 0; block < blocksPerChunk; block++) {
+    if (page.positions[block] !== 0) held.push(block);
+    else if (page.versions[block] !== 0) empty.push(block);
+  }
+  assert(held.length + empty.length <= blocksPerChunk, 'each block once');
+  return {
+    blocks: Uint16Array.from(held),
+    versions: Float64Array.from(held, (block) => page.versions[block] as number),
+    crcs: Uint32Array.from(held, (block) => page.crcs[block] as number),
+    emptyBlocks: Uint16Array.from(empty),
+    emptyVersions: Float64Array.from(empty, (block) => page.versions[block] as number),
+  };
+}
+
+function emptyPage(key: ChunkKey): ChunkMap {
+  return {
+    key,
+    positions: new Float64Array(blocksPerChunk),
+    versions: new Float64Array(blocksPerChunk),
+    crcs: new Uint32Array(blocksPerChunk),
+    newest: 0,
+  };
+}
+
+function emptyDigest(): number {
+  return heldDigest(emptyPage({ volume: 0 as ChunkKey['volume'], layer: 0, chunk: 0 }));
+}
