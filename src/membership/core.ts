@@ -170,7 +170,8 @@ export class MembershipCore {
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
     const asked = this.#joins.pending || this.#wishes.pending;
-    return accuses || updates || asked || this.#agreement.proposing || this.#tally.busy();
+    const open = this.#agreement.proposing || this.#agreement.openVote !== undefined;
+    return accuses || updates || asked || open || this.#tally.busy();
   }
 
   takeEffects(): MembershipEffects {
