@@ -16,6 +16,7 @@ import { openFlashFile } from '../platform/flash-file.ts';
 import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
 import { systemHashes } from '../platform/hashes.ts';
 import { collectAtRest } from '../platform/memory.ts';
+import { systemKeyExchange } from '../platform/key-exchange.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -205,6 +206,8 @@ async function openNvme(
   const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
   const target = nvmeDoor(corelet, {
     clock,
+    random: createRandom(),
+    exchange: systemKeyExchange,
     version: programVersion(),
     portals(localAddress) {
       const host = wildcards.includes(own.host) ? splitHostPort(localAddress).host : own.host;

@@ -1,6 +1,7 @@
 import type { Timer } from '../../ports/clock.ts';
 import type { BlockDevice } from '../../volume/block-device.ts';
 import { properties } from '../../wire/nvme/codes.ts';
+import type { HostSecrets } from './authentication.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
 import { keepAliveGraceMs } from './limits.ts';
@@ -31,6 +32,8 @@ export interface ControllerOptions {
   readonly subsystemNqn: string;
   /** Undefined: a discovery controller. */
   readonly device: BlockDevice | undefined;
+  /** Undefined: the host needs to prove nothing. */
+  readonly secrets: HostSecrets | undefined;
   /** It is over: its id may be used again. */
   readonly ended: (controller: Controller) => void;
 }
@@ -48,6 +51,7 @@ export class Controller {
   readonly hostId: string;
   readonly subsystemNqn: string;
   readonly device: BlockDevice | undefined;
+  readonly secrets: HostSecrets | undefined;
   readonly events: AsyncEvents;
   readonly errors = new ErrorLog();
   readonly ioQueues = new Map<number, Queue>();
@@ -84,6 +88,7 @@ export class Controller {
     this.hostId = options.hostId;
     this.subsystemNqn = options.subsystemNqn;
     this.device = options.device;
+    this.secrets = options.secrets;
     this.hasNamespace = options.device !== undefined;
     this.sizeBytes = options.device?.sizeBytes ?? 0;
     this.ioQueuesGranted = options.shared.limits.ioQueuesMax;
