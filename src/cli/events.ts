@@ -41,6 +41,7 @@ async function follow(
   print: (event: MergedEvent) => void,
 ): Promise<never> {
   let sinceWallMs = printed.at(-1)?.atWallMs ?? 0;
+  const beganWallMs = sinceWallMs;
   let known = new Map(printed.map((event) => [keyOf(event), event.atWallMs]));
   for (;;) {
     await setTimeout(pollMs);
@@ -52,6 +53,7 @@ async function follow(
       for (const event of events) {
         const key = keyOf(event);
         const before = known.get(key);
+        if (event.atWallMs < beganWallMs) continue;
         if (before !== undefined && event.atWallMs - before < 2 * lateMs) continue;
         known.set(key, event.atWallMs);
         sinceWallMs = Math.max(sinceWallMs, event.atWallMs);

@@ -7,14 +7,21 @@ export const probeRegister = 'probe';
 const restProbeMs = 5000;
 /** Somebody doubts this Corelet: the proof that it gives is no older than this. */
 const doubtProbeMs = 1000;
-/** The newest durations from which the latency is told. */
+/** Who sits out measures this often, to be seen when it is well again. */
+const sittingOutProbeMs = 1000;
+/** The newest durations, of this time, from which the latency is told; at least so many. */
 const samplesMax = 15;
+const samplesMs = 12_000;
+const samplesMin = 3;
+
+/** Why a proof, or a measurement, is wanted sooner than at rest. */
+export type ProbeCause = 'rest' | 'doubted' | 'sitting-out';
 
 /** Whether the flash here makes durable what it is given, and how long it takes: real writes, the host's or our own. */
 export class FlashWatch {
   readonly #clock: Clock;
   readonly #store: Pick<Store, 'afterSync' | 'setRegister' | 'syncedSequence'>;
-  readonly #tookMs: number[] = [];
+  readonly #samples: { readonly atMs: number; readonly tookMs: number }[] = [];
   /** Since when the flash owes an answer. */
   #owesMs: number | undefined;
   #provenMs: number;
@@ -28,13 +35,15 @@ export class FlashWatch {
   }
 
   /** A mark behind everything that waits for the flash now, and a write of our own where the last proof is old. */
-  look(doubted: boolean): void {
+  look(cause: ProbeCause): void {
     if (this.#owesMs !== undefined) return;
     const nowMs = this.#clock.nowMs();
     const synced = this.#store.syncedSequence;
     if (synced !== this.#sequence) this.#provenMs = nowMs;
     this.#sequence = synced;
-    if (nowMs - this.#provenMs >= (doubted ? doubtProbeMs : restProbeMs)) {
+    const measuredMs = this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
+    const old = nowMs - this.#provenMs >= (cause === 'doubted' ? doubtProbeMs : restProbeMs);
+    if (old || (cause === 'sitting-out' && nowMs - measuredMs >= sittingOutProbeMs)) {
       this.#store.setRegister(probeRegister, new Uint8Array(1));
     }
     this.#owesMs = nowMs;
@@ -47,10 +56,12 @@ export class FlashWatch {
   }
 
   #proven(tookMs: number): void {
-    this.#provenMs = this.#clock.nowMs();
+    const atMs = this.#clock.nowMs();
+    this.#provenMs = atMs;
     this.#sequence = this.#store.syncedSequence;
-    this.#tookMs.push(tookMs);
-    if (this.#tookMs.length > samplesMax) this.#tookMs.shift();
+    this.#samples.push({ atMs, tookMs });
+    const old = (this.#samples[0]?.atMs ?? atMs) < atMs - samplesMs;
+    if (this.#samples.length > samplesMax || (old && this.#samples.length > samplesMin)) this.#samples.shift();
   }
 
   /** How long the flash has owed an answer; 0 when it owes none. */
@@ -60,7 +71,8 @@ export class FlashWatch {
 
   /** The median of the newest durations until something was durable, in milliseconds; 0 before there are three. */
   syncMs(): number {
-    if (this.#tookMs.length < 3) return 0;
-    return this.#tookMs.toSorted((a, b) => a - b)[this.#tookMs.length >> 1] as number;
+    if (this.#samples.length < samplesMin) return 0;
+    const tookMs = this.#samples.map((sample) => sample.tookMs).sort((a, b) => a - b);
+    return tookMs[tookMs.length >> 1] as number;
   }
 }

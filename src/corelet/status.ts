@@ -116,8 +116,9 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
     });
 }
 
-function flapStatus({ membership, nowMs }: StatusSources, id: CoreletId): Pick<SlotStatus, FlapField> {
-  const { score, heldDownMs } = membership.flapping(id, nowMs());
+function flapStatus(sources: StatusSources, id: CoreletId): Pick<SlotStatus, FlapField> {
+  const { membership } = sources;
+  const { score, heldDownMs } = membership.flapping(id, sources.nowMs());
   const member = membership.view !== undefined && hasMember(membership.view, id);
   return {
     ...(score < 0.1 ? {} : { flapScore: Math.round(10 * score) / 10 }),

@@ -16,17 +16,23 @@ import { tellFailure, tellRun, Totals } from './tell.ts';
 
 const randomSeedMax = 2 ** 40;
 
+/** Ctrl-C begins no further run, and the totals of those that ended are told; once more ends it at once. */
+let isInterrupted = false;
+process.once('SIGINT', () => {
+  isInterrupted = true;
+});
+
 function* seedsOf(plan: SimOptions['plan']): Generator<number> {
   const startedMs = performance.now();
   switch (plan.kind) {
     case 'seeds':
-      for (let seed = plan.first; seed <= plan.last; seed++) yield seed;
+      for (let seed = plan.first; seed <= plan.last && !isInterrupted; seed++) yield seed;
       return;
     case 'runs':
-      for (let run = 0; run < plan.count; run++) yield randomInt(randomSeedMax);
+      for (let run = 0; run < plan.count && !isInterrupted; run++) yield randomInt(randomSeedMax);
       return;
     case 'minutes':
-      while (performance.now() - startedMs < plan.minutes * 60_000) yield randomInt(randomSeedMax);
+      while (performance.now() - startedMs < plan.minutes * 60_000 && !isInterrupted) yield randomInt(randomSeedMax);
   }
 }
 

@@ -114,7 +114,7 @@ export const conditions: readonly Sentence<Test>[] = [
     },
   },
   {
-    pattern: '<witness:slot> sees <slot:slot> as <state:label>',
+    pattern: '<witness:slot> sees <slot:slot> as <state:state>',
     run: (stage, places) => {
       const view = viewOf(stage, places);
       if (typeof view === 'string') return view;

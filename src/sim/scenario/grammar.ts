@@ -27,6 +27,7 @@ export const placeKinds = {
   name: '[A-Z]\\w*',
   names: '[A-Z]\\w*(?:, ?[A-Z]\\w*)*',
   label: '[a-z]\\w*',
+  state: '[a-z]+(?:-[a-z]+)*',
   labels: '[a-z]\\w*(?:, ?[a-z]\\w*)*',
   /** `300 ms`, `5 s`. */
   time: '\\d+(?:\\.\\d+)? (?:ms|s)',

@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { eventsFile } from '../src/chassis/layout.ts';
+import type { EventRecord } from '../src/ports/events.ts';
+import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
+import { eventually } from '../test/interop/commands.ts';
+import { median } from './jobs.ts';
+
+const usage = `npm run bench:membership -- [--json] [--tries 5] [--slots 24]
+
+One Corelet of a chassis at rest is killed (SIGKILL), paused (SIGSTOP), or told to stop (SIGTERM: its last gasp). How long
+until the views of all others are without it, by what each of them recorded itself.`;
+
+const faults = { killed: 'SIGKILL', paused: 'SIGSTOP', 'last gasp': 'SIGTERM' } as const;
+type Fault = keyof typeof faults;
+const barsMs: Readonly<Record<Fault, number>> = { killed: 2000, paused: 3000, 'last gasp': 500 };
+
+/** The scenario's own time. */
+const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** When this slot's Corelet recorded a view without the lost one, after `fromMs`. */
+function removedAt(chassis: DemoChassis, slot: number, lost: string, fromMs: number): number | undefined {
+  const lines = readFileSync(join(chassis.data, eventsFile(slot)), 'utf8')
+    .trimEnd()
+    .split('\n');
+  for (const line of lines.toReversed()) {
+    const event = JSON.parse(line) as EventRecord;
+    if (event.atWallMs < fromMs) return undefined;
+    if (event.kind === 'view.removed' && event.corelet === lost) return event.atWallMs;
+  }
+  return undefined;
+}
+
+/** Milliseconds until the last of the others had a view without `lost`. */
+async function tryOnce(chassis: DemoChassis, lost: SlotRecord, fault: Fault): Promise<number> {
+  const others = chassis.slots().filter(({ slot }) => slot !== lost.slot);
+  const fromMs = Date.now();
+  process.kill(lost.pid, faults[fault]);
+  try {
+    // Looked for seldom, so that looking doesn't slow what is measured.
+    return await eventually('all agreed', 30_000, async () => {
+      await rest(500);
+      const times = others.map(({ slot }) => removedAt(chassis, slot, lost.id, fromMs));
+      return times.every((time) => time !== undefined) ? Math.max(...times) - fromMs : undefined;
+    });
+  } finally {
+    if (fault === 'paused') process.kill(lost.pid, 'SIGCONT');
+    else {
+      await eventually(`slot ${lost.slot} inserted again`, 30_000, async () =>
+        (await chassis.corelet(['slot', 'insert', String(lost.slot)])).code === 0 ? true : undefined,
+      );
+    }
+  }
+}
+
+async function settled(chassis: DemoChassis): Promise<void> {
+  await chassis.until('all slots back', 180_000, ({ slots, arcs }) => {
+    const back = slots.filter(({ state }) => state !== 'gone' && state !== 'silent' && state !== 'joining').length;
+    return back === chassis.slotCount && arcs.full === arcs.total && arcs.reduced === 0;
+  });
+  await rest(4000);
+}
+
+async function bench(tries: number, slots: number, json: boolean): Promise<void> {
+  const chassis = await startChassis({ slots, limitMs: 180_000 });
+  try {
+    await chassis.full(180_000);
+    const report: Record<string, { medianMs: number; maxMs: number; eachMs: readonly number[] }> = {};
+    let turn = 0;
+    for (const fault of Object.keys(faults) as Fault[]) {
+      const eachMs: number[] = [];
+      for (let i = 0; i < tries; i++) {
+        await settled(chassis);
+        const records = chassis.slots();
+        // Another one each time: nobody is held down for flapping.
+        const lost = records[turn++ % records.length] as SlotRecord;
+        eachMs.push(Math.round(await tryOnce(chassis, lost, fault)));
+      }
+      const maxMs = Math.max(...eachMs);
+      report[fault] = { medianMs: median(eachMs), maxMs, eachMs };
+      if (median(eachMs) > barsMs[fault]) process.exitCode = 1;
+      if (!json) {
+        console.log(
+          `${fault}: all others agreed after ${median(eachMs)} ms (median), ${maxMs} ms (longest) of ${tries} tries; ` +
+            `the bar: ${barsMs[fault]} ms\n  each: ${eachMs.join(' ')}`,
+        );
+      }
+    }
+    if (json) console.log(JSON.stringify({ schemaVersion: 1, bench: 'membership', slots, tries, ...report }));
+  } finally {
+    await chassis.stop();
+  }
+}
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    tries: { type: 'string', default: '5' },
+    slots: { type: 'string', default: '24' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) console.log(usage);
+else await bench(Number(values.tries), Number(values.slots), values.json);
