@@ -25,12 +25,12 @@ async function serverWith(secrets: HostSecrets): Promise<number> {
   return served.port;
 }
 
-const words = (lengthBytes: number): number => (0xe9 << 24) | (0x0101 << 8) | (lengthBytes & 0);
+const protocolWord = (0xe9 << 24) | (0x0101 << 8);
 function sendOf(data: Buffer): Asked {
-  return { opcode: 0x7f, nsid: 0x05, cdw10: words(0), cdw11: data.length, data };
+  return { opcode: 0x7f, nsid: 0x05, cdw10: protocolWord, cdw11: data.length, data };
 }
 async function fetched(host: Initiator): Promise<Buffer> {
-  return (await host.well({ opcode: 0x7f, nsid: 0x06, cdw10: words(0), cdw11: 4096, roomBytes: 4096 })).data;
+  return (await host.well({ opcode: 0x7f, nsid: 0x06, cdw10: protocolWord, cdw11: 4096, roomBytes: 4096 })).data;
 }
 
 function negotiation(hashIds: readonly number[], groupIds: readonly number[]): Buffer {
