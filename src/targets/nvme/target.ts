@@ -14,7 +14,7 @@ import {
   wrongParameter,
 } from './connecting.ts';
 import { NvmeConnection } from './connection.ts';
-import { Controller } from './controller.ts';
+import { Controller, type ControllerInfo } from './controller.ts';
 import { DiscoveryLog } from './discovery.ts';
 import { IoExecutor } from './io.ts';
 import { defaultNvmeLimits, type NvmeLimits } from './limits.ts';
@@ -58,6 +58,11 @@ export class NvmeTarget {
 
   get controllerCount(): number {
     return this.#controllers.size;
+  }
+
+  /** The hosts that have a controller here. */
+  hosts(): readonly ControllerInfo[] {
+    return [...this.#controllers.values()].map((controller) => controller.info());
   }
 
   /** The machine of a new connection. */
@@ -121,6 +126,8 @@ export class NvmeTarget {
       hostNqn,
       hostId,
       subsystemNqn,
+      remoteAddress: output.remoteAddress,
+      localAddress: output.localAddress,
       device,
       secrets,
       ended: (ended) => this.#controllers.delete(ended.cntlid),
