@@ -53,6 +53,9 @@ const routes: readonly Route[] = [
     answer: async ({ source, name }) => jsonReply(200, value(await source.corelet.volumes.show(name))),
   },
   { method: 'DELETE', path: /^\/api\/volumes\/([^/]+)$/, answer: deleteVolume },
+  { method: 'GET', path: /^\/api\/scrub$/, answer: ({ source }) => jsonReply(200, scrubAnswer(source)) },
+  { method: 'POST', path: /^\/api\/scrub$/, answer: beginScrub },
+  { method: 'POST', path: /^\/api\/slots\/(\d{1,5})\/state$/, answer: setSlotState },
   {
     method: 'GET',
     path: /^\/api\/volumes\/([^/]+)\/access$/,
@@ -60,9 +63,6 @@ const routes: readonly Route[] = [
   },
   { method: 'POST', path: /^\/api\/volumes\/([^/]+)\/access$/, answer: changeAccess },
   { method: 'GET', path: /^\/api\/sessions$/, answer: ({ source }) => jsonReply(200, sessionsAnswer(source)) },
-  { method: 'GET', path: /^\/api\/scrub$/, answer: ({ source }) => jsonReply(200, scrubAnswer(source)) },
-  { method: 'POST', path: /^\/api\/scrub$/, answer: beginScrub },
-  { method: 'POST', path: /^\/api\/slots\/(\d{1,5})\/state$/, answer: setSlotState },
   { method: 'GET', path: /^\/api\/events$/, answer: listEvents },
   { method: 'GET', path: /^\/api\/chassis$/, answer: ({ source }) => jsonReply(200, chassisAnswer(source)) },
   { method: 'GET', path: /^\/api\/version$/, answer: ({ source }) => jsonReply(200, versionAnswer(source)) },
@@ -140,18 +140,6 @@ async function deleteVolume({ source, request, name }: Call): Promise<Reply> {
   return jsonReply(200, value(await source.corelet.volumes.delete(name)));
 }
 
-function accessReply(access: AccessInfo): Reply {
-  return jsonReply(200, { schemaVersion: 1, ...access });
-}
-
-async function changeAccess({ source, request, name }: Call): Promise<Reply> {
-  return accessReply(value(await source.corelet.volumes.setAccess(name, accessChange(await readJson(request)))));
-}
-
-function sessionsAnswer(source: AdminSource): SessionsAnswer {
-  return { schemaVersion: 1, answeredBy: self(source), sessions: source.sessions?.() ?? [] };
-}
-
 /** Of the Corelet that answers: each scrubs what it holds. */
 async function beginScrub({ source, request }: Call): Promise<Reply> {
   const { volume, ...others } = await readJson(request);
@@ -179,6 +167,18 @@ async function setSlotState({ source, request, name }: Call): Promise<Reply> {
   if (!source.corelet.setMemberState(slot.id, state).ok)
     throw new Refusal('SLOT_NOT_FOUND', `the Corelet in slot ${name} is no member`);
   return jsonReply(202, { schemaVersion: 1, answeredBy: self(source), slot: slot.slot, id: slot.id, asked: state });
+}
+
+function accessReply(access: AccessInfo): Reply {
+  return jsonReply(200, { schemaVersion: 1, ...access });
+}
+
+async function changeAccess({ source, request, name }: Call): Promise<Reply> {
+  return accessReply(value(await source.corelet.volumes.setAccess(name, accessChange(await readJson(request)))));
+}
+
+function sessionsAnswer(source: AdminSource): SessionsAnswer {
+  return { schemaVersion: 1, answeredBy: self(source), sessions: source.sessions?.() ?? [] };
 }
 
 function listEvents({ source, query }: Call): Reply {

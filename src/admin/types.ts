@@ -32,6 +32,13 @@ export interface ChassisAnswer {
   }[];
 }
 
+/** What the answering Corelet scrubs, or scrubbed last. */
+export interface ScrubAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  readonly scrub: CoreletStatus['scrub'] | null;
+}
+
 /** A host that is connected to the Corelet that answers. */
 export interface SessionAnswer {
   readonly protocol: string;
@@ -51,13 +58,6 @@ export interface SessionsAnswer {
   readonly schemaVersion: 1;
   readonly answeredBy: AnsweredBy;
   readonly sessions: readonly SessionAnswer[];
-}
-
-/** What the answering Corelet scrubs, or scrubbed last. */
-export interface ScrubAnswer {
-  readonly schemaVersion: 1;
-  readonly answeredBy: AnsweredBy;
-  readonly scrub: CoreletStatus['scrub'] | null;
 }
 
 export interface VersionAnswer {

@@ -1,6 +1,6 @@
 import { crc32c } from '../../base/crc32c.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
-import { fatalErrors, statuses } from '../../wire/nvme/codes.ts';
+import { fatalErrors } from '../../wire/nvme/codes.ts';
 import { type CommandFields, decodeCommand } from '../../wire/nvme/command.ts';
 import { readU32 } from '../../wire/little-endian.ts';
 import {
@@ -28,8 +28,9 @@ import { InputQueue } from '../input.ts';
 import type { Budget } from './budget.ts';
 import type { Command } from './command.ts';
 import { FatalTransportError } from './fatal.ts';
-import { dataPduBytesMax, type NvmeLimits } from './limits.ts';
+import { transferBytesMax, type NvmeLimits } from './limits.ts';
 import type { NvmeOutput } from './output.ts';
+import { Payload } from './payload.ts';
 import { type Executor, Queue, type QueueListener } from './queue.ts';
 import { ReplyQueue } from './replies.ts';
 
@@ -40,6 +41,8 @@ export interface ConnectionOptions {
   readonly budget: Budget;
   /** Who answers until the connection is a controller's queue. */
   readonly unconnected: (queue: Queue) => Executor;
+  /** Resolves when the queue, and those that end with it, have nothing under way. */
+  readonly quiet: (queue: Queue) => Promise<void>;
   /** The queue's connection is gone. */
   readonly gone: (queue: Queue) => void;
   /** The host was heard. */
@@ -69,14 +72,7 @@ export class NvmeConnection implements QueueListener {
   readonly #fields = { ...noCommand };
   readonly #data: DataFields = { cid: 0, tag: 0, offset: 0, lengthBytes: 0 };
   #phase: Phase = 'icReq';
-  /** Of the PDU being received, behind its header. */
-  #sink: Command | undefined;
-  #padBytes = 0;
-  #dataBytes = 0;
-  #hasDataDigest = false;
-  #crc = 0;
-  /** The command has more data to come in other PDUs. */
-  #isTransfer = false;
+  readonly #payload: Payload;
   #connectTimer: Timer | undefined;
   #isFlushDue = false;
   #isSaturated = false;
@@ -91,6 +87,7 @@ export class NvmeConnection implements QueueListener {
     this.#limits = limits;
     this.queue = new Queue({ clock, output, limits, budget, replies: this.#replies, listener: this });
     this.queue.executor = unconnected(this.queue);
+    this.#payload = new Payload(this.#input, this.queue);
   }
 
   /** The connection is open. Once, first. */
@@ -129,7 +126,7 @@ export class NvmeConnection implements QueueListener {
   /** The Corelet stops: what is under way is finished, then the connection ends. */
   stop(): void {
     this.#isStopping = true;
-    this.#advance();
+    void this.#options.quiet(this.queue).then(() => this.finish());
   }
 
   /** The connection is gone. Nothing is called on `output` any more. */
@@ -139,7 +136,7 @@ export class NvmeConnection implements QueueListener {
     this.#connectTimer?.cancel();
     this.#input.clear();
     this.#replies.pieces.length = 0;
-    this.#sink = undefined;
+    this.#payload.clear();
     this.queue.close();
     this.#options.gone(this.queue);
   }
@@ -192,8 +189,6 @@ export class NvmeConnection implements QueueListener {
     }
     if (this.#isClosed()) return;
     this.#pace(step);
-    // Asked again after every answer.
-    if (this.#isStopping && this.queue.executing === 0) this.finish();
   }
 
   #pace(step: Step): void {
@@ -224,13 +219,7 @@ export class NvmeConnection implements QueueListener {
 
   #step(): Step {
     if (this.#isSaturated) return 'blocked';
-    if (this.#padBytes > 0) {
-      this.#padBytes -= this.#input.skip(this.#padBytes);
-      return this.#padBytes > 0 ? 'starved' : 'progress';
-    }
-    if (this.#dataBytes > 0) return this.#readData();
-    if (this.#hasDataDigest) return this.#readDataDigest();
-    if (this.#sink !== undefined) return this.#endData();
+    if (this.#payload.isPending) return this.#payload.step();
     if (this.#isStopping) return 'starved'; // nothing new is begun
     return this.#readHeader();
   }
@@ -303,7 +292,7 @@ export class NvmeConnection implements QueueListener {
     if (hpda > hpdaMax) throw invalid(fieldOffsets.hpda, `alignment ${hpda}`);
     if (digests > (digestFlags.header | digestFlags.data)) throw invalid(fieldOffsets.digests, `digests ${digests}`);
     this.#input.skip(connectionPduBytes);
-    const answer = icRespPdu.encode({ pfv: 0, cpda: 0, digests, maxDataBytes: dataPduBytesMax });
+    const answer = icRespPdu.encode({ pfv: 0, cpda: 0, digests, maxDataBytes: transferBytesMax });
     const hlen = connectionPduBytes;
     encodePduHeader(answer, 0, { type: pduTypes.icResp, flags: 0, hlen, pdo: 0, plen: hlen });
     this.#replies.message(answer);
@@ -340,6 +329,11 @@ export class NvmeConnection implements QueueListener {
     return 'progress';
   }
 
+  #expect(command: Command, dataBytes: number, headBytes: number, isTransfer: boolean): void {
+    const { dataDigest } = this.#replies.agreement;
+    this.#payload.begin(command, this.#header.pdo - headBytes, dataBytes, dataDigest, isTransfer);
+  }
+
   #readDataHeader(headBytes: number): Step {
     const input = this.#input;
     const data = this.#data;
@@ -355,7 +349,7 @@ export class NvmeConnection implements QueueListener {
     const dataBytes = this.#measure(headBytes);
     if (dataBytes !== data.lengthBytes || dataBytes === 0)
       throw invalid(fieldOffsets.length, `${dataBytes} bytes of data`);
-    if (dataBytes > dataPduBytesMax)
+    if (dataBytes > transferBytesMax)
       throw new FatalTransportError(fatalErrors.limitExceeded, fieldOffsets.length, `${dataBytes} bytes of data`);
     const endBytes = data.offset + dataBytes;
     if (data.offset !== command.receivedBytes || endBytes > command.toControllerBytes)
@@ -365,77 +359,6 @@ export class NvmeConnection implements QueueListener {
       throw new FatalTransportError(fatalErrors.outOfRange, fieldOffsets.length, 'the last data is not all');
     input.skip(headBytes);
     this.#expect(command, dataBytes, headBytes, true);
-    return 'progress';
-  }
-
-  #expect(command: Command, dataBytes: number, headBytes: number, isTransfer: boolean): void {
-    this.#sink = command;
-    this.#padBytes = this.#header.pdo - headBytes;
-    this.#dataBytes = dataBytes;
-    this.#hasDataDigest = this.#replies.agreement.dataDigest;
-    this.#crc = 0;
-    this.#isTransfer = isTransfer;
-  }
-
-  #readData(): Step {
-    const input = this.#input;
-    if (input.available === 0) return 'starved';
-    const command = this.#sink as Command;
-    if (command.refusal !== statuses.success) {
-      const skipped = input.skip(this.#dataBytes);
-      this.#dataBytes -= skipped;
-      command.receivedBytes += skipped;
-      this.#hasDataDigest = this.#hasDataDigest && this.#skipsDigest();
-      return 'progress';
-    }
-    const view = this.#take(command);
-    if (this.#hasDataDigest) this.#crc = crc32c(view, this.#crc);
-    this.#dataBytes -= view.length;
-    command.receivedBytes += view.length;
-    return 'progress';
-  }
-
-  // Of data that was skipped nobody knows the digest: its four bytes are skipped too.
-  #skipsDigest(): boolean {
-    if (this.#dataBytes === 0) this.#padBytes = digestBytes;
-    return this.#dataBytes > 0;
-  }
-
-  #take(command: Command): Uint8Array {
-    if (command.parts.length >= partsMax(command.toControllerBytes)) return this.#gather(command);
-    const view = this.#input.take(this.#dataBytes);
-    command.parts.push(view);
-    return view;
-  }
-
-  /** Data in crumbs: copied into one buffer, because a view of each would cost more memory than it holds. */
-  #gather(command: Command): Uint8Array {
-    const last = partsMax(command.toControllerBytes);
-    const missingBytes = command.toControllerBytes - command.receivedBytes;
-    if (command.parts.length === last) command.parts.push(new Uint8Array(missingBytes));
-    const rest = command.parts[last] as Uint8Array;
-    const count = Math.min(this.#dataBytes, this.#input.available);
-    const at = rest.length - missingBytes;
-    this.#input.copy(count, rest, at);
-    return rest.subarray(at, at + count);
-  }
-
-  #readDataDigest(): Step {
-    const input = this.#input;
-    if (!input.peek(digestBytes)) return 'starved';
-    const told = readU32(input.bytes, input.at);
-    input.skip(digestBytes);
-    this.#hasDataDigest = false;
-    // Only this command fails (TCP transport §3.4.1.4); the stream is in step.
-    if (told !== this.#crc) (this.#sink as Command).refusal = statuses.transientTransportError;
-    return 'progress';
-  }
-
-  #endData(): Step {
-    const command = this.#sink as Command;
-    this.#sink = undefined;
-    if (!this.#isTransfer) this.queue.arrived(command);
-    else if (command.receivedBytes === command.toControllerBytes) this.queue.transferred(command);
     return 'progress';
   }
 }
@@ -449,11 +372,6 @@ const headerLengths = new Map<number, number>([
 
 function invalid(fieldAt: number, message: string): FatalTransportError {
   return new FatalTransportError(fatalErrors.invalidHeader, fieldAt, message);
-}
-
-/** Views kept of data before the rest is copied together. */
-function partsMax(lengthBytes: number): number {
-  return 8 + (lengthBytes >>> 12);
 }
 
 const noCommand: CommandFields = {

@@ -86,8 +86,8 @@ export class Queue implements CommandOwner {
     return this.#options.clock;
   }
 
-  /** Commands that are carried out: held ones not. */
-  get executing(): number {
+  /** Commands that are carried out now. */
+  get underWay(): number {
     return this.#executing;
   }
 
@@ -124,7 +124,7 @@ export class Queue implements CommandOwner {
     if (sglType !== sglTypes.inCapsule && sglType !== sglTypes.transport)
       throw new FatalTransportError(fatalErrors.unsupported, fieldOffsets.sgl, `SGL of type ${sglType}`);
     if (sglType === sglTypes.inCapsule) {
-      if (toControllerBytes === 0) return statuses.sglTypeInvalid | doNotRetry;
+      if (toHostBytes > 0) return statuses.sglTypeInvalid | doNotRetry;
       if (command.sglAddress !== 0) return statuses.invalidField | doNotRetry;
       const fits = sglLengthBytes === dataBytes && dataBytes === toControllerBytes;
       return fits ? statuses.success : statuses.sglLengthInvalid | doNotRetry;

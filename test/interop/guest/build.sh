@@ -3,7 +3,7 @@
 # qemu where this machine's kernel has none. As root on Debian it installs what is missing. Exit 3: it can't be made here.
 set -euo pipefail
 out=$1
-packages=(qemu-system-x86 seabios busybox-static cpio kmod open-iscsi nvme-cli e2fsprogs dmsetup)
+packages=(qemu-system-x86 seabios busybox-static cpio kmod open-iscsi nvme-cli e2fsprogs xfsprogs dmsetup)
 
 missing=()
 for package in "${packages[@]}"; do dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package"); done
@@ -37,7 +37,7 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 for applet in $("$root/bin/busybox" --list); do
   [ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
 done
-for program in iscsid iscsiadm nvme mkfs.ext4 e2fsck dmsetup modprobe; do
+for program in iscsid iscsiadm nvme mkfs.ext4 mkfs.xfs e2fsck dmsetup modprobe; do
   path=$(readlink -f "$(command -v "$program")")
   rm -f "$root/bin/$program"
   cp -L "$path" "$root/bin/$program"
@@ -57,7 +57,7 @@ echo 'passwd: files' >"$root/etc/nsswitch.conf"
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
 cp /etc/mke2fs.conf "$root/etc/"
 
-for module in virtio_net virtio_pci virtio_rng iscsi_tcp sd_mod nvme-tcp ext4 dm-mod dm-multipath dm-service-time dm-round-robin crc32c_generic; do
+for module in virtio_net virtio_pci virtio_rng iscsi_tcp sd_mod nvme-tcp ext4 xfs dm-mod dm-multipath dm-service-time dm-round-robin crc32c_generic; do
   { modprobe -d "$kernel" -S "$version" --show-depends "$module" 2>/dev/null || true; } | awk '/^insmod/ { print $2 }'
 done | sort -u | while read -r file; do
   place=$root/lib/modules/$version/${file#*/"$version"/}
