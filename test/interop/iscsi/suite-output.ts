@@ -6,7 +6,8 @@ export interface SuiteTest {
 
 const suiteLine = /^Suite: (.*\S)/;
 const testLine = /^\s+Test: (\S+) \.\.\./;
-const passedEnd = /passed\s*$/;
+// What is printed between two tests, when a suite is cleaned up, follows on the same line.
+const passedEnd = /passed\s*$|^passed\b/;
 const failedEnd = /(?:^|\.\.\.)FAILED\s*$/;
 
 /** Reads what `iscsi-test-cu --verbose` printed. */

@@ -70,11 +70,19 @@ test('a test that skipped is no pass, and one without an end is a failure', () =
     '    [FAILED] READ10 …',
     'FAILED',
     '    1. somewhere',
+    '  Test: Cleaned ...',
+    'passed    [FAILED] a unit attention met the one who cleans up',
     'Suite: Unmap',
     '  Test: Simple ...    working',
   ].join('\n');
   assert.deepEqual(
     suiteTests(output).map(({ name, outcome }) => `${name} ${outcome}`),
-    ['Read10.Simple passed', 'Read10.Async skipped', 'Read10.DpoFua failed', 'Unmap.Simple unfinished'],
+    [
+      'Read10.Simple passed',
+      'Read10.Async skipped',
+      'Read10.DpoFua failed',
+      'Read10.Cleaned passed',
+      'Unmap.Simple unfinished',
+    ],
   );
 });
