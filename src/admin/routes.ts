@@ -1,11 +1,20 @@
 import type { IncomingMessage } from 'node:http';
-import type { CoreletHandle, VolumeErrorCode, VolumeResult } from '../corelet/types.ts';
+import type { AccessInfo, CoreletHandle, CoreletStatus, VolumeErrorCode, VolumeResult } from '../corelet/types.ts';
+import { accessChange } from './access-change.ts';
 import type { ErrorCode } from './errors.ts';
 import { type EventLog, eventsMax } from './events.ts';
 import { jsonReply, Refusal, readJson, type Reply } from './http.ts';
 import { type FabricFigures, metricsText } from './metrics.ts';
 import { pageAsset } from './page.ts';
-import type { AnsweredBy, ChassisAnswer, EventsAnswer, ScrubAnswer, VersionAnswer, VolumesAnswer } from './types.ts';
+import type {
+  AnsweredBy,
+  ChassisAnswer,
+  EventsAnswer,
+  ScrubAnswer,
+  SessionsAnswer,
+  VersionAnswer,
+  VolumesAnswer,
+} from './types.ts';
 
 /** What the API answers from. */
 export interface AdminSource {
@@ -16,6 +25,8 @@ export interface AdminSource {
   readonly fabric?: FabricFigures;
   /** Where the Corelets of the chassis answer, this one included; asked at every request, modules are swapped. */
   peers(): ChassisAnswer['slots'];
+  /** Hosts that are connected here. */
+  readonly sessions?: () => SessionsAnswer['sessions'];
 }
 
 interface Call {
@@ -33,7 +44,7 @@ interface Route {
 }
 
 const routes: readonly Route[] = [
-  { method: 'GET', path: /^\/api\/status$/, answer: ({ source }) => jsonReply(200, source.corelet.status()) },
+  { method: 'GET', path: /^\/api\/status$/, answer: ({ source }) => jsonReply(200, statusAnswer(source)) },
   { method: 'GET', path: /^\/api\/volumes$/, answer: listVolumes },
   { method: 'POST', path: /^\/api\/volumes$/, answer: createVolume },
   {
@@ -45,6 +56,13 @@ const routes: readonly Route[] = [
   { method: 'GET', path: /^\/api\/scrub$/, answer: ({ source }) => jsonReply(200, scrubAnswer(source)) },
   { method: 'POST', path: /^\/api\/scrub$/, answer: beginScrub },
   { method: 'POST', path: /^\/api\/slots\/(\d{1,5})\/state$/, answer: setSlotState },
+  {
+    method: 'GET',
+    path: /^\/api\/volumes\/([^/]+)\/access$/,
+    answer: async ({ source, name }) => accessReply(value(await source.corelet.volumes.access(name))),
+  },
+  { method: 'POST', path: /^\/api\/volumes\/([^/]+)\/access$/, answer: changeAccess },
+  { method: 'GET', path: /^\/api\/sessions$/, answer: ({ source }) => jsonReply(200, sessionsAnswer(source)) },
   { method: 'GET', path: /^\/api\/events$/, answer: listEvents },
   { method: 'GET', path: /^\/api\/chassis$/, answer: ({ source }) => jsonReply(200, chassisAnswer(source)) },
   { method: 'GET', path: /^\/api\/version$/, answer: ({ source }) => jsonReply(200, versionAnswer(source)) },
@@ -151,6 +169,18 @@ async function setSlotState({ source, request, name }: Call): Promise<Reply> {
   return jsonReply(202, { schemaVersion: 1, answeredBy: self(source), slot: slot.slot, id: slot.id, asked: state });
 }
 
+function accessReply(access: AccessInfo): Reply {
+  return jsonReply(200, { schemaVersion: 1, ...access });
+}
+
+async function changeAccess({ source, request, name }: Call): Promise<Reply> {
+  return accessReply(value(await source.corelet.volumes.setAccess(name, accessChange(await readJson(request)))));
+}
+
+function sessionsAnswer(source: AdminSource): SessionsAnswer {
+  return { schemaVersion: 1, answeredBy: self(source), sessions: source.sessions?.() ?? [] };
+}
+
 function listEvents({ source, query }: Call): Reply {
   const slot = count(query, 'slot');
   const arc = count(query, 'arc');
@@ -181,6 +211,16 @@ function count(query: URLSearchParams, name: string): number | undefined {
 
 function self({ corelet }: AdminSource): AnsweredBy {
   return corelet.status().answeredBy;
+}
+
+function statusAnswer(source: AdminSource): CoreletStatus {
+  const status = source.corelet.status();
+  const portals = new Map(source.peers().map(({ slot, iscsi }) => [slot, iscsi]));
+  const slots = status.slots.map((slot) => {
+    const iscsi = portals.get(slot.slot);
+    return iscsi === undefined ? slot : { ...slot, iscsi };
+  });
+  return { ...status, slots };
 }
 
 function chassisAnswer(source: AdminSource): ChassisAnswer {

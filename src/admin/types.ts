@@ -39,6 +39,27 @@ export interface ScrubAnswer {
   readonly scrub: CoreletStatus['scrub'] | null;
 }
 
+/** A host that is connected to the Corelet that answers. */
+export interface SessionAnswer {
+  readonly protocol: string;
+  /** null: it only asks what there is. */
+  readonly volume: string | null;
+  readonly host: string;
+  /** What tells sessions of one host apart. */
+  readonly session: string;
+  readonly from: string;
+  readonly to: string;
+  readonly sinceWallMs: number;
+  readonly commands: number;
+  readonly negotiated: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface SessionsAnswer {
+  readonly schemaVersion: 1;
+  readonly answeredBy: AnsweredBy;
+  readonly sessions: readonly SessionAnswer[];
+}
+
 export interface VersionAnswer {
   readonly schemaVersion: 1;
   readonly version: string;

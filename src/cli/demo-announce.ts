@@ -19,10 +19,11 @@ export function announce(dir: string, volume: string): void {
   const rows = [
     ['Page', `${first.admin}/ (any slot: up to ${last?.admin}/)`],
     ['Connect', `qemu-img info ${uri}`],
+    ['', `iscsi-ls -s iscsi://${first.iscsi}   (target iqn.2026-01.io.corelet:${volume})`],
     ['', `nbdfuse mnt/ ${uri}   (then: mke2fs, fuse2fs on mnt/nbd)`],
     [
       '',
-      `any slot serves it: nbd://127.0.0.1, ports ${read.chassis.nbdPort} to ${read.chassis.nbdPort + slots.length - 1}`,
+      `any slot serves it: 127.0.0.1, ports ${read.chassis.nbdPort} (NBD) and ${read.chassis.iscsiPort} (iSCSI), and the ${slots.length - 1} after each`,
     ],
     ['Pull', `${command} slot pull ${example}${where}`],
     ['Watch', `${command} status --watch${where}`],

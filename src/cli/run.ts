@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { EventLog } from '../admin/events.ts';
 import type { AdminSource } from '../admin/routes.ts';
+import type { SessionAnswer } from '../admin/types.ts';
 import { type AdminServer, listenAdmin } from '../admin/server.ts';
 import { type CoreletId, isHexId } from '../base/ids.ts';
 import { readChassis, type SlotRecord } from '../chassis/chassis-file.ts';
@@ -161,6 +162,14 @@ function seedsOf({ seeds, dir }: RunOptions, id: CoreletId): CoreletOptions['see
   return read?.ok === true ? [...seeds, ...seedsFor(read.chassis, id)] : seeds;
 }
 
+function sessionAnswer(protocol: string, session: ReturnType<IscsiTarget['sessions']>[number]): SessionAnswer {
+  const { volume, initiator, isid, remoteAddress, localAddress, sinceWallMs, commands, parameters } = session;
+  const ends = { from: remoteAddress, to: localAddress };
+  const host = { volume: volume ?? null, host: initiator, session: isid };
+  return { protocol, ...host, ...ends, sinceWallMs, commands, negotiated: { ...parameters } };
+}
+
+type IscsiTarget = ReturnType<typeof iscsiDoor>;
 type AdminPeers = ReturnType<AdminSource['peers']>;
 
 interface Doors {
@@ -182,14 +191,23 @@ async function openDoors(
   };
   const peers = (): AdminPeers =>
     slots().map(({ slot, admin, nbd, iscsi, nvme }) => ({ slot, admin, nbd, iscsi, nvme }));
+  let sessions: AdminSource['sessions'];
   if (iscsi !== undefined) {
     const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
     const target = iscsiDoor(corelet, { clock, random: createRandom(), hashes: systemHashes, portals });
+    sessions = () => target.sessions().map((session) => sessionAnswer('iscsi', session));
     doors.push(await listenTarget({ ...iscsi, clock, openSession: (output) => target.open(output) }));
   }
   doors.push(...(await openNvme(options, corelet, clock, slots)));
   const api: AdminServer = await listenAdmin(
-    { corelet, events, fabric: fabric.counts, version: programVersion(), peers },
+    {
+      corelet,
+      events,
+      fabric: fabric.counts,
+      version: programVersion(),
+      peers,
+      ...(sessions === undefined ? {} : { sessions }),
+    },
     admin,
   );
   return {

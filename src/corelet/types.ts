@@ -8,7 +8,7 @@ import type { WishResult } from '../membership/core.ts';
 import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { ScrubStatus } from '../healing/scrub.ts';
-import type { AccessRules } from '../volume/access.ts';
+import type { AccessRules, ChapRules } from '../volume/access.ts';
 import type { VolumeCatalog } from '../volume/block-device.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 
@@ -94,6 +94,26 @@ export interface VolumeControl {
   list(): Promise<VolumeResult<readonly VolumeInfo[]>>;
   show(name: string): Promise<VolumeResult<VolumeInfo>>;
   delete(name: string): Promise<VolumeResult<VolumeInfo>>;
+  access(name: string): Promise<VolumeResult<AccessInfo>>;
+  /** After `ok`, nothing of what the rules no longer allow can land anywhere, whatever was under way. */
+  setAccess(name: string, change: AccessChange): Promise<VolumeResult<AccessInfo>>;
+}
+
+/** Who may use a volume, without the secrets. */
+export interface AccessInfo {
+  readonly name: string;
+  readonly hosts: 'any' | readonly string[];
+  readonly readOnly: boolean;
+  /** Names that CHAP proves: the initiator's, and the target's where it is mutual. */
+  readonly chap: { readonly initiator: string; readonly target: string | null } | null;
+}
+
+/** What isn't named stays. */
+export interface AccessChange {
+  readonly hosts?: 'any' | readonly string[] | undefined;
+  readonly readOnly?: boolean | undefined;
+  /** null: none is asked for any more. */
+  readonly chap?: ChapRules | null | undefined;
 }
 
 /** Who may use what, for targets whose hosts prove who they are before they open a volume. */
@@ -122,6 +142,8 @@ export interface SlotStatus {
   readonly heldDownSeconds?: number;
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
+  /** Where it serves iSCSI, as `HOST:PORT`, as far as the one that answers knows the chassis. */
+  readonly iscsi?: string;
 }
 
 export interface ArcsStatus {

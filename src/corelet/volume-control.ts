@@ -1,12 +1,15 @@
 import { utf8Bytes } from '../base/bytes.ts';
-import { type AccessRules, hostNameBytesMax, hostsMax } from '../volume/access.ts';
+import { normalName } from '../targets/iscsi/names.ts';
+import { chapBytesMax, hostNameBytesMax, hostsMax } from '../volume/access.ts';
 import { isVolumeName, type VolumeRecord } from '../volume/records.ts';
 import type { ChangeResult, Volumes } from '../volume/volumes.ts';
-import type { VolumeControl, VolumeErrorCode, VolumeInfo, VolumeResult } from './types.ts';
+import type { AccessChange, AccessInfo, VolumeControl, VolumeErrorCode, VolumeInfo, VolumeResult } from './types.ts';
 
 /** 8 TiB: 2^23 chunks. */
 export const volumeSizeMax = 8 * 1024 ** 4;
 const sizeStep = 512;
+/** 96 bits, as RFC 7143 §9.2.1 wants it; Windows refuses fewer. */
+const chapSecretBytesMin = 12;
 
 /** The checked door to volumes for people: what they ask is examined before anything is changed. */
 export class CheckedVolumes implements VolumeControl {
@@ -58,23 +61,57 @@ export class CheckedVolumes implements VolumeControl {
     return answer(await this.#volumes.show(name), name);
   }
 
-  /** After `ok`, nothing of what the rules no longer allow can land anywhere, whatever was under way. */
-  async setAccess(name: string, rules: AccessRules): Promise<VolumeResult<VolumeInfo>> {
-    const { hosts } = rules;
-    if (hosts !== 'any') {
-      if (hosts.length > hostsMax || new Set(hosts).size !== hosts.length || !hosts.every(isHostName)) {
-        return refused(
-          'INVALID',
-          `at most ${hostsMax} different names of hosts, of 1 to ${hostNameBytesMax} bytes each`,
-        );
-      }
-    }
-    return answer(await this.#volumes.setAccess(name, rules), name);
+  async access(name: string): Promise<VolumeResult<AccessInfo>> {
+    return accessAnswer(await this.#volumes.show(name), name);
+  }
+
+  async setAccess(name: string, change: AccessChange): Promise<VolumeResult<AccessInfo>> {
+    const wrong = faultOf(change);
+    if (wrong !== undefined) return refused('INVALID', wrong);
+    const now = await this.#volumes.show(name);
+    if (!now.ok) return accessAnswer(now, name);
+    const rules = now.record.nextAccess ?? now.record.access;
+    const chap = change.chap === undefined ? rules.chap : (change.chap ?? undefined);
+    const hosts = change.hosts === undefined || change.hosts === 'any' ? change.hosts : change.hosts.map(hostName);
+    const base = { hosts: hosts ?? rules.hosts, readOnly: change.readOnly ?? rules.readOnly };
+    return accessAnswer(await this.#volumes.setAccess(name, chap === undefined ? base : { ...base, chap }), name);
   }
 
   async delete(name: string): Promise<VolumeResult<VolumeInfo>> {
     return answer(await this.#volumes.delete(name), name);
   }
+}
+
+/** iSCSI names are compared in lower case (RFC 7143 §4.2.7.2), NQNs as they are. */
+function hostName(host: string): string {
+  return normalName(host) ?? host;
+}
+
+function faultOf({ hosts, chap }: AccessChange): string | undefined {
+  if (hosts !== undefined && hosts !== 'any') {
+    const names = hosts.map(hostName);
+    if (names.length > hostsMax || new Set(names).size !== names.length || !names.every(isHostName))
+      return `at most ${hostsMax} different names of hosts, of 1 to ${hostNameBytesMax} bytes each`;
+  }
+  if (chap === undefined || chap === null) return undefined;
+  const { initiator, target } = chap;
+  for (const { name, secret } of target === undefined ? [initiator] : [initiator, target]) {
+    if (name === '' || utf8Bytes(name).length > chapBytesMax) return `a CHAP name has 1 to ${chapBytesMax} bytes`;
+    if (secret.length < chapSecretBytesMin || secret.length > chapBytesMax)
+      return `a CHAP secret has ${chapSecretBytesMin} to ${chapBytesMax} bytes`;
+  }
+  // Who knows the one would know the other (RFC 7143 §9.2.1).
+  const isSame =
+    target?.secret.length === initiator.secret.length && target.secret.every((byte, i) => byte === initiator.secret[i]);
+  return isSame ? 'the secrets of initiator and target must differ' : undefined;
+}
+
+function accessAnswer(result: ChangeResult, volume: string): VolumeResult<AccessInfo> {
+  if (!result.ok) return answer(result, volume) as { ok: false; code: VolumeErrorCode; message: string };
+  const { name, access, nextAccess } = result.record;
+  const { hosts, readOnly, chap } = nextAccess ?? access;
+  const proved = chap === undefined ? null : { initiator: chap.initiator.name, target: chap.target?.name ?? null };
+  return { ok: true, value: { name, hosts, readOnly, chap: proved } };
 }
 
 function isHostName(host: string): boolean {

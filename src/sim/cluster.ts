@@ -77,6 +77,8 @@ export class SimCluster {
   readonly #draw: Prng;
   readonly #program: SimProgram;
   readonly #hardware: SimHardware;
+  /** Copies of devices that ran beside the original, at some time: what was told under its name may lie there. */
+  readonly clones: Pick<Slot, 'index' | 'id' | 'medium'>[] = [];
   readonly #founding: Founding;
 
   constructor(engine: SimEngine, random: SimRandom, program: SimProgram, hardware: SimHardware, shape: ClusterShape) {
@@ -180,6 +182,7 @@ export class SimCluster {
     const slot = this.slot(index);
     const medium = slot.medium.image?.().copy(`clone ${slot.starts} of slot ${index}`);
     if (medium === undefined || slot.process === undefined) return undefined;
+    this.clones.push({ index, id: slot.id, medium });
     const process = this.engine.process(`clone of slot ${index} start ${slot.starts}`);
     const random = this.#random.stream(process.label);
     const incarnation = slot.starts * 0x1_0000_0000 + random.u32();

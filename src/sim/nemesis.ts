@@ -67,6 +67,13 @@ const alone: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone', 'sw
 /** They cost a module what it held. */
 const forgets: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone']);
 
+/** A write is told durable and isn't there. */
+const lies: ReadonlySet<FaultKind> = new Set(['lost-write', 'misdirected-write']);
+/** So long it takes until that write isn't the device's last any more, or others keep on their devices that there was more. */
+const noticedMs = 3000;
+/** Each costs the weak module a segment for good, and a tight one has ten. */
+const unreadableMax = 3;
+
 const retryMs = 200;
 const kindTriesMax = 3;
 const careMs = 250;
@@ -93,6 +100,7 @@ export class Nemesis {
   /** The one module that may lose what it holds, in whatever way: of three copies the design bears the loss of one. */
   #weakModule: CoreletId;
   #weakAt: number;
+  #liedUntilMs = 0;
   #number = 0;
   #stopped = false;
 
@@ -165,6 +173,8 @@ export class Nemesis {
     if (alone.has(kind) && this.#active.size > 0) return undefined;
     const weakSlot = this.#weakSlot();
     if (forgets.has(kind) && !free.includes(weakSlot)) return undefined;
+    if (kind === 'unreadable' && (this.counts.get(kind) ?? 0) >= unreadableMax) return undefined;
+    if (lies.has(kind)) this.#liedUntilMs = this.#engine.nowMs + noticedMs;
     const context: StrikeContext = {
       cluster: this.#cluster,
       draw,
@@ -178,7 +188,10 @@ export class Nemesis {
   }
 
   /** The whole chassis; every second time in the midst of other faults, which go on. */
-  #powerLoss(draw: Prng): Strike {
+  #powerLoss(draw: Prng): Strike | undefined {
+    // Peers that restart together may have lost how far that device was durable: they keep it once a second (arc/positions.ts).
+    for (const { kind } of this.#active.values()) if (kind === 'rollback') return undefined;
+    if (this.#engine.nowMs < this.#liedUntilMs) return undefined;
     const amidst = draw.chance(0.5);
     if (!amidst) for (const number of this.#active.keys()) this.#repair(number);
     const slots = this.#cluster.slots.map(({ index }) => index);

@@ -299,8 +299,8 @@ class Run {
   }
 
   #checkAcknowledged({ operation, volume, registers }: Acknowledgement): void {
-    const { slots } = this.#cluster;
-    const media = slots.flatMap(({ index, id, medium }) => {
+    const { slots, clones } = this.#cluster;
+    const media = [...slots, ...clones].flatMap(({ index, id, medium }) => {
       const holds = medium.holds?.bind(medium);
       return holds === undefined ? [] : [{ slot: index, id, holds }];
     });

@@ -56,8 +56,8 @@ export function applyReservation(state: Reservations, action: ReservationAction)
     case 'preempt':
       break;
   }
-  // SPC-2 §5.5.1: what a session has reserved knows no registrations of others.
-  if (state.sessionHolder !== undefined && state.sessionHolder !== action.id) return 'CONFLICT';
+  // SPC-2 §5.5.1: the two kinds exclude each other.
+  if (state.sessionHolder !== undefined) return 'CONFLICT';
   if (action.kind === 'register') return register(state, action);
   if (keyOf(state, action.id) !== action.key) return 'CONFLICT';
   switch (action.kind) {

@@ -3,9 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { run } from './commands.ts';
 
-/** Debian's package for each client command that a test may want. */
+/** Debian's package for each client command, or block driver of qemu, that a test may want. */
 const packages: Readonly<Record<string, string>> = {
+  'block-iscsi.so': 'qemu-block-extra',
   fio: 'fio',
+  'iscsi-inq': 'libiscsi-bin',
+  'iscsi-ls': 'libiscsi-bin',
+  'iscsi-perf': 'libiscsi-bin',
+  'iscsi-test-cu': 'libiscsi-bin',
   'nbd-client': 'nbd-client',
   nbdcopy: 'libnbd-bin',
   nbdfuse: 'nbdfuse',
@@ -34,7 +39,12 @@ export function ensureClient(command: string): Promise<boolean> {
 }
 
 async function isInstalled(command: string): Promise<boolean> {
-  const { code } = await run('sh', ['-c', 'command -v "$1" || test -x "/usr/sbin/$1"', 'sh', command]);
+  const { code } = await run('sh', [
+    '-c',
+    'command -v "$1" || test -x "/usr/sbin/$1" || ls /usr/lib/*/qemu/"$1"',
+    'sh',
+    command,
+  ]);
   return code === 0;
 }
 

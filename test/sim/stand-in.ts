@@ -72,6 +72,8 @@ export class StandIn implements SimProgram {
         list: async () => ({ ok: true, value: [] }),
         show: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
         delete: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
+        access: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
+        setAccess: async () => ({ ok: false, code: 'NOT_FOUND', message: '' }),
       },
       isConnected: () => true,
       rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },

@@ -119,6 +119,28 @@ export const gatewayMutations: readonly Mutation[] = [
     expect: ['INV-2', 'INV-5', 'INV-6', 'STORY'],
   },
   {
+    name: 'preempted-without-an-epoch',
+    rule: '§10.3, story 11',
+    what: 'a preemption is answered when the record says so, not when every arc has heard of it',
+    edits: [
+      {
+        file: 'src/volume/volumes.ts',
+        find: 'const closes = takesRight(before, after);',
+        replace: "const closes = takesRight(before, after) && action.kind !== 'preempt';",
+      },
+    ],
+    hunt: story('11b-preempted-while-a-write-is-in-flight', 5),
+    expect: ['INV-2', 'STORY'],
+  },
+  {
+    name: 'sent-again-after-a-reset',
+    rule: '§10.1, story 4',
+    what: 'a gateway that is refused because the volume was reset asks once more under the new epoch',
+    edits: [{ file: 'src/volume/device.ts', find: 'if (this.#authority.resets !== resets) break;', replace: '' }],
+    hunt: story('11c-reset-while-a-write-is-in-flight', 5),
+    expect: ['INV-2', 'STORY'],
+  },
+  {
     name: 'checksum-unverified',
     rule: 'INV-4',
     what: 'neither the leader nor the gateway compares what it read with its CRC',

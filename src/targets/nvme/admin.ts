@@ -6,7 +6,7 @@ import type { Controller } from './controller.ts';
 import type { DiscoveryLog } from './discovery.ts';
 import { FeatureValues, featureDataBytes } from './feature-values.ts';
 import { identify } from './identities.ts';
-import { adminInCapsuleBytesMax, logBytesMax } from './limits.ts';
+import { adminInCapsuleBytesMax, transferBytesMax } from './limits.ts';
 import { readLog, sliceOf } from './log-pages.ts';
 import type { NvmeOutput } from './output.ts';
 import type { Executor, Queue } from './queue.ts';
@@ -50,7 +50,7 @@ export class AdminExecutor implements Executor {
         return;
       case adminOpcodes.getLogPage:
         command.toHostBytes = logLengthBytes(command);
-        if (command.toHostBytes > logBytesMax) command.refusal = statuses.invalidField | doNotRetry;
+        if (command.toHostBytes > transferBytesMax) command.refusal = statuses.invalidField | doNotRetry;
         return;
       case adminOpcodes.getFeatures:
         // Capabilities come without the feature's data.

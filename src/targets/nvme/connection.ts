@@ -28,7 +28,7 @@ import { InputQueue } from '../input.ts';
 import type { Budget } from './budget.ts';
 import type { Command } from './command.ts';
 import { FatalTransportError } from './fatal.ts';
-import { dataPduBytesMax, type NvmeLimits } from './limits.ts';
+import { transferBytesMax, type NvmeLimits } from './limits.ts';
 import type { NvmeOutput } from './output.ts';
 import { type Executor, Queue, type QueueListener } from './queue.ts';
 import { ReplyQueue } from './replies.ts';
@@ -40,6 +40,8 @@ export interface ConnectionOptions {
   readonly budget: Budget;
   /** Who answers until the connection is a controller's queue. */
   readonly unconnected: (queue: Queue) => Executor;
+  /** Resolves when the queue, and those that end with it, have nothing under way. */
+  readonly quiet: (queue: Queue) => Promise<void>;
   /** The queue's connection is gone. */
   readonly gone: (queue: Queue) => void;
   /** The host was heard. */
@@ -129,7 +131,7 @@ export class NvmeConnection implements QueueListener {
   /** The Corelet stops: what is under way is finished, then the connection ends. */
   stop(): void {
     this.#isStopping = true;
-    this.#advance();
+    void this.#options.quiet(this.queue).then(() => this.finish());
   }
 
   /** The connection is gone. Nothing is called on `output` any more. */
@@ -192,8 +194,6 @@ export class NvmeConnection implements QueueListener {
     }
     if (this.#isClosed()) return;
     this.#pace(step);
-    // Asked again after every answer.
-    if (this.#isStopping && this.queue.executing === 0) this.finish();
   }
 
   #pace(step: Step): void {
@@ -303,7 +303,7 @@ export class NvmeConnection implements QueueListener {
     if (hpda > hpdaMax) throw invalid(fieldOffsets.hpda, `alignment ${hpda}`);
     if (digests > (digestFlags.header | digestFlags.data)) throw invalid(fieldOffsets.digests, `digests ${digests}`);
     this.#input.skip(connectionPduBytes);
-    const answer = icRespPdu.encode({ pfv: 0, cpda: 0, digests, maxDataBytes: dataPduBytesMax });
+    const answer = icRespPdu.encode({ pfv: 0, cpda: 0, digests, maxDataBytes: transferBytesMax });
     const hlen = connectionPduBytes;
     encodePduHeader(answer, 0, { type: pduTypes.icResp, flags: 0, hlen, pdo: 0, plen: hlen });
     this.#replies.message(answer);
@@ -355,7 +355,7 @@ export class NvmeConnection implements QueueListener {
     const dataBytes = this.#measure(headBytes);
     if (dataBytes !== data.lengthBytes || dataBytes === 0)
       throw invalid(fieldOffsets.length, `${dataBytes} bytes of data`);
-    if (dataBytes > dataPduBytesMax)
+    if (dataBytes > transferBytesMax)
       throw new FatalTransportError(fatalErrors.limitExceeded, fieldOffsets.length, `${dataBytes} bytes of data`);
     const endBytes = data.offset + dataBytes;
     if (data.offset !== command.receivedBytes || endBytes > command.toControllerBytes)

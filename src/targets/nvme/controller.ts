@@ -212,6 +212,12 @@ export class Controller {
     for (const queue of queues) queue.listener.drop();
   }
 
+  /** Resolves when nothing is under way on that queue; without the one of admin there are no others. */
+  async quiet(queue: Queue): Promise<void> {
+    const queues = queue === this.admin ? [queue, ...this.ioQueues.values()] : [queue];
+    await Promise.all(queues.map((each) => each.settled()));
+  }
+
   /** A connection of this controller has ended. Without the one of admin there is no controller. */
   queueGone(queue: Queue): void {
     if (queue !== this.admin) {
@@ -221,7 +227,7 @@ export class Controller {
     this.#isOver = true;
     this.#keepAlive?.cancel();
     const queues = [...this.ioQueues.values()];
-    for (const each of queues) each.listener.drop();
+    for (const each of queues) each.listener.finish();
     void Promise.all([queue, ...queues].map((each) => each.settled())).then(() => {
       this.device?.close();
       this.#ended(this);

@@ -132,14 +132,24 @@ export class IoExecutor implements Executor {
       }
       case ioOpcodes.datasetManagement:
         return this.#deallocate(command);
-      case fabricsOpcode: // Disconnect: answered, then the connection ends
-        this.#queue.complete(command, statuses.success);
-        this.#queue.listener.finish();
-        return;
+      case fabricsOpcode:
+        return this.#disconnect(command);
       default:
         assert(this.#reservations !== undefined, 'only planned commands are carried out', command.opcode);
         this.#reservations.execute(command);
     }
+  }
+
+  /** The queue ends when no write of it can land any more (design §3). */
+  #disconnect(command: Command): void {
+    const queue = this.#queue;
+    queue.giveUp();
+    queue.hold(command);
+    void queue.settled().then(() => {
+      if (queue.isClosed) return;
+      queue.complete(command, statuses.success);
+      queue.listener.finish();
+    });
   }
 
   #deallocate(command: Command): void {

@@ -36,9 +36,6 @@ export const transferBytesMax = 4096 << mdtsLog2;
 export const inCapsuleBytesMax = 16 * kibi;
 /** Linux sends up to this with any admin or fabrics command, whatever IOCCSZ says. */
 export const adminInCapsuleBytesMax = 8 * kibi;
-/** Of one H2CData PDU. */
-export const dataPduBytesMax = transferBytesMax;
-
 /** Logical blocks of 512 bytes, as NBD and SCSI have them: one disk image means the same through every protocol. */
 export const lbaLog2 = 9;
 export const lbaBytes = 1 << lbaLog2;
@@ -51,13 +48,10 @@ export const deallocateBlocksMax = 1_048_576;
 /** Asynchronous events that a host may have outstanding, and events kept for one that has none. */
 export const asyncEventsMax = 4;
 export const errorEntriesMax = 64;
-/** Bytes that one Get Log Page may fetch. */
-export const logBytesMax = transferBytesMax;
 /** Ways to volumes that discovery tells at most. */
 export const discoveryRecordsMax = 4096;
 
-/** KATO in units of 100 ms: ten are a second. A host that asks for none is never given up for silence. */
-export const keepAliveUnitMs = 100;
+/** KATO counts in units of 100 ms: ten are a second. A host that asks for none is never given up for silence. */
 export const keepAliveUnits = 10;
 /** When the time is over, what has arrived meanwhile is read before judgement. */
 export const keepAliveGraceMs = 100;

@@ -86,11 +86,6 @@ export class Queue implements CommandOwner {
     return this.#options.clock;
   }
 
-  /** Commands that are carried out: held ones not. */
-  get executing(): number {
-    return this.#executing;
-  }
-
   /** When the host had surely given nothing up yet: it does so by closing the connection, or silently after long. */
   get arrivedAfterMs(): number {
     const heardMs = this.receivedAfterMs;
@@ -124,7 +119,7 @@ export class Queue implements CommandOwner {
     if (sglType !== sglTypes.inCapsule && sglType !== sglTypes.transport)
       throw new FatalTransportError(fatalErrors.unsupported, fieldOffsets.sgl, `SGL of type ${sglType}`);
     if (sglType === sglTypes.inCapsule) {
-      if (toControllerBytes === 0) return statuses.sglTypeInvalid | doNotRetry;
+      if (toHostBytes > 0) return statuses.sglTypeInvalid | doNotRetry;
       if (command.sglAddress !== 0) return statuses.invalidField | doNotRetry;
       const fits = sglLengthBytes === dataBytes && dataBytes === toControllerBytes;
       return fits ? statuses.success : statuses.sglLengthInvalid | doNotRetry;

@@ -66,6 +66,7 @@ export class NvmeTarget {
       limits,
       budget,
       unconnected: (queue) => new Unconnected(queue, (from, request) => this.#connect(from, request, kind, output)),
+      quiet: (queue) => this.#ofQueue.get(queue)?.quiet(queue) ?? queue.settled(),
       gone: (queue) => {
         this.#ofQueue.get(queue)?.queueGone(queue);
         this.#ofQueue.delete(queue);

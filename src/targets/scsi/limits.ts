@@ -21,6 +21,7 @@ export const scsiLimits = {
   /** All of an UNMAP together. */
   unmapBlocksMax: (512 * mebi) / logicalBytes,
   unmapDescriptorsMax: 256,
+  unmapsAtOnceMax: 16,
   /** What a fill, a copy or a verification does at a time. */
   portionBytes: 32 * mebi,
   copyPortionBytes: mebi,

@@ -53,6 +53,7 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
   readonly #clock: Clock;
   readonly #listener: NexusListener;
   readonly #attentions: number[] = [senseCodes.powerOn];
+  #sizeBytes: number;
   /** As read last; what was before the first time is no news. */
   #reservations: Reservations | undefined;
   /** Reservations that are being changed from here: what is read meanwhile is no news. */
@@ -63,6 +64,7 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
     this.registrant = registrantOf(options.initiator);
     this.initiatorName = options.initiator.name;
     this.#device = options.device;
+    this.#sizeBytes = options.device.sizeBytes;
     this.#unit = options.unit;
     this.#clock = options.clock;
     this.#listener = options.listener;
@@ -78,7 +80,11 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
     const row = rowOf(cdb) as CommandRow;
     if (decodeLun(lun) !== 0) return { kind: 'admitted', dataOutBytes: 0, dataInBytesMax: absentBytesMax };
     const plan = row.plan(cdb, { device: this.#device, expectedOutBytes });
-    if (isSense(plan)) return { kind: 'refused', response: this.#response(failed(plan)) };
+    if (isSense(plan)) {
+      // What can't be written isn't looked at any closer.
+      const sense = row.writes === true && this.#device.readOnly ? writeProtected : plan;
+      return { kind: 'refused', response: this.#response(failed(sense)) };
+    }
     return { kind: 'admitted', dataOutBytes: plan.outBytes, dataInBytesMax: plan.inBytesMax };
   }
 
@@ -155,6 +161,9 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
 
   /** SPC-4 §5.13.11: what others did to this host's registration and reservation. */
   learned(state: Reservations): void {
+    const { sizeBytes } = this.#device;
+    if (sizeBytes !== this.#sizeBytes) this.attention(senseCodes.capacityChanged);
+    this.#sizeBytes = sizeBytes;
     const before = this.#reservations;
     this.#reservations = state;
     if (before === undefined || state === before) return;

@@ -1,6 +1,9 @@
 import { joined } from '../../base/bytes.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
+import type { IoResult } from '../../volume/block-device.ts';
+import { worst } from '../../volume/results.ts';
 import { readU16, readU32, readU64 } from '../../wire/big-endian.ts';
+import type { BlockFields } from '../../wire/scsi/cdb.ts';
 import { senseCodes } from '../../wire/scsi/codes.ts';
 import { encodeLbaStatus, type LbaExtent } from '../../wire/scsi/lba-status.ts';
 import type { Sense } from '../../wire/scsi/sense.ts';
@@ -49,17 +52,40 @@ export async function unmap(call: Call): Promise<Reply> {
     blocks += range.blocks;
   }
   if (blocks > scsiLimits.unmapBlocksMax) return failed(invalidParameter(16));
-  let done = 0;
+  const result = await unmapAll(call, merged(ranges));
+  return ended(result, call.dataOutBytes);
+}
+
+/** Neighbours in a list as one range: hosts name block after block, and each range costs a write on a majority. */
+function merged(ranges: readonly BlockFields[]): readonly BlockFields[] {
+  const whole: BlockFields[] = [];
   for (const range of ranges) {
-    const result = await inPortions(call, range, scsiLimits.portionBytes, (offset, lengthBytes) =>
-      // Not `trim`, which leaves parts of physical blocks as they are: what is unmapped reads as zeros (LBPRZ).
-      call.device.zero(offset, lengthBytes, { mayPunch: true }, call.command),
-    );
-    // "Try again" would say that nothing has happened.
-    if (!result.ok) return result.code === 'RETRYABLE' && done > 0 ? 'UNKNOWN' : refused(result.code);
-    done += range.blocks;
+    const last = whole.at(-1);
+    if (last !== undefined && last.lba + last.blocks === range.lba)
+      whole[whole.length - 1] = { lba: last.lba, blocks: last.blocks + range.blocks };
+    else whole.push(range);
   }
-  return ended({ ok: true }, call.dataOutBytes);
+  return whole;
+}
+
+/** Several at a time; a command of several is as good as its worst part. */
+async function unmapAll(call: Call, ranges: readonly BlockFields[]): Promise<IoResult> {
+  const results: IoResult[] = [];
+  for (let first = 0; first < ranges.length; first += scsiLimits.unmapsAtOnceMax) {
+    const some = ranges.slice(first, first + scsiLimits.unmapsAtOnceMax);
+    results.push(
+      ...(await Promise.all(
+        some.map((range) =>
+          inPortions(call, range, scsiLimits.portionBytes, (offset, lengthBytes) =>
+            // Not `trim`, which leaves parts of physical blocks as they are: what is unmapped reads as zeros (LBPRZ).
+            call.device.zero(offset, lengthBytes, { mayPunch: true }, call.command),
+          ),
+        ),
+      )),
+    );
+    if (results.some(({ ok }) => !ok)) break;
+  }
+  return worst(results);
 }
 
 export function planWriteSame(cdb: Uint8Array, { device, expectedOutBytes }: Admitting): Plan | Sense {

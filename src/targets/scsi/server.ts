@@ -1,5 +1,6 @@
 import type { Clock } from '../../ports/clock.ts';
 import type { VolumeCatalog } from '../../volume/block-device.ts';
+import { senseCodes } from '../../wire/scsi/codes.ts';
 import { scsiLimits } from './limits.ts';
 import { Nexus, registrantOf } from './nexus.ts';
 import type { InitiatorPort, NexusListener, PortGroupState, ScsiNexus, ScsiTargets, TargetPort } from './types.ts';
@@ -24,6 +25,11 @@ export class ScsiDeviceServer implements ScsiTargets {
 
   constructor(options: DeviceServerOptions) {
     this.#options = options;
+  }
+
+  /** Paths came or went: hosts ask for the port groups anew (SPC-4 §5.15.2.7). */
+  portGroupsChanged(): void {
+    for (const unit of this.#units.values()) unit.tellAll(senseCodes.asymmetricAccessChanged);
   }
 
   async connect(

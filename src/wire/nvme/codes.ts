@@ -34,9 +34,6 @@ export const fabricsTypes = {
   disconnect: 0x08,
 } as const;
 
-/** Direction of a command's data: the two low bits of its opcode, or of its fabrics type. */
-export const directions = { none: 0, toController: 1, toHost: 2, both: 3 } as const;
-
 /** Status code type in bits 8 to 10, status code below. */
 export const statuses = {
   success: 0x000,

@@ -56,7 +56,8 @@ export const codes: { readonly [Type in PeerMessageType]: CodeRow<MessageOf<Type
   copyOffer: { code: 64, lane: heal, codec: copyOfferCodec },
   copyChunk: { code: 65, lane: heal, codec: copyChunkCodec },
   copyFinish: { code: 66, lane: heal, codec: copyFinishCodec },
-  copyReply: { code: 67, lane: heal, codec: copyReplyCodec },
+  // In order with `appendReply`: that one has no state is no news once it has acknowledged entries (INV-10).
+  copyReply: { code: 67, lane: host, codec: copyReplyCodec },
   copyCheck: { code: 68, lane: heal, codec: copyCheckCodec },
   scrub: { code: 69, lane: heal, codec: scrubCodec },
   scrubReply: { code: 70, lane: heal, codec: scrubReplyCodec },

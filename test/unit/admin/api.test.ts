@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import { EventLog } from '../../../src/admin/events.ts';
 import { bodyBytesMax } from '../../../src/admin/http.ts';
+import type { SessionsAnswer } from '../../../src/admin/types.ts';
 import { type AdminServer, listenAdmin } from '../../../src/admin/server.ts';
 import { fakeCorelet, idOf, slotStatus, statusOf } from './fake-corelet.ts';
 
@@ -13,10 +14,15 @@ const events = new EventLog(undefined, () => wallMs++);
 const peers = [
   { slot: 0, admin: 'http://127.0.0.1:7400', nbd: '127.0.0.1:10809', iscsi: '127.0.0.1:3260', nvme: '127.0.0.1:4420' },
 ];
+const session = {
+  ...{ protocol: 'iscsi', volume: 'vol', host: 'iqn.2026-01.test:web1', session: '00023d000001' },
+  ...{ from: '127.0.0.1:40000', to: '127.0.0.1:3260', sinceWallMs: 1, commands: 2, negotiated: { headerDigest: true } },
+};
 let server: AdminServer;
 
 before(async () => {
-  server = await listenAdmin({ corelet, events, version: '0.1.0', peers: () => peers }, { host: '127.0.0.1', port: 0 });
+  const source = { corelet, events, version: '0.1.0', peers: () => peers, sessions: () => [session] };
+  server = await listenAdmin(source, { host: '127.0.0.1', port: 0 });
 });
 after(() => server.close());
 beforeEach(() => corelet.made.clear());
@@ -54,7 +60,8 @@ function refused(got: Got, httpStatus: number, code: string): void {
 
 test('any Corelet answers the status of the chassis, to scripts and to metrics', async () => {
   const got = await call('GET', '/api/status');
-  assert.deepEqual(JSON.parse(got.text), status);
+  const slots = status.slots.map((slot) => (slot.slot === 0 ? { ...slot, iscsi: '127.0.0.1:3260' } : slot));
+  assert.deepEqual(JSON.parse(got.text), { ...status, slots }, 'with where iSCSI is served');
   const metrics = (await call('GET', '/metrics')).text;
   assert.match(metrics, /^corelet_arcs\{state="full"\} 256$/m);
   assert.match(metrics, /^corelet_slot_safe_to_pull\{slot="5"\} 1$/m);
@@ -80,6 +87,38 @@ test('volumes are made, listed, shown and deleted', async () => {
   refused(await call('DELETE', '/api/volumes/a%20b', JSON.stringify({ confirm: 'b' }), json), 400, 'BAD_REQUEST');
   assert.equal((await call('DELETE', '/api/volumes/a%20b')).status, 200);
   refused(await call('GET', '/api/volumes/a%20b'), 404, 'VOLUME_NOT_FOUND');
+});
+
+test('who may use a volume is shown and changed; secrets go in and never come out', async () => {
+  await call('POST', '/api/volumes', JSON.stringify({ name: 'vol', sizeBytes: 4096 }), json);
+  const post = (body: object): Promise<Got> => call('POST', '/api/volumes/vol/access', JSON.stringify(body), json);
+  const initiator = { name: 'web1', secret: 'a-secret-of-many-bytes' };
+  const target = { name: 'array', secret: 'another-secret-of-many' };
+  const changed = await post({ hosts: ['iqn.2026-01.test:web1'], readOnly: true, chap: { initiator, target } });
+  const access = { hosts: ['iqn.2026-01.test:web1'], readOnly: true, chap: { initiator: 'web1', target: 'array' } };
+  assert.deepEqual(JSON.parse(changed.text), { schemaVersion: 1, name: 'vol', ...access });
+  const shown = await call('GET', '/api/volumes/vol/access');
+  assert.equal(shown.text, changed.text);
+  assert.ok(!shown.text.includes('secret'));
+  assert.equal((JSON.parse((await post({ chap: null })).text) as { chap: unknown }).chap, null);
+  for (const wrong of [
+    { hosts: 'some' },
+    { hosts: [5] },
+    { readOnly: 'yes' },
+    { chap: 'web1' },
+    { chap: { initiator: { name: 'web1' } } },
+    { chap: { initiator, target: [] } },
+    { chap: { initiator: { ...initiator, algorithm: 'md5' } } },
+    { colour: 'red' },
+  ])
+    refused(await post(wrong), 400, 'BAD_REQUEST');
+  refused(await call('GET', '/api/volumes/nothing/access'), 404, 'VOLUME_NOT_FOUND');
+});
+
+test('connected hosts are listed by the Corelet that serves them', async () => {
+  const { sessions, answeredBy } = JSON.parse((await call('GET', '/api/sessions')).text) as SessionsAnswer;
+  assert.equal(answeredBy.slot, 0);
+  assert.deepEqual(sessions, [session]);
 });
 
 test('what is not a request is refused with a code, and makes nothing', async () => {

@@ -1,6 +1,6 @@
 import type { ClusterId, CoreletId } from '../../../src/base/ids.ts';
 import { neverScrubbed } from '../../../src/healing/scrub.ts';
-import type { CoreletHandle, CoreletStatus, SlotStatus, VolumeInfo } from '../../../src/corelet/types.ts';
+import type { AccessInfo, CoreletHandle, CoreletStatus, SlotStatus, VolumeInfo } from '../../../src/corelet/types.ts';
 
 export const idOf = (slot: number): CoreletId => slot.toString(16).padStart(32, '0') as CoreletId;
 
@@ -26,6 +26,7 @@ export function statusOf(slots: number, change: Partial<CoreletStatus> = {}): Co
 /** A Corelet that keeps volumes in a map and says what it is told to say. */
 export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { readonly made: Map<string, VolumeInfo> } {
   const made = new Map<string, VolumeInfo>();
+  let access: Omit<AccessInfo, 'name'> = { hosts: 'any', readOnly: false, chap: null };
   const missing = (name: string) => ({ ok: false, code: 'NOT_FOUND', message: `no volume named '${name}'` }) as const;
   return {
     made,
@@ -51,6 +52,19 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
       async show(name) {
         const value = made.get(name);
         return value === undefined ? missing(name) : { ok: true, value };
+      },
+      async access(name) {
+        return made.has(name) ? { ok: true, value: { name, ...access } } : missing(name);
+      },
+      async setAccess(name, change) {
+        if (!made.has(name)) return missing(name);
+        const { hosts = access.hosts, readOnly = access.readOnly, chap } = change;
+        const proved =
+          chap === undefined || chap === null
+            ? null
+            : { initiator: chap.initiator.name, target: chap.target?.name ?? null };
+        access = { hosts, readOnly, chap: proved };
+        return { ok: true, value: { name, ...access } };
       },
       async delete(name) {
         const value = made.get(name);

@@ -19,7 +19,12 @@ let dir: string;
 before(async () => {
   const events = new EventLog(undefined, Date.now);
   events.record({ kind: 'view.removed', slot: 1, text: 'View 2 is without slot 1.' });
-  server = await listenAdmin({ corelet, events, version: '0.1.0', peers: () => [] }, { host: '127.0.0.1', port: 0 });
+  const session = {
+    ...{ protocol: 'iscsi', volume: 'vol', host: 'iqn.2026-01.test:web1', session: '00023d000001' },
+    ...{ from: '127.0.0.1:40000', to: '127.0.0.1:3260', sinceWallMs: 1, commands: 2, negotiated: {} },
+  };
+  const source = { corelet, events, version: '0.1.0', peers: () => [], sessions: () => [session] };
+  server = await listenAdmin(source, { host: '127.0.0.1', port: 0 });
   dir = mkdtempSync(join(tmpdir(), 'corelet-cli-'));
   // Only slot 2 answers: slots 0 and 1 are at port 1, where nobody listens.
   const chassis = chassisOf(3);
@@ -73,6 +78,35 @@ test('status finds a Corelet that lives and prints what the API says; --exit-cod
   status = statusOf(3, { arcs: { total: 256, full: 255, reduced: 1, noRedundancy: 0, unavailable: 0 } });
   assert.equal((await here('status', '--exit-code')).code, 4);
   assert.equal((await corelets('status', '--admin', `127.0.0.1:${server.port}`)).code, 0);
+});
+
+test('volume access: shown, changed, and secrets only by file', async () => {
+  assert.equal((await here('volume', 'create', 'vol', '1GiB')).code, 0);
+  const key = join(dir, 'web1.key');
+  writeFileSync(key, 'a-secret-of-many-bytes\n');
+  const host = ['--host', 'iqn.2026-01.test:web1', '--read-only'];
+  const chap = ['--chap-name', 'web1', '--key-file', key];
+  const dry = await here('volume', 'access', 'vol', ...host, ...chap, '--dry-run', '--json');
+  const asked = { hosts: ['iqn.2026-01.test:web1'], readOnly: true, chap: { initiator: 'web1', target: null } };
+  assert.deepEqual(JSON.parse(dry.out), { schemaVersion: 1, name: 'vol', ...asked });
+  assert.match((await here('volume', 'access', 'vol')).out, /Hosts +any/, 'nothing has changed yet');
+  const changed = await here('volume', 'access', 'vol', ...host, ...chap);
+  assert.match(changed.out, /iqn\.2026-01\.test:web1[^]*read-only[^]*web1/);
+  assert.ok(!changed.out.includes('a-secret'));
+  await refused(here('volume', 'access', 'vol', '--chap-name', 'web1'), 2, /belong together/);
+  await refused(here('volume', 'access', 'vol', '--any-host', '--host', 'x'), 2, /exclude/);
+  await refused(here('volume', 'access', 'vol', '--chap-name', 'a', '--key-file', '/nothing'), 1, /key file/);
+  await refused(here('volume', 'access', 'nothing'), 3, /nothing/);
+});
+
+test('sessions: who is connected, by slot', async () => {
+  const got = await here('sessions', '--json');
+  const { sessions } = JSON.parse(got.out) as { sessions: { slot: number; host: string }[] };
+  assert.deepEqual(
+    sessions.map(({ slot, host }) => [slot, host]),
+    [[0, 'iqn.2026-01.test:web1']],
+  );
+  assert.match((await here('sessions')).out, /iqn\.2026-01\.test:web1 +127\.0\.0\.1:40000/);
 });
 
 test('volumes: what exists, what does not, what is no size, and who confirmed', async () => {

@@ -106,7 +106,13 @@ function structured<T>(
   const names = Object.keys(codec.decode(new Uint8Array(codec.sizeBytes)) as object) as (keyof T & string)[];
   const model = Object.fromEntries(names.map((field) => [field, special[field] ?? n8]));
   const values = fc.record(model, { noNullPrototype: true } as const) as unknown as fc.Arbitrary<T>;
-  return kind(kindName, codec.sizeBytes, values, codec.encode, (bytes) => codec.decode(bytes));
+  return kind(
+    kindName,
+    codec.sizeBytes,
+    values,
+    (value) => codec.encode(value),
+    (bytes) => codec.decode(bytes),
+  );
 }
 
 const header: PduHeader = { type: 0, flags: 0, hlen: 0, pdo: 0, plen: 0 };

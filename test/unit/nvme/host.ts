@@ -54,24 +54,26 @@ export const enabled = 0x46_0001;
 export interface Host {
   readonly admin: Initiator;
   readonly cntlid: number;
+  /** What it connected with. */
+  readonly asked: ConnectAsked;
 }
 
 export async function attach(port: number, asked: ConnectAsked = {}, options: InitiatorOptions = {}): Promise<Host> {
   const admin = await Initiator.open(port, options);
   const { dw0 } = await admin.well(connectCommand(asked));
   await admin.well(propertySet(0x14, enabled));
-  return { admin, cntlid: dw0 & 0xffff };
+  return { admin, cntlid: dw0 & 0xffff, asked };
 }
 
 /** A queue for I/O of that controller. */
 export async function openQueue(
   port: number,
-  { cntlid }: Pick<Host, 'cntlid'>,
+  { cntlid, asked: as = {} }: Pick<Host, 'cntlid'> & Partial<Host>,
   asked: ConnectAsked = {},
   options: InitiatorOptions = {},
 ): Promise<Initiator> {
   const queue = await Initiator.open(port, options);
-  await queue.well(connectCommand({ qid: 1, cntlid, ...asked }));
+  await queue.well(connectCommand({ ...as, qid: 1, cntlid, ...asked }));
   return queue;
 }
 

@@ -174,6 +174,11 @@ test('UNMAP gives blocks back that then read as zeros, and refuses a list as a w
   assert.equal(volume.store.bytes[8 * block], 0);
   assert.equal(volume.store.bytes[16 * block], 3);
   assert.equal(volume.store.bytes[48 * block - 1], 0);
+  volume.store.calls.length = 0;
+  const neighbours = list(...Array.from({ length: 200 }, (_, i): [number, number] => [512 + i, 1]));
+  await host.good(unmap(neighbours), neighbours);
+  assert.equal(volume.store.calls.length, 1, 'block after block is one range');
+  assert.equal(volume.store.bytes[711 * block], 0);
   const outside = list([64, 8], [blocks - 4, 8]);
   assert.deepEqual(await host.bad(unmap(outside), outside), lbaOutOfRange);
   assert.equal(volume.store.bytes[64 * block], 3, 'nothing of a list that isn’t right is done');
@@ -248,6 +253,7 @@ test('a volume that is read-only says so before and after', async () => {
     [cdb.write10(0, 1), pattern(1)],
     [[0x93, 0x08, ...u64(0), ...u32(8), 0, 0], new Uint8Array(block)],
     [[0x8b, 0, ...u64(0), ...u32(1), 0, 0], pattern(1)],
+    [[0x93, 0, ...u64(0), ...u32(0), 0, 0], pattern(1)],
   ] as const)
     assert.deepEqual(await host.bad(command, out), [7, 0x2700]);
   assert.equal((await host.good([0x1a, 0, 0x3f, 0, 255, 0]))[2], 0x90);

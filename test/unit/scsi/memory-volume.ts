@@ -24,8 +24,11 @@ export class MemoryVolume {
   /** What a change of reservations is told, instead of being carried out. */
   refuse: 'RETRYABLE' | 'UNKNOWN' | undefined;
   readOnly = false;
+  /** As its record says now. */
+  sizeBytes: number;
 
   constructor(name: string, sizeBytes: number) {
+    this.sizeBytes = sizeBytes;
     this.store = new MemoryDevice({ name, sizeBytes });
   }
 }
@@ -49,7 +52,7 @@ class HostDevice implements BlockDevice, HostReservations {
     return this.#volume.store.name;
   }
   get sizeBytes(): number {
-    return this.#volume.store.sizeBytes;
+    return this.#volume.sizeBytes;
   }
   get readOnly(): boolean {
     return this.#volume.readOnly;

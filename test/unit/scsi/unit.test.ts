@@ -177,3 +177,13 @@ test('a reset ends every host’s tasks here, drops RESERVE (6), and all hear of
   await second.nexus.clearTaskSet();
   assert.deepEqual(await host.bad([0, 0, 0, 0, 0, 0]), [6, 0x2f00]);
 });
+
+test('a volume that grew, and paths that came or went, are news for every host', async () => {
+  const { volume, server, host } = await setUp();
+  volume.sizeBytes += mebi;
+  assert.deepEqual(await host.bad([0, 0, 0, 0, 0, 0]), [6, 0x2a09]);
+  assert.deepEqual(Buffer.from(await host.good([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0])).readUInt32BE(0), 10_239);
+  server.portGroupsChanged();
+  assert.deepEqual(await host.bad(cdb.read10(0, 1)), [6, 0x2a06]);
+  await host.good(cdb.read10(0, 1));
+});

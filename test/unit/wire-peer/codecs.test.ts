@@ -86,3 +86,8 @@ for (const [type, arbitrary] of Object.entries(messageOfType)) {
     );
   });
 }
+
+// Behind acknowledgements, on a lane of its own, "I have no state" would look as if what was acknowledged had been forgotten (INV-10).
+test('an append is refused for want of a state on the lane on which it would be acknowledged', () => {
+  assert.equal(codes.copyReply.lane, codes.appendReply.lane);
+});
