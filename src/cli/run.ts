@@ -9,7 +9,7 @@ import { eventsFile } from '../chassis/layout.ts';
 import { seedsFor } from '../chassis/process.ts';
 import { startCorelet } from '../corelet/corelet.ts';
 import { ownerOf } from '../corelet/device.ts';
-import { iscsiDoor, nbdDoor, nvmeDoor } from '../corelet/doors.ts';
+import { iscsiDoor, nbdDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
@@ -24,6 +24,7 @@ import type { Flash } from '../ports/flash.ts';
 import { hostPort, type Invocation, integer, integerOption, size, usage } from './command.ts';
 import { refusedDevice, unownedDevice } from './device-failure.ts';
 import { memberOf } from './member.ts';
+import { type HostPort, openNvme } from './nvme-doors.ts';
 import { programVersion } from './version.ts';
 
 /** A stop that takes longer than this ends the process without it: what was acknowledged is durable anyway. */
@@ -31,11 +32,6 @@ const stopLimitMs = 8_000;
 /** The others have agreed on a view without this Corelet within this, or they are not there. */
 const leaveLimitMs = 500;
 const mapBytesMin = 1024 * 1024;
-
-interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
 
 interface RunOptions {
   readonly device: string;
@@ -182,14 +178,19 @@ async function openDoors(
   };
   const peers = (): AdminPeers =>
     slots().map(({ slot, admin, nbd, iscsi, nvme }) => ({ slot, admin, nbd, iscsi, nvme }));
-  let sessions: AdminSource['sessions'];
+  const sessions: (() => readonly SessionAnswer[])[] = [];
   if (iscsi !== undefined) {
     const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
     const target = iscsiDoor(corelet, { clock, random: createRandom(), hashes: systemHashes, portals });
-    sessions = () => target.sessions().map((session) => sessionAnswer('iscsi', session));
+    sessions.push(() => target.sessions().map((session) => sessionAnswer('iscsi', session)));
     doors.push(await listenTarget({ ...iscsi, clock, openSession: (output) => target.open(output) }));
   }
-  doors.push(...(await openNvme(options, corelet, clock, slots)));
+  const { nvme, nvmeDiscovery, slot } = options;
+  if (nvme !== undefined) {
+    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, clock, slots });
+    sessions.push(door.sessions);
+    doors.push(...door.listeners);
+  }
   const api: AdminServer = await listenAdmin(
     {
       corelet,
@@ -197,7 +198,7 @@ async function openDoors(
       fabric: fabric.counts,
       version: programVersion(),
       peers,
-      ...(sessions === undefined ? {} : { sessions }),
+      sessions: () => sessions.flatMap((told) => told()),
     },
     admin,
   );
@@ -206,50 +207,6 @@ async function openDoors(
       await Promise.all([...doors.map((door) => door.close()), api.close()]);
     },
   };
-}
-
-/** Hosts that came by a wildcard address are told the one that they reached. */
-const wildcards: readonly string[] = ['0.0.0.0', '::'];
-/** A host has a connection for each of its processors, and more than one volume. */
-const nvmeConnectionsMax = 1024;
-
-async function openNvme(
-  { nvme, nvmeDiscovery, slot }: RunOptions,
-  corelet: CoreletHandle,
-  clock: Clock,
-  slots: () => readonly SlotRecord[],
-): Promise<TargetListener[]> {
-  if (nvme === undefined) return [];
-  const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
-  const target = nvmeDoor(corelet, {
-    clock,
-    version: programVersion(),
-    portals(localAddress) {
-      const host = wildcards.includes(own.host) ? splitHostPort(localAddress).host : own.host;
-      const others = slots().filter((record) => record.slot !== slot && record.pid !== null && !record.pulled);
-      const told = others.map((record) => ({
-        slot: record.slot,
-        ...splitHostPort(record.nvme),
-        discoveryPort: splitHostPort(record.nvmeDiscovery).port,
-      }));
-      return [...told, { ...own, host }].sort((a, b) => a.slot - b.slot);
-    },
-  });
-  const limits = { connectionsMax: nvmeConnectionsMax };
-  const doors = [
-    await listenTarget({ ...nvme, clock, limits, openSession: (output) => target.open(output, 'volumes') }),
-  ];
-  if (nvmeDiscovery !== undefined)
-    doors.push(
-      await listenTarget({ ...nvmeDiscovery, clock, openSession: (output) => target.open(output, 'discovery') }),
-    );
-  return doors;
-}
-
-/** `HOST:PORT`, `[HOST]:PORT`. */
-function splitHostPort(address: string): HostPort {
-  const colon = address.lastIndexOf(':');
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
 }
 
 async function openDevice(path: string): Promise<Flash> {

@@ -1,11 +1,13 @@
 import type { Clock } from '../ports/clock.ts';
 import type { Hashes } from '../ports/hashes.ts';
+import type { KeyExchange } from '../ports/key-exchange.ts';
 import type { Random } from '../ports/random.ts';
 import { targetName } from '../targets/iscsi/names.ts';
 import type { Portal, TargetAccess, TargetDirectory } from '../targets/iscsi/directory.ts';
 import { IscsiTarget } from '../targets/iscsi/target.ts';
 import type { NbdOutput } from '../targets/nbd/output.ts';
 import { NbdSession } from '../targets/nbd/session.ts';
+import type { HostSecrets } from '../targets/nvme/authentication.ts';
 import { NvmeTarget } from '../targets/nvme/target.ts';
 import type { HealthReading, Portal as NvmePortal } from '../targets/nvme/world.ts';
 import { ScsiDeviceServer } from '../targets/scsi/server.ts';
@@ -45,25 +47,34 @@ export function iscsiDoor(corelet: CoreletHandle, options: IscsiDoorOptions): Is
 
 export interface NvmeDoorOptions {
   readonly clock: Clock;
+  readonly random: Random;
+  readonly exchange: KeyExchange;
   readonly version: string;
   /** Where slots answer NVMe, as far as it is known now; `localAddress`: where the host that asks reached this one. */
   readonly portals: (localAddress: string) => readonly NvmePortal[];
 }
 
 /** The NVMe target of a Corelet: of its slot are the ids of its controllers. */
-export function nvmeDoor(corelet: CoreletHandle, { clock, version, portals }: NvmeDoorOptions): NvmeTarget {
+export function nvmeDoor(corelet: CoreletHandle, options: NvmeDoorOptions): NvmeTarget {
   const { cluster, answeredBy } = corelet.status();
   return new NvmeTarget({
     catalog: corelet.catalog,
     volumesFor: (host) => corelet.rules.namesFor(host),
-    clock,
+    secretsOf: (volume) => secretsOf(corelet, volume),
     slot: answeredBy.slot,
     cluster,
-    version,
-    portals,
+    ...options,
     isConnected: () => corelet.isConnected(),
     health: () => healthOf(corelet),
   });
+}
+
+/** The same that iSCSI's CHAP asks for: a volume that wants proof wants it from every host. */
+async function secretsOf({ rules }: CoreletHandle, volume: string): Promise<HostSecrets | undefined | 'RETRYABLE'> {
+  const access = await rules.rules(volume);
+  if (access === 'RETRYABLE') return access;
+  if (access === 'NOT_FOUND' || access.chap === undefined) return undefined;
+  return { host: access.chap.initiator.secret, controller: access.chap.target?.secret };
 }
 
 function healthOf(corelet: CoreletHandle): HealthReading {

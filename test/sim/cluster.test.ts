@@ -55,6 +55,15 @@ test(`a cluster under every kind of fault keeps all its promises: ${seeds} seeds
   }
 });
 
+const rareSeeds = 40;
+/** Kinds that are dear, or destroy: they come only when named. `suspend` stays out: docs/testing.md tells why. */
+const withRareKinds = [...stormy, '--faults', faultKinds.filter((kind) => kind !== 'suspend').join(',')];
+
+test(`a module that rots, lies, is put back or runs twice costs nobody a byte: ${rareSeeds} seeds`, async () => {
+  const options = optionsOf(...withRareKinds);
+  expectNoViolation(await runAll(1, rareSeeds, options), options);
+});
+
 // Seeds that once were red, with their operations, by what they showed. 2, 12: see above.
 const onceRed = [
   [32, 3000, 'a learner that a dead leader left behind stopped its arc from healing'],

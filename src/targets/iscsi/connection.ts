@@ -258,17 +258,16 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
   }
 
   #openSession(identity: LoginIdentity, parameters: SessionParameters): OpenSession {
-    const connection = this;
     const { remoteAddress, localAddress } = this.#output;
     const sinceWallMs = this.#context.clock.wallMs();
+    const commandCount = (): number => this.#session?.full.commandCount ?? 0;
     return {
       get info() {
-        const commands = connection.#session?.full.commandCount ?? 0;
-        return { ...identity, remoteAddress, localAddress, parameters, sinceWallMs, commands };
+        return { ...identity, remoteAddress, localAddress, parameters, sinceWallMs, commands: commandCount() };
       },
-      end() {
-        connection.broken();
-        return connection.#endSession();
+      end: () => {
+        this.broken();
+        return this.#endSession();
       },
     };
   }

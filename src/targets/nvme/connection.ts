@@ -1,6 +1,6 @@
 import { crc32c } from '../../base/crc32c.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
-import { fatalErrors, statuses } from '../../wire/nvme/codes.ts';
+import { fatalErrors } from '../../wire/nvme/codes.ts';
 import { type CommandFields, decodeCommand } from '../../wire/nvme/command.ts';
 import { readU32 } from '../../wire/little-endian.ts';
 import {
@@ -30,6 +30,7 @@ import type { Command } from './command.ts';
 import { FatalTransportError } from './fatal.ts';
 import { transferBytesMax, type NvmeLimits } from './limits.ts';
 import type { NvmeOutput } from './output.ts';
+import { Payload } from './payload.ts';
 import { type Executor, Queue, type QueueListener } from './queue.ts';
 import { ReplyQueue } from './replies.ts';
 
@@ -71,14 +72,7 @@ export class NvmeConnection implements QueueListener {
   readonly #fields = { ...noCommand };
   readonly #data: DataFields = { cid: 0, tag: 0, offset: 0, lengthBytes: 0 };
   #phase: Phase = 'icReq';
-  /** Of the PDU being received, behind its header. */
-  #sink: Command | undefined;
-  #padBytes = 0;
-  #dataBytes = 0;
-  #hasDataDigest = false;
-  #crc = 0;
-  /** The command has more data to come in other PDUs. */
-  #isTransfer = false;
+  readonly #payload: Payload;
   #connectTimer: Timer | undefined;
   #isFlushDue = false;
   #isSaturated = false;
@@ -93,6 +87,7 @@ export class NvmeConnection implements QueueListener {
     this.#limits = limits;
     this.queue = new Queue({ clock, output, limits, budget, replies: this.#replies, listener: this });
     this.queue.executor = unconnected(this.queue);
+    this.#payload = new Payload(this.#input, this.queue);
   }
 
   /** The connection is open. Once, first. */
@@ -141,7 +136,7 @@ export class NvmeConnection implements QueueListener {
     this.#connectTimer?.cancel();
     this.#input.clear();
     this.#replies.pieces.length = 0;
-    this.#sink = undefined;
+    this.#payload.clear();
     this.queue.close();
     this.#options.gone(this.queue);
   }
@@ -224,13 +219,7 @@ export class NvmeConnection implements QueueListener {
 
   #step(): Step {
     if (this.#isSaturated) return 'blocked';
-    if (this.#padBytes > 0) {
-      this.#padBytes -= this.#input.skip(this.#padBytes);
-      return this.#padBytes > 0 ? 'starved' : 'progress';
-    }
-    if (this.#dataBytes > 0) return this.#readData();
-    if (this.#hasDataDigest) return this.#readDataDigest();
-    if (this.#sink !== undefined) return this.#endData();
+    if (this.#payload.isPending) return this.#payload.step();
     if (this.#isStopping) return 'starved'; // nothing new is begun
     return this.#readHeader();
   }
@@ -340,6 +329,11 @@ export class NvmeConnection implements QueueListener {
     return 'progress';
   }
 
+  #expect(command: Command, dataBytes: number, headBytes: number, isTransfer: boolean): void {
+    const { dataDigest } = this.#replies.agreement;
+    this.#payload.begin(command, this.#header.pdo - headBytes, dataBytes, dataDigest, isTransfer);
+  }
+
   #readDataHeader(headBytes: number): Step {
     const input = this.#input;
     const data = this.#data;
@@ -367,77 +361,6 @@ export class NvmeConnection implements QueueListener {
     this.#expect(command, dataBytes, headBytes, true);
     return 'progress';
   }
-
-  #expect(command: Command, dataBytes: number, headBytes: number, isTransfer: boolean): void {
-    this.#sink = command;
-    this.#padBytes = this.#header.pdo - headBytes;
-    this.#dataBytes = dataBytes;
-    this.#hasDataDigest = this.#replies.agreement.dataDigest;
-    this.#crc = 0;
-    this.#isTransfer = isTransfer;
-  }
-
-  #readData(): Step {
-    const input = this.#input;
-    if (input.available === 0) return 'starved';
-    const command = this.#sink as Command;
-    if (command.refusal !== statuses.success) {
-      const skipped = input.skip(this.#dataBytes);
-      this.#dataBytes -= skipped;
-      command.receivedBytes += skipped;
-      this.#hasDataDigest = this.#hasDataDigest && this.#skipsDigest();
-      return 'progress';
-    }
-    const view = this.#take(command);
-    if (this.#hasDataDigest) this.#crc = crc32c(view, this.#crc);
-    this.#dataBytes -= view.length;
-    command.receivedBytes += view.length;
-    return 'progress';
-  }
-
-  // Of data that was skipped nobody knows the digest: its four bytes are skipped too.
-  #skipsDigest(): boolean {
-    if (this.#dataBytes === 0) this.#padBytes = digestBytes;
-    return this.#dataBytes > 0;
-  }
-
-  #take(command: Command): Uint8Array {
-    if (command.parts.length >= partsMax(command.toControllerBytes)) return this.#gather(command);
-    const view = this.#input.take(this.#dataBytes);
-    command.parts.push(view);
-    return view;
-  }
-
-  /** Data in crumbs: copied into one buffer, because a view of each would cost more memory than it holds. */
-  #gather(command: Command): Uint8Array {
-    const last = partsMax(command.toControllerBytes);
-    const missingBytes = command.toControllerBytes - command.receivedBytes;
-    if (command.parts.length === last) command.parts.push(new Uint8Array(missingBytes));
-    const rest = command.parts[last] as Uint8Array;
-    const count = Math.min(this.#dataBytes, this.#input.available);
-    const at = rest.length - missingBytes;
-    this.#input.copy(count, rest, at);
-    return rest.subarray(at, at + count);
-  }
-
-  #readDataDigest(): Step {
-    const input = this.#input;
-    if (!input.peek(digestBytes)) return 'starved';
-    const told = readU32(input.bytes, input.at);
-    input.skip(digestBytes);
-    this.#hasDataDigest = false;
-    // Only this command fails (TCP transport §3.4.1.4); the stream is in step.
-    if (told !== this.#crc) (this.#sink as Command).refusal = statuses.transientTransportError;
-    return 'progress';
-  }
-
-  #endData(): Step {
-    const command = this.#sink as Command;
-    this.#sink = undefined;
-    if (!this.#isTransfer) this.queue.arrived(command);
-    else if (command.receivedBytes === command.toControllerBytes) this.queue.transferred(command);
-    return 'progress';
-  }
 }
 
 const headerLengths = new Map<number, number>([
@@ -449,11 +372,6 @@ const headerLengths = new Map<number, number>([
 
 function invalid(fieldAt: number, message: string): FatalTransportError {
   return new FatalTransportError(fatalErrors.invalidHeader, fieldAt, message);
-}
-
-/** Views kept of data before the rest is copied together. */
-function partsMax(lengthBytes: number): number {
-  return 8 + (lengthBytes >>> 12);
 }
 
 const noCommand: CommandFields = {

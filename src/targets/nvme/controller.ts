@@ -1,6 +1,7 @@
 import type { Timer } from '../../ports/clock.ts';
 import type { BlockDevice } from '../../volume/block-device.ts';
 import { properties } from '../../wire/nvme/codes.ts';
+import type { HostSecrets } from './authentication.ts';
 import { ErrorLog } from './error-log.ts';
 import { AsyncEvents } from './events.ts';
 import { keepAliveGraceMs } from './limits.ts';
@@ -29,10 +30,30 @@ export interface ControllerOptions {
   /** 32 hex digits. */
   readonly hostId: string;
   readonly subsystemNqn: string;
+  /** Of its admin connection, as `HOST:PORT`. */
+  readonly remoteAddress: string;
+  readonly localAddress: string;
   /** Undefined: a discovery controller. */
   readonly device: BlockDevice | undefined;
+  /** Undefined: the host needs to prove nothing. */
+  readonly secrets: HostSecrets | undefined;
   /** It is over: its id may be used again. */
   readonly ended: (controller: Controller) => void;
+}
+
+/** A host, as it is shown to people. */
+export interface ControllerInfo {
+  readonly cntlid: number;
+  readonly hostNqn: string;
+  /** Undefined: it only asks what there is. */
+  readonly volume: string | undefined;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly sinceWallMs: number;
+  readonly commands: number;
+  readonly ioQueues: number;
+  readonly katoMs: number;
+  readonly isAuthenticated: boolean;
 }
 
 export type PropertyResult =
@@ -48,6 +69,10 @@ export class Controller {
   readonly hostId: string;
   readonly subsystemNqn: string;
   readonly device: BlockDevice | undefined;
+  readonly secrets: HostSecrets | undefined;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly sinceWallMs: number;
   readonly events: AsyncEvents;
   readonly errors = new ErrorLog();
   readonly ioQueues = new Map<number, Queue>();
@@ -84,6 +109,10 @@ export class Controller {
     this.hostId = options.hostId;
     this.subsystemNqn = options.subsystemNqn;
     this.device = options.device;
+    this.secrets = options.secrets;
+    this.remoteAddress = options.remoteAddress;
+    this.localAddress = options.localAddress;
+    this.sinceWallMs = options.shared.clock.wallMs();
     this.hasNamespace = options.device !== undefined;
     this.sizeBytes = options.device?.sizeBytes ?? 0;
     this.ioQueuesGranted = options.shared.limits.ioQueuesMax;
@@ -100,6 +129,16 @@ export class Controller {
   }
   get isDiscovery(): boolean {
     return this.device === undefined;
+  }
+
+  /** For people. */
+  info(): ControllerInfo {
+    const { cntlid, hostNqn, device, remoteAddress, localAddress, sinceWallMs, ioQueues, secrets } = this;
+    let commands = this.admin.underWay;
+    for (const queue of ioQueues.values()) commands += queue.underWay;
+    const ends = { remoteAddress, localAddress, sinceWallMs };
+    const agreed = { ioQueues: ioQueues.size, katoMs: this.#katoMs, isAuthenticated: secrets !== undefined };
+    return { cntlid, hostNqn, volume: device?.name, ...ends, commands, ...agreed };
   }
 
   // ---- properties -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 export interface NvmeOutput {
   /** Where the host reached us, as `HOST:PORT` (`[HOST]:PORT` for IPv6). */
   readonly localAddress: string;
+  readonly remoteAddress: string;
   /** By the clock, a moment at which the host had surely not closed the connection, as far as the network tells. */
   readonly openMs: number;
   /**

@@ -86,6 +86,11 @@ export class Queue implements CommandOwner {
     return this.#options.clock;
   }
 
+  /** Commands that are carried out now. */
+  get underWay(): number {
+    return this.#executing;
+  }
+
   /** When the host had surely given nothing up yet: it does so by closing the connection, or silently after long. */
   get arrivedAfterMs(): number {
     const heardMs = this.receivedAfterMs;

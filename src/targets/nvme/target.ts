@@ -1,5 +1,8 @@
 import { discoveryNqn, doNotRetry, nqnBytesMax, nqnBytesMin, statuses } from '../../wire/nvme/codes.ts';
 import { AdminExecutor } from './admin.ts';
+import { authenticationRequiredBit } from '../../wire/nvme/fabrics.ts';
+import { Authenticating } from './authenticating.ts';
+import { Authentication } from './authentication.ts';
 import { Budget } from './budget.ts';
 import {
   connectOffsets,
@@ -11,13 +14,13 @@ import {
   wrongParameter,
 } from './connecting.ts';
 import { NvmeConnection } from './connection.ts';
-import { Controller } from './controller.ts';
+import { Controller, type ControllerInfo } from './controller.ts';
 import { DiscoveryLog } from './discovery.ts';
 import { IoExecutor } from './io.ts';
 import { defaultNvmeLimits, type NvmeLimits } from './limits.ts';
 import { controllerIds, registrantOf, volumeOf } from './names.ts';
 import type { NvmeOutput } from './output.ts';
-import type { Queue } from './queue.ts';
+import type { Executor, Queue } from './queue.ts';
 import type { NvmeWorld, Shared } from './world.ts';
 
 /** How often what hosts want to be told of is looked at, while there are hosts. */
@@ -55,6 +58,11 @@ export class NvmeTarget {
 
   get controllerCount(): number {
     return this.#controllers.size;
+  }
+
+  /** The hosts that have a controller here. */
+  hosts(): readonly ControllerInfo[] {
+    return [...this.#controllers.values()].map((controller) => controller.info());
   }
 
   /** The machine of a new connection. */
@@ -101,11 +109,13 @@ export class NvmeTarget {
     this.#making += 1;
     const device =
       volume === undefined ? undefined : await this.#shared.catalog.open(volume, hostNqn, registrantOf(hostId));
+    // After it was opened: a volume whose rules became stricter meanwhile asks for proof.
+    const secrets = volume === undefined ? undefined : await this.#shared.secretsOf(volume);
     this.#making -= 1;
     if (device === 'RETRYABLE') return busy;
     // Whether there is no such volume or it isn't for this host is nothing that it should learn.
     if (device === 'NOT_FOUND') return wrongParameter(connectOffsets.subsystemNqn, true);
-    if (queue.isClosed) {
+    if (queue.isClosed || secrets === 'RETRYABLE') {
       device?.close();
       return busy;
     }
@@ -116,15 +126,17 @@ export class NvmeTarget {
       hostNqn,
       hostId,
       subsystemNqn,
+      remoteAddress: output.remoteAddress,
+      localAddress: output.localAddress,
       device,
+      secrets,
       ended: (ended) => this.#controllers.delete(ended.cntlid),
     });
     this.#controllers.set(controller.cntlid, controller);
-    this.#adopt(queue, request, controller);
-    queue.executor = new AdminExecutor(queue, controller, this.#discovery, output);
+    this.#adopt(queue, request, controller, new AdminExecutor(queue, controller, this.#discovery, output));
     controller.setKato(request.katoMs);
     this.#lookLater();
-    return { ok: true, result: controller.cntlid };
+    return { ok: true, result: resultOf(controller) };
   }
 
   async #connectIo(queue: Queue, request: ConnectRequest): Promise<ConnectResult> {
@@ -143,16 +155,24 @@ export class NvmeTarget {
     queue.qid = request.qid;
     queue.katoMs = controller.katoMs;
     controller.ioQueues.set(request.qid, queue);
-    this.#adopt(queue, request, controller);
-    queue.executor = new IoExecutor(queue, controller, device);
-    return { ok: true, result: controller.cntlid };
+    this.#adopt(queue, request, controller, new IoExecutor(queue, controller, device));
+    return { ok: true, result: resultOf(controller) };
   }
 
-  #adopt(queue: Queue, request: ConnectRequest, controller: Controller): void {
+  /** `executor`: of the queue, once its host has proved what it has to. */
+  #adopt(queue: Queue, request: ConnectRequest, controller: Controller, executor: Executor): void {
     queue.depth = request.sqSize + 1;
     queue.hasFlowControl = hasFlowControl(request.cattr);
     this.#ofQueue.set(queue, controller);
-    queue.listener.connected();
+    const begin = (): void => {
+      queue.executor = executor;
+      queue.listener.connected();
+    };
+    const { secrets, hostNqn, subsystemNqn } = controller;
+    if (secrets === undefined) return begin();
+    const { exchange, random } = this.#shared;
+    const authentication = new Authentication({ exchange, random, secrets, hostNqn, subsystemNqn });
+    queue.executor = new Authenticating(queue, authentication, begin);
   }
 
   /** The one used longest ago. */
@@ -207,6 +227,10 @@ export class NvmeTarget {
     watch.contents = contents;
     if (isNews) events.raise('discoveryChanged');
   }
+}
+
+function resultOf({ cntlid, secrets }: Controller): number {
+  return secrets === undefined ? cntlid : cntlid | authenticationRequiredBit;
 }
 
 function namespaceChanged(controller: Controller, sizeBytes: number): void {

@@ -1,5 +1,8 @@
 import type { Clock } from '../../ports/clock.ts';
 import type { VolumeCatalog } from '../../volume/block-device.ts';
+import type { KeyExchange } from '../../ports/key-exchange.ts';
+import type { Random } from '../../ports/random.ts';
+import type { HostSecrets } from './authentication.ts';
 import type { Budget } from './budget.ts';
 import type { NvmeLimits } from './limits.ts';
 
@@ -27,6 +30,10 @@ export interface NvmeWorld {
   readonly catalog: VolumeCatalog;
   /** Names of the volumes that a host may use. */
   readonly volumesFor: (hostNqn: string) => Promise<readonly string[] | 'RETRYABLE'>;
+  /** What hosts of a volume have to prove; undefined: nothing. */
+  readonly secretsOf: (volume: string) => Promise<HostSecrets | undefined | 'RETRYABLE'>;
+  readonly exchange: KeyExchange;
+  readonly random: Random;
   readonly clock: Clock;
   readonly slot: number;
   /** 32 hex digits. */

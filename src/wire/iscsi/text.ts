@@ -3,13 +3,12 @@ import { RemoteProtocolError } from '../../base/errors.ts';
 
 // Text of login and text PDUs (RFC 7143 §6.1): key=value pairs, a NUL byte after each.
 
-/** §6.1 */
-export const keyBytesMax = 63;
 /** Pairs of one request: more than any initiator has keys for. */
 export const pairsMax = 128;
 
 export type TextPair = readonly [key: string, value: string];
 
+/** §6.1: at most 63 bytes. */
 const keyPattern = /^[A-Z][A-Za-z0-9.+@_-]{0,62}$/;
 
 /**

@@ -57,7 +57,7 @@ echo 'passwd: files' >"$root/etc/nsswitch.conf"
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
 cp /etc/mke2fs.conf "$root/etc/"
 
-for module in virtio_net virtio_pci virtio_rng iscsi_tcp sd_mod nvme-tcp nvmet nvmet-tcp brd ext4 xfs dm-mod dm-multipath dm-service-time dm-round-robin scsi_dh_alua crc32c_generic; do
+for module in virtio_net virtio_pci virtio_rng iscsi_tcp sd_mod nvme-tcp ext4 xfs dm-mod dm-multipath dm-service-time dm-round-robin crc32c_generic; do
   { modprobe -d "$kernel" -S "$version" --show-depends "$module" 2>/dev/null || true; } | awk '/^insmod/ { print $2 }'
 done | sort -u | while read -r file; do
   place=$root/lib/modules/$version/${file#*/"$version"/}
@@ -75,7 +75,6 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
-mount -t configfs none /sys/kernel/config
 modprobe virtio_pci
 modprobe virtio_net
 ip link set lo up

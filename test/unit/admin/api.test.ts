@@ -15,8 +15,15 @@ const peers = [
   { slot: 0, admin: 'http://127.0.0.1:7400', nbd: '127.0.0.1:10809', iscsi: '127.0.0.1:3260', nvme: '127.0.0.1:4420' },
 ];
 const session = {
-  ...{ protocol: 'iscsi', volume: 'vol', host: 'iqn.2026-01.test:web1', session: '00023d000001' },
-  ...{ from: '127.0.0.1:40000', to: '127.0.0.1:3260', sinceWallMs: 1, commands: 2, negotiated: { headerDigest: true } },
+  protocol: 'iscsi',
+  volume: 'vol',
+  host: 'iqn.2026-01.test:web1',
+  session: '00023d000001',
+  from: '127.0.0.1:40000',
+  to: '127.0.0.1:3260',
+  sinceWallMs: 1,
+  commands: 2,
+  negotiated: { headerDigest: true },
 };
 let server: AdminServer;
 

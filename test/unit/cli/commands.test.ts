@@ -20,8 +20,15 @@ before(async () => {
   const events = new EventLog(undefined, Date.now);
   events.record({ kind: 'view.removed', slot: 1, text: 'View 2 is without slot 1.' });
   const session = {
-    ...{ protocol: 'iscsi', volume: 'vol', host: 'iqn.2026-01.test:web1', session: '00023d000001' },
-    ...{ from: '127.0.0.1:40000', to: '127.0.0.1:3260', sinceWallMs: 1, commands: 2, negotiated: {} },
+    protocol: 'iscsi',
+    volume: 'vol',
+    host: 'iqn.2026-01.test:web1',
+    session: '00023d000001',
+    from: '127.0.0.1:40000',
+    to: '127.0.0.1:3260',
+    sinceWallMs: 1,
+    commands: 2,
+    negotiated: {},
   };
   const source = { corelet, events, version: '0.1.0', peers: () => [], sessions: () => [session] };
   server = await listenAdmin(source, { host: '127.0.0.1', port: 0 });

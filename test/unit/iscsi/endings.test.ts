@@ -12,7 +12,7 @@ interface Held {
   /** Of a write that the volume has and doesn't answer. */
   readonly taskTag: number;
   readonly cmdSn: number;
-  release(): void;
+  readonly release: () => void;
 }
 
 async function heldWrite(): Promise<Held> {

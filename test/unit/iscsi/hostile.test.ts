@@ -54,8 +54,16 @@ test('DataSegmentLength > our MRDSL, whose data never come: no memory is taken f
   const target = new TestTarget();
   const initiator = await session([], target);
   const header = initiator.bytesOf(scsiCommand, {
-    ...{ immediate: false, final: true, read: false, attribute: 0, lun: new Uint8Array(8), taskTag: 1 },
-    ...{ cmdSn: initiator.cmdSn, expStatSn: 0, additionalBytes: 0, dataBytes: 0xff_ffff },
+    immediate: false,
+    final: true,
+    read: false,
+    attribute: 0,
+    lun: new Uint8Array(8),
+    taskTag: 1,
+    cmdSn: initiator.cmdSn,
+    expStatSn: 0,
+    additionalBytes: 0,
+    dataBytes: 0xff_ffff,
     ...write,
   });
   initiator.connection.receive(header);
@@ -138,8 +146,16 @@ test('immediate data when not negotiated, data > EDTL → Reject 04h', async () 
 test('AHS unknown or lying → Reject 05h', async () => {
   const initiator = await session();
   const header = initiator.bytesOf(scsiCommand, {
-    ...{ immediate: false, final: true, read: false, attribute: 0, lun: new Uint8Array(8), taskTag: 1 },
-    ...{ cmdSn: initiator.cmdSn++, expStatSn: 0, additionalBytes: 1020, dataBytes: 0 },
+    immediate: false,
+    final: true,
+    read: false,
+    attribute: 0,
+    lun: new Uint8Array(8),
+    taskTag: 1,
+    cmdSn: initiator.cmdSn++,
+    expStatSn: 0,
+    additionalBytes: 1020,
+    dataBytes: 0,
     ...write,
   });
   initiator.connection.receive(header);

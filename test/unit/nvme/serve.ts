@@ -1,4 +1,6 @@
 import { listenTarget, type ListenerLimits, type TargetListener } from '../../../src/platform/target-listener.ts';
+import { systemKeyExchange } from '../../../src/platform/key-exchange.ts';
+import { createRandom } from '../../../src/platform/random.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
 import type { NvmeLimits } from '../../../src/targets/nvme/limits.ts';
 import { NvmeTarget } from '../../../src/targets/nvme/target.ts';
@@ -32,6 +34,9 @@ export async function serveNvme(catalog: VolumeCatalog, options: ServeOptions = 
     {
       catalog,
       volumesFor: async () => (await catalog.list()).map(({ name }) => name),
+      secretsOf: async () => undefined,
+      exchange: systemKeyExchange,
+      random: createRandom(),
       clock,
       slot,
       cluster,

@@ -41,7 +41,7 @@ function pattern(lengthBytes: number, seed = 1): Buffer {
 }
 
 test('a host that connects as Linux does gets a controller that is ready, and queues', async () => {
-  const { port } = await served();
+  const { port, served: one } = await served();
   const admin = await Initiator.open(port);
   const { dw0 } = await admin.well(connectCommand({ katoMs: 5000 }));
   const capabilities = await admin.well(propertyGet(0, true));
@@ -56,6 +56,9 @@ test('a host that connects as Linux does gets a controller that is ready, and qu
   assert.equal(queues.dw0, 0x0003_0003, 'four queues asked for and granted');
   const queue = await openQueue(port, { cntlid: dw0 & 0xffff });
   assert.equal((await queue.command({ opcode: 0, nsid: 1 })).status, 0, 'flush');
+  const [host, ...others] = one.target.hosts();
+  assert.deepEqual(others, []);
+  assert.deepEqual([host?.volume, host?.ioQueues, host?.katoMs, host?.cntlid], ['vol', 1, 5000, dw0 & 0xffff]);
 });
 
 test('what Identify says lets Linux use a volume, through any Corelet alike', async () => {
@@ -132,6 +135,22 @@ test('data that comes in several pieces, and Connect data that is asked for, arr
   };
   await queue.well(writeOf(0, data, false));
   assert.ok(device.bytes.subarray(0, data.length).every((byte, at) => byte === data[at]));
+});
+
+test('data that comes in crumbs arrives whole, with its digest', async () => {
+  const { port, device } = await served();
+  const options = { headerDigest: true, dataDigest: true };
+  const host = await attach(port, {}, options);
+  const queue = await openQueue(port, host, {}, options);
+  const asked = writeOf(8, pattern(8192, 3));
+  const answer = queue.expect(asked, 700);
+  const pdu = queue.commandPdu(asked, 700);
+  for (let at = 0; at < pdu.length; at += 97) {
+    queue.send(pdu.subarray(at, at + 97));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal((await answer).status, 0);
+  assert.ok(device.bytes.subarray(4096, 12_288).every((byte, at) => byte === asked.data?.[at]));
 });
 
 test('many commands at once are all answered, each with its own data', async () => {
