@@ -1,4 +1,4 @@
-import type { ArcId, CoreletId } from '../base/ids.ts';
+import type { ArcId, CoreletId, Generation } from '../base/ids.ts';
 import type { StoreOwner } from '../store/types.ts';
 import type { Complaint, CopyReply, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
@@ -291,6 +291,21 @@ export class ArcHost {
     });
   }
 
+  /**
+   * Copies that nobody tells any more that their arc goes on without them: one that was away may know no voter of today, and a
+   * learner doesn't campaign. They are dropped on the word that also a leader would send them: a committed configuration.
+   */
+  retireForgotten(routeTo: (arc: ArcId) => Route | undefined): void {
+    for (const replica of Array.from(this.#replicas.values())) {
+      const { arc, core } = replica;
+      if (!replica.installed || core.leader !== undefined) continue;
+      const route = routeTo(arc);
+      const isNewer = route !== undefined && route.configurationIndex > core.configurationIndex;
+      if (replica.isRemoved || (isNewer && !names(route, this.#options.self, replica.generation)))
+        this.#retire(replica, 'the arc went on without it while it was away');
+    }
+  }
+
   /** Its blocks stay. */
   #drop(replica: Replica): void {
     replica.stop();
@@ -343,4 +358,10 @@ export class ArcHost {
       replica.flush();
     }
   }
+}
+
+/** Whether that life of a Corelet's replica is in the configuration that an arc's leader told of. */
+function names(route: Route, id: CoreletId, generation: Generation): boolean {
+  const lists = [route.voters, route.votersOutgoing, route.learners];
+  return lists.some((members) => members.some((member) => member.id === id && member.generation === generation));
 }
