@@ -274,7 +274,7 @@ export class ArcHost {
     const means =
       replica.generation === message.generation || former === memberId(this.#options.self, message.generation);
     if (!means || message.configurationIndex <= replica.core.configurationIndex) return;
-    this.#retire(replica, 'the arc went on without it while it was away');
+    this.#retire(replica, 'the arc goes on without it');
   }
 
   #retire(replica: Replica, why: string): void {

@@ -25,6 +25,8 @@ export async function run(invocation: Invocation): Promise<number> {
   const gateway = chassis.ok ? chassis.chassis.slots.find((slot) => slot.pid !== null) : undefined;
   if (gateway !== undefined)
     rows.push(['Connect', `qemu-img info nbd://${gateway.nbd}/${encodeURIComponent(name)} (any slot serves it)`]);
+  if (gateway !== undefined)
+    rows.push(['', `iscsi-ls -s iscsi://${gateway.iscsi} (target iqn.2026-01.io.corelet:${name})`]);
   process.stdout.write(table(rows));
   return exitCodes.done;
 }

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { ArcHost } from '../arc/host.ts';
-import { type Configuration, type MemberId, memberId, replicaOf } from '../arc/members.ts';
+import { type Configuration, holdsMember, type MemberId, memberId, replicaOf } from '../arc/members.ts';
 import type { Replica } from '../arc/replica.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -54,6 +54,8 @@ export class Healer {
   /** Since when a learner of an arc led here has answered nothing. */
   readonly #muteSinceMs = new Map<MemberId, number>();
   #ticks = 0;
+  /** Of arcs led here, the voter that the newest change leaves out: nobody speaks to it any more, so it is told to go. */
+  readonly #leaving = new Map<ArcId, MemberId>();
 
   constructor(options: HealerOptions) {
     this.#options = options;
@@ -75,6 +77,7 @@ export class Healer {
     host.copies.start(order, endangered.length, lacks);
     const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
     if (table !== undefined) this.#advance(settled, table);
+    for (const replica of order) this.#dismiss(replica);
     this.#ticks += 1;
     for (const replica of order) {
       const bytesLeft = this.#bytesLeft(replica);
@@ -187,9 +190,23 @@ export class Healer {
         votersOutgoing: now.voters,
         learners: now.learners.filter((member) => member !== learner),
       };
-      if (core.proposeConfiguration(next, replica.now).ok) this.#tellReplaced(replica.arc, step);
+      if (core.proposeConfiguration(next, replica.now).ok) {
+        this.#tellReplaced(replica.arc, step);
+        if (step.victim !== undefined) this.#leaving.set(replica.arc, step.victim);
+      }
     }
     replica.flush();
+  }
+
+  /** Once: if it is away now, it hears it when it asks for votes. */
+  #dismiss(replica: Replica): void {
+    const { core, arc } = replica;
+    const member = this.#leaving.get(arc);
+    if (member === undefined || core.configurationPending || core.configurationIndex > core.commitIndex) return;
+    this.#leaving.delete(arc);
+    if (holdsMember(core.configuration, member)) return;
+    const { id, generation } = replicaOf(member);
+    replica.transmit(id, { type: 'retire', arc, generation, configurationIndex: core.configurationIndex });
   }
 
   #tellReplaced(arc: ArcId, step: Extract<HealingStep, { kind: 'replace' | 'removeVoter' }>): void {

@@ -93,6 +93,11 @@ export class Agreement {
     return this.#votedMs;
   }
 
+  /** What this Corelet voted for under the fast ballot, now or before its start, while nothing is decided. */
+  get openVote(): Decision | undefined {
+    return this.#isFast() ? this.#accepted?.decision : undefined;
+  }
+
   /** Whether a fast vote is allowed, and can lead to a decision when only `reachable` members vote. */
   mayVote(reachable: number): boolean {
     const members = this.#instance().members.length;

@@ -79,8 +79,9 @@ export class Campaign {
     this.#tally.forgetOld(nowMs);
     this.#joins.prune(view, nowMs);
     this.#wishes.prune(view, nowMs);
-    const busy = this.#tally.busy() || this.#joins.pending || this.#wishes.pending;
-    const wanted = busy ? this.#wanted(view, sparesWanted, holdDown, nowMs) : undefined;
+    const { openVote } = agreement;
+    const busy = this.#tally.busy() || this.#joins.pending || this.#wishes.pending || openVote !== undefined;
+    const wanted = busy ? this.#wanted(view, sparesWanted, holdDown, openVote, nowMs) : undefined;
     if (wanted === undefined) {
       this.#needSinceMs = undefined;
       return undefined;
@@ -98,7 +99,13 @@ export class Campaign {
     return nowMs >= fromMs + stepsMs && agreement.mayPropose(nowMs) ? { kind: 'propose', decision } : undefined;
   }
 
-  #wanted(view: View, sparesWanted: number, holdDown: HoldDown, nowMs: number): Wanted | undefined {
+  #wanted(
+    view: View,
+    sparesWanted: number,
+    holdDown: HoldDown,
+    openVote: Decision | undefined,
+    nowMs: number,
+  ): Wanted | undefined {
     const ids = view.members.map((member) => member.id);
     const heard = new Set(ids.filter((id) => !this.#watch.accuses(id)));
     if (heard.size < majority(ids.length)) return undefined;
@@ -107,7 +114,8 @@ export class Campaign {
     if (gone.has(this.#self)) return undefined;
     const ready = this.#joins.members().filter((member) => holdDown.waitMs(member.id, nowMs) <= 0);
     const changes = this.#wishes.ready(view, heard, this.#sittingOutMax).filter(({ id }) => !gone.has(id));
-    const decision = successor(view, cut, ready, sparesWanted, changes);
+    // A vote may have been counted somewhere, so it is brought to an end even when its cause is gone.
+    const decision = successor(view, cut, ready, sparesWanted, changes) ?? openVote;
     if (decision === undefined) return undefined;
     const candidates = ids.filter((id) => heard.has(id) && !gone.has(id));
     const rank = candidates.indexOf(this.#self);

@@ -49,6 +49,8 @@ interface Newest {
   readonly ballot: Ballot;
   readonly decision: Decision;
   readonly view: View;
+  /** Told to whoever is behind. */
+  readonly message: Decided;
 }
 
 export interface Flapping {
@@ -168,7 +170,8 @@ export class MembershipCore {
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
     const asked = this.#joins.pending || this.#wishes.pending;
-    return accuses || updates || asked || this.#agreement.proposing || this.#tally.busy();
+    const open = this.#agreement.proposing || this.#agreement.openVote !== undefined;
+    return accuses || updates || asked || open || this.#tally.busy();
   }
 
   takeEffects(): MembershipEffects {
@@ -377,7 +380,7 @@ export class MembershipCore {
 
   #install(ballot: Ballot, decision: Decision, nowMs: number): void {
     const view = viewOf(decision.view.number, decision.view.members);
-    this.#newest = { ballot, decision, view };
+    this.#newest = { ballot, decision, view, message: { type: 'decided', ballot, decision } };
     this.#tally.clear();
     this.#news.clear();
     this.#campaign.clear();
@@ -457,7 +460,7 @@ export class MembershipCore {
   #tellNewest(to: CoreletId, nowMs: number): void {
     const newest = this.#newest;
     if (newest === undefined) return;
-    this.#news.tell(to, { type: 'decided', ballot: newest.ballot, decision: newest.decision }, nowMs);
+    this.#news.tell(to, newest.message, nowMs);
   }
 
   #observe(kind: string, id: CoreletId, what: string): void {

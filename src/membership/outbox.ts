@@ -13,7 +13,7 @@ export class Outbox {
   #viewChanges: ViewChange[] = [];
   #events: MembershipEvent[] = [];
   #asks = new Set<CoreletId>();
-  #encoded: { readonly message: MembershipMessage; readonly body: Uint8Array } | undefined;
+  readonly #bodies = new WeakMap<MembershipMessage, Uint8Array>();
 
   constructor(register: () => Uint8Array) {
     this.#register = register;
@@ -23,10 +23,14 @@ export class Outbox {
     this.#persist = true;
   }
 
-  /** The same message object to many is encoded once. */
+  /** The same message object, to many or again later, is encoded once. */
   send(to: CoreletId, message: MembershipMessage, afterSync = false): void {
-    if (this.#encoded?.message !== message) this.#encoded = { message, body: encodeMembership(message) };
-    this.#messages.push({ to, body: this.#encoded.body, afterSync });
+    let body = this.#bodies.get(message);
+    if (body === undefined) {
+      body = encodeMembership(message);
+      this.#bodies.set(message, body);
+    }
+    this.#messages.push({ to, body, afterSync });
   }
 
   viewChange(change: ViewChange): void {
@@ -55,7 +59,6 @@ export class Outbox {
     this.#viewChanges = [];
     this.#events = [];
     this.#asks.clear();
-    this.#encoded = undefined;
     return effects;
   }
 }

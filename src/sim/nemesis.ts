@@ -72,7 +72,7 @@ const lies: ReadonlySet<FaultKind> = new Set(['lost-write', 'misdirected-write']
 /** So long it takes until that write isn't the device's last any more, or others keep on their devices that there was more. */
 const noticedMs = 3000;
 /** Each costs the weak module a segment for good, and a tight one has ten. */
-const unreadableMax = 3;
+const unreadableMax = 1;
 
 const retryMs = 200;
 const kindTriesMax = 3;

@@ -12,6 +12,9 @@ const gapBytes = 256 * 1024;
 /** Batches above this gain nothing from prepared space: writing it twice costs more than the metadata. */
 const smallBatchBytesMax = 128 * 1024;
 
+/** For each byte of small batches so much may be prepared: space that large ones take would be written twice for nothing. */
+const preparedPerSmallByte = 2;
+
 interface Place {
   readonly segment: number;
   readonly position: number;
@@ -31,6 +34,8 @@ export class Preparer {
   #frontier: Place;
   #nextSegment: number | undefined;
   #writtenBytes = 0;
+  /** What may still be prepared: small batches earn it, so that a copy that comes in doesn't use it all up. */
+  #creditBytes = aheadBytesMin;
   #underWay: { readonly from: number; readonly to: number; readonly done: Promise<void> } | undefined;
   #full = false;
   #stopped = false;
@@ -70,7 +75,9 @@ export class Preparer {
   /** A batch of that size is durable. */
   wrote(bytes: number): void {
     this.#writtenBytes += bytes;
-    if (bytes <= smallBatchBytesMax && this.#writtenBytes >= writtenBytesMin) this.#go();
+    if (bytes > smallBatchBytesMax) return;
+    this.#creditBytes = Math.min(aheadBytesMax, this.#creditBytes + bytes * preparedPerSmallByte);
+    if (this.#writtenBytes >= writtenBytesMin) this.#go();
   }
 
   #behindGap(): Place {
@@ -83,11 +90,12 @@ export class Preparer {
   }
 
   #go(): void {
-    if (this.#underWay !== undefined || this.#stopped) return;
+    if (this.#underWay !== undefined || this.#stopped || this.#creditBytes < pieceBytes) return;
     const from = this.#next();
     if (from === undefined || !this.#isFresh(from.segment)) return;
     const to = Math.min(from.position + pieceBytes, segmentEnd(this.#layout, from.segment));
     assert(this.#isAhead(from.segment, from.position), 'only space that the log has still to reach is prepared');
+    this.#creditBytes -= pieceBytes;
     const done = this.#flash.prepare(from.position, to - from.position).then(
       () => {
         this.#full = false;

@@ -80,7 +80,11 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
     const row = rowOf(cdb) as CommandRow;
     if (decodeLun(lun) !== 0) return { kind: 'admitted', dataOutBytes: 0, dataInBytesMax: absentBytesMax };
     const plan = row.plan(cdb, { device: this.#device, expectedOutBytes });
-    if (isSense(plan)) return { kind: 'refused', response: this.#response(failed(plan)) };
+    if (isSense(plan)) {
+      // What can't be written isn't looked at any closer.
+      const sense = row.writes === true && this.#device.readOnly ? writeProtected : plan;
+      return { kind: 'refused', response: this.#response(failed(sense)) };
+    }
     return { kind: 'admitted', dataOutBytes: plan.outBytes, dataInBytesMax: plan.inBytesMax };
   }
 

@@ -97,7 +97,7 @@ inGuest(
     const { code, console } = await guestJob('linux-job.sh', { ...where, ...names, ...secrets });
     assert.equal(code, 0, console);
     assert.match(console, /^DIGESTS 1 1\r?$/m, 'CRC32C on headers and data');
-    assert.match(console, /^DISCOVERED 8\r?$/m, 'two volumes at four Corelets');
+    assert.match(console, /DISCOVERED 8\r?$/m, 'two volumes at four Corelets');
     assert.match(console, /^DISK CORELET +100663296\r?$/m);
     assert.match(console, /^LOGGED-OUT\r?$/m);
   },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { crc32c } from '../../../src/base/crc32c.ts';
 import { systemHashes } from '../../../src/platform/hashes.ts';
 import { createRandom } from '../../../src/platform/random.ts';
+import type { Clock } from '../../../src/ports/clock.ts';
 import type { IscsiConnection } from '../../../src/targets/iscsi/connection.ts';
 import type { TargetAccess, TargetDirectory } from '../../../src/targets/iscsi/directory.ts';
 import type { IscsiLimits } from '../../../src/targets/iscsi/limits.ts';
@@ -52,9 +53,10 @@ export class TestTarget {
   /** Set to say that volumes can't be listed now. */
   isListless = false;
 
-  constructor(limits: Partial<IscsiLimits> = {}, sizeBytes = 8 * 1024 * 1024) {
+  constructor(limits: Partial<IscsiLimits> = {}, sizeBytes = 8 * 1024 * 1024, realTime?: Clock) {
     this.device = new MemoryDevice({ name: 'vol', sizeBytes });
-    const { clock, access, otherPortals } = this;
+    const { access, otherPortals } = this;
+    const clock = realTime ?? this.clock;
     const port = { relativePort: 1, portGroup: 1 };
     const scsi = new ScsiDeviceServer({
       catalog: new MemoryCatalog(this.device),
@@ -110,8 +112,10 @@ export class Initiator implements IscsiOutput {
   dataDigest = false;
   readonly #reader = new PduReader(0xff_ffff);
 
-  constructor(target: TestTarget) {
-    this.connection = target.target.open(this);
+  /** `wire`: something else than a connection in this process that takes the bytes. */
+  constructor(target: TestTarget, wire?: Pick<IscsiConnection, 'receive'>) {
+    this.connection = (wire as IscsiConnection | undefined) ?? target.target.open(this);
+    if (wire !== undefined) return;
     this.connection.start();
   }
 

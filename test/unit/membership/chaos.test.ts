@@ -5,10 +5,22 @@ import { blankModule, memberOf, Network } from './network.ts';
 
 const settleLimitMs = 60_000;
 /** Kinds of membership messages by their number on the wire. */
-const agreementKinds = new Set([4, 5, 6, 7, 8, 9]);
+const agreementKinds = new Set([4, 5, 6, 7, 8, 9, 11]);
 
 /** Everybody proposes at once, so that duels happen in nearly every change. */
 const duelling = { proposerStepMs: 0, settleMs: 50 };
+
+/** Nobody votes or proposes any more: nothing begun is left open, to be decided when nobody expects it. */
+function assertRests(network: Network, what: string): void {
+  network.runFor(12_000); // accusations grow old
+  const said: number[] = [];
+  network.crashes = ({ kinds }) => {
+    said.push(...kinds.filter((kind) => agreementKinds.has(kind)));
+    return false;
+  };
+  network.runFor(6000);
+  assert.deepEqual(said, [], `${what}: the agreement does not come to rest`);
+}
 
 /** When faults end, all that run are members of one view, and nobody else is (but for the floor of three). */
 function assertHeals(network: Network, what: string): void {
@@ -119,11 +131,34 @@ function canLose(network: Network, id: CoreletId): boolean {
   });
 }
 
+test('votes that led to nothing are brought to an end, and not decided by surprise months later', () => {
+  const network = new Network(3);
+  const ids = network.found(Array.from({ length: 9 }, (_, slot) => memberOf(slot)));
+  network.startAll();
+  network.runFor(3500);
+  const voters = new Set(ids.slice(0, 3));
+  const lost = ids[8] as CoreletId;
+  const alert = 0;
+  // Three see the cut and vote; nobody hears of it, and the lost one is back before anybody else would.
+  network.drops = (_, to, kind) => agreementKinds.has(kind) || (kind === alert && !voters.has(to));
+  network.crash(lost);
+  network.runFor(2000);
+  network.start(lost);
+  network.runFor(15_000);
+  for (const id of voters) {
+    assert.ok(network.module(id).events.some(({ kind }) => kind === 'membership.voted'));
+  }
+  network.drops = () => false;
+  network.runFor(5000);
+  assertHeals(network, 'after open votes');
+  assertRests(network, 'after open votes');
+});
+
 test('200 seeds of crashes, partitions, loss and replaced modules: one sequence of views, and it heals', () => {
   const beganMs = performance.now();
   let views = 0;
   for (let seed = 0; seed < 200; seed++) {
-    const count = 3 + (seed % 5);
+    const count = 3 + (seed % 6);
     const network = new Network(seed, seed % 3 === 0 ? duelling : {});
     const spares = seed % 4 === 1 ? 1 : 0;
     const members = Array.from({ length: count + spares }, (_, slot) =>
@@ -140,6 +175,7 @@ test('200 seeds of crashes, partitions, loss and replaced modules: one sequence 
     network.dropRate = 0;
     for (const id of ids) if (network.module(id).core === undefined) network.start(id);
     assertHeals(network, `seed ${seed}`);
+    if (seed % 5 === 0) assertRests(network, `seed ${seed}`);
     views += Math.max(...network.views.keys());
   }
   const tookS = (performance.now() - beganMs) / 1000;

@@ -97,6 +97,8 @@ export class Network {
   dropRate = 0;
   /** Whether nothing gets from one to the other. */
   blocked: (from: CoreletId, to: CoreletId) => boolean = () => false;
+  /** Which kinds of membership messages (by number on the wire) get lost; liveness goes on. */
+  drops: (from: CoreletId, to: CoreletId, kind: number) => boolean = () => false;
   /** Called when a module's effects are taken, before any is carried out: true crashes it here. */
   crashes: (taken: Taken) => boolean = () => false;
   #queue: Pending[] = [];
@@ -337,7 +339,7 @@ export class Network {
   }
 
   #send(from: CoreletId, to: CoreletId, body: Uint8Array): void {
-    if (!this.#arrives(from, to)) return;
+    if (!this.#arrives(from, to) || this.drops(from, to, body[1] as number)) return;
     this.at(0.1 + this.random.fraction() * 3, () => this.step(to, (core) => core.receive(from, body, this.nowMs)));
   }
 

@@ -253,6 +253,7 @@ test('a volume that is read-only says so before and after', async () => {
     [cdb.write10(0, 1), pattern(1)],
     [[0x93, 0x08, ...u64(0), ...u32(8), 0, 0], new Uint8Array(block)],
     [[0x8b, 0, ...u64(0), ...u32(1), 0, 0], pattern(1)],
+    [[0x93, 0, ...u64(0), ...u32(0), 0, 0], pattern(1)],
   ] as const)
     assert.deepEqual(await host.bad(command, out), [7, 0x2700]);
   assert.equal((await host.good([0x1a, 0, 0x3f, 0, 255, 0]))[2], 0x90);
