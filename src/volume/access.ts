@@ -30,8 +30,8 @@ export const hostNameBytesMax = 223;
 /** RFC 7143 §12.1.3 allows 255 bytes in a text value; longer secrets than this gain nothing with the digests that there are. */
 export const chapBytesMax = 255;
 
-/** Names of hosts that have proved by CHAP who they are, where it is asked for: only iSCSI has it. */
-const provable = /^(?:iqn|eui|naa)\./;
+/** Names of hosts that prove who they are where it is asked for: iSCSI's by CHAP, NVMe's by DH-HMAC-CHAP, before anything of theirs is carried out. */
+const provable = /^(?:iqn|eui|naa|nqn)\./;
 
 /** Where CHAP is asked for, `any` doesn't mean those that can prove nothing: they come in by name, or not at all. */
 export function mayUse(rules: AccessRules, host: string | undefined): boolean {

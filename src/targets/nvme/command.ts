@@ -34,6 +34,8 @@ export class Command implements CommandFields, HostCommand {
   /** Data that the command moves, either way. */
   toControllerBytes = 0;
   toHostBytes = 0;
+  /** What it costs beside its data: work that a few bytes ask for. Counted against the same bounds. */
+  weightBytes = 0;
   /** Where on the volume, for commands that have such a place. */
   offset = 0;
   /** Data for the controller so far; a new array for every command, because the device may keep it. */
@@ -82,6 +84,7 @@ export class Command implements CommandFields, HostCommand {
     this.refusal = statuses.success;
     this.toControllerBytes = 0;
     this.toHostBytes = 0;
+    this.weightBytes = 0;
     this.offset = 0;
     this.parts = [];
     this.receivedBytes = 0;

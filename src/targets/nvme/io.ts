@@ -17,9 +17,11 @@ import type { Command } from './command.ts';
 import type { Controller } from './controller.ts';
 import { FusedPair } from './fused.ts';
 import {
+  chunkWeightBytes,
   deallocateBlocksMax,
   deallocateRangeBlocksMax,
   deallocateRangesMax,
+  deallocateWeightBytes,
   inCapsuleBytesMax,
   lbaBytes,
   transferBytesMax,
@@ -79,10 +81,12 @@ export class IoExecutor implements Executor {
       case ioOpcodes.compare:
         return this.#planTransfer(command);
       case ioOpcodes.writeZeroes:
+        command.weightBytes = Math.ceil(lengthOf(command) / chunkBytes) * chunkWeightBytes;
         return this.#place(command);
       case ioOpcodes.datasetManagement:
         // Linux sends a whole page, however few ranges are in it.
         command.toControllerBytes = command.sglLengthBytes;
+        command.weightBytes = deallocateWeightBytes;
         return command.sglLengthBytes < rangesOf(command) * rangeBytes || command.sglLengthBytes > rangesBytesMax
           ? statuses.sglLengthInvalid | doNotRetry
           : statuses.success;

@@ -45,6 +45,10 @@ export const deallocateRangesMax = 128;
 export const deallocateRangeBlocksMax = 131_072;
 export const deallocateBlocksMax = 1_048_576;
 
+/** An operation on a chunk counts for so much against the bounds, whatever it moves; a deallocation for what it may ask for at most, before it is read. */
+export const chunkWeightBytes = 8 * kibi;
+export const deallocateWeightBytes = ((deallocateBlocksMax * lbaBytes) / mebi) * chunkWeightBytes;
+
 /** Asynchronous events that a host may have outstanding, and events kept for one that has none. */
 export const asyncEventsMax = 4;
 export const errorEntriesMax = 64;

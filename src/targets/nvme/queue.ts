@@ -137,7 +137,7 @@ export class Queue implements CommandOwner {
   /** Everything that came with the command has arrived. */
   arrived(command: Command): void {
     const needsTransfer = command.toControllerBytes > command.receivedBytes;
-    if (command.refusal !== statuses.success || (!needsTransfer && command.toHostBytes === 0)) {
+    if (command.refusal !== statuses.success || (!needsTransfer && command.toHostBytes + command.weightBytes === 0)) {
       this.ready(command);
       return;
     }
@@ -152,14 +152,15 @@ export class Queue implements CommandOwner {
       if (this.isClosed) return;
       // The two of a fused pair wait for each other: they are small, and must not wait for room as well.
       const isFused = (command.flags & fuseMask) !== fuses.none;
-      const costBytes = isFused ? 0 : command.toControllerBytes + command.toHostBytes;
+      const { toControllerBytes, toHostBytes, weightBytes } = command;
+      const costBytes = isFused ? 0 : toControllerBytes + toHostBytes + weightBytes;
       const isFirst = this.#costBytes === 0;
       if (!isFirst && this.#costBytes + costBytes > limits.connectionBytesMax) return;
       if (!budget.take(costBytes, isFirst, this.#admitRun)) return;
       this.#waiting.shift();
       this.#costBytes += costBytes;
       command.costBytes = costBytes;
-      if (command.toControllerBytes > 0) this.#ask(command);
+      if (toControllerBytes > command.receivedBytes) this.#ask(command);
       else this.ready(command);
     }
   }

@@ -93,7 +93,9 @@ test('bytes that rot on one flash while hosts read and write: no error, no wrong
   const told = (kind: string): string[] =>
     events
       .filter((event) => event.kind === kind)
-      .flatMap(({ arc, data }) => (data?.['blocks'] as number[]).map((block) => `${arc}/${data?.['chunk']}/${block}`));
+      .flatMap(({ arc, data = {} }) =>
+        (data['blocks'] as number[]).map((block) => [arc, data['chunk'], block].join('/')),
+      );
   const bad = told('flash.bad-block');
   const mended = new Set(told('flash.repaired'));
   assert(bad.length > 0, why.stdout.slice(0, 2000));

@@ -6,9 +6,9 @@ export interface SuiteTest {
 
 const suiteLine = /^Suite: (.*\S)/;
 const testLine = /^\s+Test: (\S+) \.\.\./;
-// What is printed between two tests, when a suite is cleaned up, follows on the same line.
-const passedEnd = /passed\s*$|^passed\b/;
-const failedEnd = /(?:^|\.\.\.)FAILED\s*$/;
+/** What a test says comes between its name and its end; what its tidying up says may follow the end on the same line. */
+const passedEnd = /(?:^|\.\.\.)passed\b|passed\s*$/;
+const failedEnd = /(?:^|\.\.\.)FAILED\b/;
 
 /** Reads what `iscsi-test-cu --verbose` printed. */
 export function suiteTests(output: string): readonly SuiteTest[] {

@@ -10,7 +10,7 @@ import { multipathJob, type Ports, reservationJob, transferJob, volumeJob } from
 const slots = 3;
 const jobLimitMs = 200_000;
 /** How long the guest writes while a Corelet is pulled and put back. */
-const loadSeconds = 40;
+const loadSeconds = 24;
 let chassis: DemoChassis | undefined;
 let folder: string | undefined;
 

@@ -203,6 +203,25 @@ test('zeroes, deallocation and Compare do what they say', async () => {
   assert.equal(codeOf(await queue.command({ opcode: 0x09, nsid: 1, cdw10: 0, cdw11: 4, data: outside })), '80');
 });
 
+test('deallocations that ask for much are carried out a few at a time, and all of them', async () => {
+  const { port, device } = await served();
+  const queue = await openQueue(port, await attach(port));
+  let running = 0;
+  let most = 0;
+  device.gate = async () => {
+    running += 1;
+    most = Math.max(most, running);
+    await new Promise((resolve) => setImmediate(resolve));
+    running -= 1;
+  };
+  const range = Buffer.alloc(4096);
+  range.writeUInt32LE(8, 4);
+  const asked = { opcode: 0x09, nsid: 1, cdw10: 0, cdw11: 4, data: range };
+  await Promise.all(Array.from({ length: 100 }, () => queue.well(asked)));
+  assert.ok(most <= 8, `${most} at once`);
+  assert.equal(device.calls.filter(({ kind }) => kind === 'trim').length, 100);
+});
+
 test('I/O beyond the end, of another namespace, over the largest transfer, is refused for good', async () => {
   const { port } = await served();
   const queue = await openQueue(port, await attach(port));

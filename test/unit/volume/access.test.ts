@@ -21,7 +21,7 @@ test('who may use a volume: by name, or anybody; with CHAP nobody who can prove 
     [openToAll, [iqn, nqn, undefined]],
     [{ hosts: [iqn], readOnly: false }, [iqn]],
     [{ hosts: [], readOnly: false }, []],
-    [{ ...openToAll, chap }, [iqn]],
+    [{ ...openToAll, chap }, [iqn, nqn]],
     [{ hosts: [nqn], readOnly: false, chap }, [nqn]],
   ];
   for (const [rules, allowed] of cases)
