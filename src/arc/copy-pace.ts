@@ -68,10 +68,13 @@ export class CopyPace {
       this.#endangeredSinceMs = undefined;
       return;
     }
+    const began = this.#endangeredSinceMs === undefined;
     this.#endangeredSinceMs ??= nowMs;
     const { endangeredMs, endangeredLeftMsMin, endangeredRateMin } = copyPaceLimits;
     const leftMs = Math.max(endangeredLeftMsMin, this.#endangeredSinceMs + endangeredMs - nowMs);
-    this.#floor = Math.max(endangeredRateMin, (endangeredBytes * 1000) / leftMs);
+    // It doesn't fall while there is danger: what is left would take ever longer.
+    const before = began ? endangeredRateMin : this.#floor;
+    this.#floor = Math.max(before, (endangeredBytes * 1000) / leftMs);
   }
 
   /** Bytes per second that copies of safe or of endangered arcs may send now. */

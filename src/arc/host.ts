@@ -46,6 +46,8 @@ export class ArcHost {
   readonly #wheel: Wheel;
   readonly #changed = new Set<Replica>();
   readonly #announced = new Map<ArcId, string>();
+  /** Since when a replica was seen to be in no configuration. */
+  readonly #forgottenSinceMs = new WeakMap<Replica, number>();
   readonly #ended: EndedLives;
   readonly copies: Copies;
   readonly #lives: Lives;
@@ -291,6 +293,25 @@ export class ArcHost {
     });
   }
 
+  /**
+   * Copies that nobody tells any more that their arc goes on without them: a learner doesn't campaign, and who was away may know
+   * none of today's voters. They go on the word of a committed configuration, as when a leader sends it, once it has stood for a
+   * while: a copy just begun may be older than the entry that names it.
+   */
+  retireForgotten(routeTo: (arc: ArcId) => Route | undefined): void {
+    const { clock, limits } = this.#context;
+    const now = clock.nowMs();
+    for (const replica of Array.from(this.#replicas.values())) {
+      if (!isForgotten(replica, routeTo(replica.arc), this.#options.self)) {
+        this.#forgottenSinceMs.delete(replica);
+        continue;
+      }
+      const sinceMs = this.#forgottenSinceMs.get(replica) ?? now;
+      this.#forgottenSinceMs.set(replica, sinceMs);
+      if (now - sinceMs >= limits.forgottenMs) this.#retire(replica, 'the arc went on without it while it was away');
+    }
+  }
+
   /** Its blocks stay. */
   #drop(replica: Replica): void {
     replica.stop();
@@ -343,4 +364,14 @@ export class ArcHost {
       replica.flush();
     }
   }
+}
+
+/** A committed configuration, its own or that of the route, is as new as any it knows and goes without it. */
+function isForgotten(replica: Replica, route: Route | undefined, self: CoreletId): boolean {
+  if (!replica.installed || replica.isLeader) return false;
+  if (replica.isRemoved) return true;
+  if (route === undefined || route.configurationIndex <= replica.core.configurationIndex) return false;
+  const { generation } = replica;
+  const lists = [route.voters, route.votersOutgoing, route.learners];
+  return !lists.some((members) => members.some((member) => member.id === self && member.generation === generation));
 }

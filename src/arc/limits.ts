@@ -18,6 +18,8 @@ export interface ArcLimits {
   readonly copySilenceMs: number;
   /** A leader whose oldest operation waits longer gives the leadership away (design §10.13). */
   readonly stuckLeaderMs: number;
+  /** A copy that committed configurations go without for so long is dropped, though no leader says so. */
+  readonly forgottenMs: number;
   /** Operations that wait for a patch of the same chunk, per arc. */
   readonly gatedOpsMax: number;
   /** Deadlines of arcs are looked after at most this often. */
@@ -33,6 +35,7 @@ export const defaultArcLimits: ArcLimits = {
   copyInflightBytesMax: 4 * 1024 * 1024,
   copySilenceMs: 3000,
   stuckLeaderMs: 2000,
+  forgottenMs: 2000,
   gatedOpsMax: 1024,
   wheelStepMs: 2,
 };

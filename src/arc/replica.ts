@@ -319,13 +319,14 @@ export class Replica {
    * were it gone before that is heard, the voters would believe in it as long as its Corelet lives.
    */
   #retireIfRemoved(): void {
-    if (!this.#isRemoved) return;
+    if (!this.isRemoved) return;
     this.#context.clock.soon(() => {
-      if (!this.#stopped && this.#isRemoved) this.#context.retired(this);
+      if (!this.#stopped && this.isRemoved) this.#context.retired(this);
     });
   }
 
-  get #isRemoved(): boolean {
+  /** A committed configuration goes without it, and it leads nothing. */
+  get isRemoved(): boolean {
     const { configuration, configurationPending } = this.core;
     return !this.isLeader && !configurationPending && !holdsMember(configuration, this.member);
   }

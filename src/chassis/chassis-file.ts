@@ -143,7 +143,8 @@ export function writeFounding(dir: string): void {
   replaceFile(join(dir, foundingFileName), `${JSON.stringify({ formatVersion: chassisFormatVersion })}\n`);
 }
 
-function replaceFile(path: string, text: string): void {
+/** Whole or as it was, whatever happens meanwhile. */
+export function replaceFile(path: string, text: string): void {
   const fresh = `${path}.new`;
   const file = openSync(fresh, 'w', 0o600);
   try {

@@ -131,6 +131,29 @@ export const commands: readonly CommandSpec[] = [
     load: () => import('./slot-drain.ts'),
   },
   {
+    name: 'slot slow',
+    summary: 'Makes the flash in a slot answer so many times slower, to try what the others make of it; 1: as it is.',
+    arguments: ['SLOT', 'FACTOR'],
+    options: { data, 'dry-run': dryRun, json },
+    examples: ['corelet slot slow 5 10', 'corelet slot slow 5 1'],
+    load: () => import('./slot-slow.ts'),
+  },
+  {
+    name: 'chassis fail',
+    summary:
+      'A part of the simulated chassis fails: psu 1 or 2, fan 1 to 4, heat in °C. Corelets see it as their health.',
+    arguments: ['PART', 'NUMBER'],
+    options: {
+      data,
+      mend: { type: 'boolean', help: 'the part works again; with heat: the air is cool again' },
+      force: { type: 'boolean', help: 'even when no supply is left: every Corelet says so, and goes' },
+      'dry-run': dryRun,
+      json,
+    },
+    examples: ['corelet chassis fail psu 1', 'corelet chassis fail fan 2 --mend', 'corelet chassis fail heat 70'],
+    load: () => import('./chassis-fail.ts'),
+  },
+  {
     name: 'scrub now',
     summary:
       'Every Corelet reads and checks all copies that it holds, compares them with the others, repairs what is bad.',

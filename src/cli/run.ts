@@ -19,10 +19,12 @@ import { systemHashes } from '../platform/hashes.ts';
 import { collectAtRest } from '../platform/memory.ts';
 import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
+import { SlowedFlash } from '../platform/slowed-flash.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Flash } from '../ports/flash.ts';
 import { hostPort, type Invocation, integer, integerOption, size, usage } from './command.ts';
 import { refusedDevice, unownedDevice } from './device-failure.ts';
+import { HardwareWatch } from './hardware-watch.ts';
 import { memberOf } from './member.ts';
 import { type HostPort, openNvme } from './nvme-doors.ts';
 import { programVersion } from './version.ts';
@@ -72,14 +74,15 @@ function eventsBeside({ device, dir, slot }: RunOptions): string | undefined {
 }
 
 async function serve(options: RunOptions, events: EventLog, stopped: Promise<string>): Promise<number> {
-  const flash = await openDevice(options.device);
+  const hardware = new HardwareWatch(options.dir, options.slot, events);
+  const flash = new SlowedFlash(await openDevice(options.device), hardware.slowness);
   const clock = createClock();
-  const { corelet, fabric } = await start(options, flash, clock, events);
+  const { corelet, fabric } = await start(options, flash, clock, events, hardware);
   const doors = await openDoors(options, corelet, fabric, clock, events);
   log(
     `serving as ${corelet.id}: NBD ${options.nbd.host}:${options.nbd.port}, admin ${options.admin.host}:${options.admin.port}`,
   );
-  const end = await Promise.race([stopped, corelet.failed]);
+  const end = await Promise.race([stopped, hardware.brownOut, corelet.failed]);
   if (end instanceof Error) {
     // A process that no longer knows its state must not answer anybody: no goodbye.
     events.record({
@@ -108,7 +111,13 @@ interface Started {
   readonly fabric: SocketFabric;
 }
 
-async function start(options: RunOptions, flash: Flash, clock: Clock, events: EventLog): Promise<Started> {
+async function start(
+  options: RunOptions,
+  flash: Flash,
+  clock: Clock,
+  events: EventLog,
+  hardware: HardwareWatch,
+): Promise<Started> {
   const owner = await ownerOf(flash);
   if (!owner.ok) throw unownedDevice(options.device, owner.code, owner.message);
   const { cluster, id } = owner;
@@ -133,7 +142,7 @@ async function start(options: RunOptions, flash: Flash, clock: Clock, events: Ev
   const { readings } = watchSensors(options.device);
   const { mapBytes } = options;
   const corelet = await startCorelet(
-    { clock, random, flash, fabric, events, sensors: readings },
+    { clock, random, flash, fabric, events, sensors: () => hardware.readings(readings()) },
     { self, seeds: seedsOf(options, id), ...(mapBytes === undefined ? {} : { mapBytes }) },
   );
   return { corelet, fabric };

@@ -15,6 +15,9 @@ const stateLooks: Readonly<Record<SlotState, readonly [glyph: string, style: Sty
 /** The rate of a rebuild varies: the estimate is told as a range from ×0.8 to ×1.5. */
 export const estimateRange = { low: 0.8, high: 1.5 } as const;
 
+/** Flash wants to be cooler than this. */
+const hotCelsius = 70;
+
 const up: ReadonlySet<SlotState> = new Set(['live', 'spare', 'sitting-out', 'draining']);
 
 /** What `corelet status` prints. `nowMs`: wall clock, for the time at which the chassis is full again. */
@@ -30,6 +33,7 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
     ['Rebuild', rebuildText(status, nowMs)],
     ['Margin', marginText(status, out)],
     ['Scrub', scrubText(status, nowMs)],
+    ...hardwareRow(status, out),
   ].map(([name, text]) => `${paint(out, 'bold', (name ?? '').padEnd(8))} ${text}\n`);
   const columns = ['SLOT', 'ID', 'STATE', 'LEADS', 'COPIES', 'USED', 'SAFE TO PULL'];
   const rows = status.slots.map((slot) => slotRow(slot, out));
@@ -64,6 +68,20 @@ function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
   if (arcs.noRedundancy > 0) parts.push(paint(out, 'red', `${arcs.noRedundancy} with no redundancy`));
   if (arcs.unavailable > 0) parts.push(paint(out, 'red', `${arcs.unavailable} unavailable`));
   return parts.join(', ');
+}
+
+/** The sensors of the chassis, as the Corelet that answers sees them. */
+function hardwareRow({ slots }: CoreletStatus, out: Terminal): readonly (readonly [string, string])[] {
+  const device = slots.find((slot) => slot.device !== undefined)?.device;
+  if (device?.suppliesTotal === undefined || device.fansTotal === undefined) return [];
+  const { suppliesTotal, suppliesFailed = 0, fansTotal, fansFailed = 0, temperatureCelsius = 0 } = device;
+  const part = (name: string, total: number, failed: number): string =>
+    failed === 0 ? `${total} ${name}` : paint(out, 'red', `${total - failed} of ${total} ${name}, ${failed} failed`);
+  const warm = `${temperatureCelsius} °C`;
+  const heat = temperatureCelsius >= hotCelsius ? paint(out, 'red', `${warm}, too hot`) : warm;
+  const supplies = part('supplies', suppliesTotal, suppliesFailed);
+  const alone = suppliesFailed > 0 ? ' (the next one takes all slots with it)' : '';
+  return [['Hardware', `${supplies}${alone}; ${part('fans', fansTotal, fansFailed)}; ${heat}`]];
 }
 
 function scrubText({ scrub, answeredBy }: CoreletStatus, nowMs: number): string {

@@ -322,6 +322,7 @@ class Corelet implements CoreletHandle {
     if (now - this.#sampledMs >= rateSampleMs) {
       this.#sampledMs = now;
       this.#peering.refreshPeers();
+      this.#host.retireForgotten((arc) => this.#routes.get(arc));
       let bytesLeft = 0;
       for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
       if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;

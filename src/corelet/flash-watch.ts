@@ -4,15 +4,15 @@ import type { Store } from '../store/store.ts';
 /** A register that holds nothing that matters: writing it proves that the flash still writes. */
 export const probeRegister = 'probe';
 /** At rest the flash is written to this seldom, for proof; a device that is in use proves itself. */
-const restProbeMs = 5000;
+const restProbeMs = 15_000;
 /** Somebody doubts this Corelet: the proof that it gives is no older than this. */
-const doubtProbeMs = 1000;
-/** Who sits out measures this often, to be seen when it is well again. */
-const sittingOutProbeMs = 1000;
-/** The newest durations, of this time, from which the latency is told; at least so many. */
+const doubtProbeMs = 5000;
+/** A device in use is measured this often; and that of one that sits out, to be seen when it is well again. */
+const eagerProbeMs = 1000;
+/** The newest durations, of this time, from which the latency is told: with fewer it isn't known, as on a device at rest. */
 const samplesMax = 15;
 const samplesMs = 12_000;
-const samplesMin = 3;
+const samplesMin = 8;
 
 /** Why a proof, or a measurement, is wanted sooner than at rest. */
 export type ProbeCause = 'rest' | 'doubted' | 'sitting-out';
@@ -39,11 +39,12 @@ export class FlashWatch {
     if (this.#owesMs !== undefined) return;
     const nowMs = this.#clock.nowMs();
     const synced = this.#store.syncedSequence;
-    if (synced !== this.#sequence) this.#provenMs = nowMs;
+    const inUse = synced !== this.#sequence;
+    if (inUse) this.#provenMs = nowMs;
     this.#sequence = synced;
     const measuredMs = this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
     const old = nowMs - this.#provenMs >= (cause === 'doubted' ? doubtProbeMs : restProbeMs);
-    if (old || (cause === 'sitting-out' && nowMs - measuredMs >= sittingOutProbeMs)) {
+    if (old || ((inUse || cause === 'sitting-out') && nowMs - measuredMs >= eagerProbeMs)) {
       this.#store.setRegister(probeRegister, new Uint8Array(1));
     }
     this.#owesMs = nowMs;
@@ -60,8 +61,12 @@ export class FlashWatch {
     this.#provenMs = atMs;
     this.#sequence = this.#store.syncedSequence;
     this.#samples.push({ atMs, tookMs });
-    const old = (this.#samples[0]?.atMs ?? atMs) < atMs - samplesMs;
-    if (this.#samples.length > samplesMax || (old && this.#samples.length > samplesMin)) this.#samples.shift();
+    this.#forget(atMs - samplesMs);
+    if (this.#samples.length > samplesMax) this.#samples.shift();
+  }
+
+  #forget(beforeMs: number): void {
+    while ((this.#samples[0]?.atMs ?? beforeMs) < beforeMs) this.#samples.shift();
   }
 
   /** How long the flash has owed an answer; 0 when it owes none. */
@@ -69,8 +74,9 @@ export class FlashWatch {
     return this.#owesMs === undefined ? 0 : this.#clock.nowMs() - this.#owesMs;
   }
 
-  /** The median of the newest durations until something was durable, in milliseconds; 0 before there are three. */
+  /** The median of the newest durations until something was durable, in milliseconds; 0 when too little was written to tell. */
   syncMs(): number {
+    this.#forget(this.#clock.nowMs() - samplesMs);
     if (this.#samples.length < samplesMin) return 0;
     const tookMs = this.#samples.map((sample) => sample.tookMs).sort((a, b) => a - b);
     return tookMs[tookMs.length >> 1] as number;

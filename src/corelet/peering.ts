@@ -296,6 +296,7 @@ export class Peering {
     this.#doubted = false;
     const syncMs = this.#flash.syncMs();
     membership.latency(self, syncMs, nowMs);
+    membership.failing(self, this.flashWaitMs() >= flashHangsMs ? 'flash' : undefined, nowMs);
     const common = {
       type: 'liveness',
       wantsTickets: this.#wantsTickets,

@@ -89,6 +89,7 @@ export class MembershipCore {
   #holdDown: HoldDown;
   #newest: Newest | undefined;
   #standing: Standing = 'outside';
+  #ownFailing = false;
   #nowMs = 0;
   #tickMs = 0;
 
@@ -230,8 +231,9 @@ export class MembershipCore {
     this.#slowness.tell(id, latencyMs, nowMs);
   }
 
-  /** What a member's own messages tell: its flash hangs, or it hears nothing of ours. Undefined: nothing is wrong (any more). */
+  /** What a member's own messages, or this Corelet's own device, tell: its flash hangs, or it hears nothing of ours. Undefined: nothing is wrong (any more). */
   failing(id: CoreletId, failing: Failing | undefined, nowMs: number): void {
+    if (id === this.#self.id) this.#ownFailing = failing !== undefined;
     if (!this.#watch.failing(id, failing, nowMs)) return;
     const what = { flash: 'says that its flash hangs', deaf: 'speaks, and does not hear this Corelet' };
     this.#observe('membership.failing', id, failing === undefined ? 'is well again' : what[failing]);
@@ -449,7 +451,8 @@ export class MembershipCore {
   #joinWhenDue(): void {
     const view = this.view;
     const updates = this.#standing === 'member' && view !== undefined && !isCurrent(view, this.#self);
-    if (!updates && this.#standing !== 'outside') return;
+    // Who would be removed again doesn't ask.
+    if ((!updates && this.#standing !== 'outside') || this.#ownFailing) return;
     const asked = this.#admission.due(view, this.#nowMs);
     if (asked.length === 0) return;
     const message = this.#admission.request(this.viewNumber, this.#incarnation);

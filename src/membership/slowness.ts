@@ -6,7 +6,7 @@ const lookMs = 1000;
 /** What wasn't told again for so long doesn't count. */
 const freshMs = 15_000;
 /** Fewer are no cohort to compare with. */
-const cohortMin = 4;
+const cohortMin = 3;
 /** Slow: beyond the median by so many deviations (MAD, scaled to a standard deviation), … */
 const deviations = 6;
 const madScale = 1.4826;
@@ -16,7 +16,7 @@ const slowMs = 5;
 /** Well again: below the median times this, or not noticeable. */
 const wellFactor = 2;
 /** So long it must have been slow before it is wished to sit out, and well before it is wished back. */
-const slowForMs = 3000;
+const slowForMs = 4000;
 const wellForMs = 10_000;
 
 interface Reading {
@@ -33,6 +33,8 @@ interface Reading {
 export class Slowness {
   readonly #readings = new Map<CoreletId, Reading>();
   #nextMs = Number.NEGATIVE_INFINITY;
+  /** Since when there has been nobody to compare with. */
+  #idleSinceMs: number | undefined;
 
   /** What a member said of itself: the median of its newest latencies; 0: it knows none. */
   tell(id: CoreletId, latencyMs: number, nowMs: number): void {
@@ -56,7 +58,8 @@ export class Slowness {
     this.#nextMs = nowMs + lookMs;
     for (const id of this.#readings.keys()) if (memberById(view, id) === undefined) this.#readings.delete(id);
     const fresh = [...this.#readings].filter(([, reading]) => nowMs - reading.atMs <= freshMs);
-    if (fresh.length < cohortMin) return [];
+    if (fresh.length < cohortMin) return this.#release(view, nowMs);
+    this.#idleSinceMs = undefined;
     const median = medianOf(fresh.map(([, reading]) => reading.latencyMs));
     const mad = medianOf(fresh.map(([, reading]) => Math.abs(reading.latencyMs - median)));
     const slow = Math.max(median * slowFactor, median + deviations * madScale * mad, median + slowMs);
@@ -78,6 +81,14 @@ export class Slowness {
       }
     }
     return wishes;
+  }
+
+  /** Devices are at rest: no host waits for any of them, so nobody need sit out. */
+  #release(view: View, nowMs: number): readonly { readonly id: CoreletId; readonly state: MemberState }[] {
+    this.#idleSinceMs ??= nowMs;
+    if (nowMs - this.#idleSinceMs < wellForMs) return [];
+    const sitting = view.members.filter((member) => stateOfMember(member) === 'sitting-out');
+    return sitting.map(({ id }) => ({ id, state: 'live' }));
   }
 }
 

@@ -7,6 +7,11 @@ export interface DeviceSensors {
   readonly powerWatts?: number;
   /** Life used, 0 … 100 and more, as the device itself estimates it. */
   readonly wearPercent?: number;
+  /** Of the chassis that it sits in, and how many of them don't work. */
+  readonly suppliesTotal?: number;
+  readonly suppliesFailed?: number;
+  readonly fansTotal?: number;
+  readonly fansFailed?: number;
 }
 
 /** What the store measures of its device. Times in milliseconds, over the newest syncs. */

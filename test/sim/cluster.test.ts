@@ -55,19 +55,13 @@ test(`a cluster under every kind of fault keeps all its promises: ${seeds} seeds
   }
 });
 
-const rareSeeds = { first: 20, last: 40 };
+const rareSeeds = { first: 19, last: 39 };
 /** Kinds that are dear, or destroy: they come only when named. `suspend` stays out: docs/testing.md tells why. */
 const withRareKinds = [...stormy, '--faults', faultKinds.filter((kind) => kind !== 'suspend').join(',')];
 
 test(`a module that rots, lies, is put back or runs twice costs nobody a byte: seeds ${rareSeeds.first} to ${rareSeeds.last}`, async () => {
   const options = optionsOf(...withRareKinds);
   expectNoViolation(await runAll(rareSeeds.first, rareSeeds.last, options), options);
-});
-
-// In sight until it is mended: a removed copy whose Corelet died before it was dropped is in no configuration, and nobody tells it.
-test('a removed copy is dropped also after a restart (seed 19)', { todo: 'an orphan stays' }, async () => {
-  const options = optionsOf(...withRareKinds);
-  expectNoViolation(await runAll(19, 19, options), options);
 });
 
 // Seeds that once were red, with their operations, by what they showed. 2, 12: see above.

@@ -25,7 +25,7 @@ function short(rig: RepairRig): string[] {
 }
 
 test('draining a slot under load: no arc is ever short of a complete copy, and in the end the slot holds none', async () => {
-  const rig = new RepairRig(41, shape, 6000);
+  const rig = new RepairRig(41, shape, 2500);
   await rig.begin();
   await rig.work(1000);
   await rig.converge();
@@ -37,7 +37,7 @@ test('draining a slot under load: no arc is ever short of a complete copy, and i
   assert(asked?.ok === true);
   const { engine } = rig;
   for (const until = engine.nowMs + 60_000; engine.nowMs < until && copiesThere() > 0; ) {
-    await engine.run(engine.nowMs + 10);
+    await engine.run(engine.nowMs + 40);
     assert.deepEqual(short(rig), [], rig.story());
   }
   assert.equal(copiesThere(), 0, `everything moved off\n${rig.story()}`);

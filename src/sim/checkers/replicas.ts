@@ -150,7 +150,7 @@ export interface ExpectedArcs {
 
 /** Why the arcs aren't all at full redundancy with identical copies now; empty when they are (INV-9). */
 export function whyNotConverged(corelets: readonly CoreletInspection[], expected: ExpectedArcs): readonly string[] {
-  return reasonsOf(corelets, expected, (holders) => whyNotIdentical(holders));
+  return reasonsOf(corelets, expected, (voters, holders) => whyNotIdentical(voters) ?? whyOneTooMany(voters, holders));
 }
 
 /** Every arc has a leader, and all its voters run with complete copies, though hosts go on writing: one module may be lost for good. */
@@ -166,7 +166,7 @@ interface Holder {
 function reasonsOf(
   corelets: readonly CoreletInspection[],
   expected: ExpectedArcs,
-  further: (voters: readonly Holder[]) => string | undefined,
+  further: (voters: readonly Holder[], holders: readonly Holder[]) => string | undefined,
 ): readonly string[] {
   const reasons: string[] = [];
   const byArc = new Map<number, Holder[]>();
@@ -205,7 +205,7 @@ function tellHolder({ corelet, replica }: Holder): string {
 function whyArcNotWhole(
   holders: readonly Holder[],
   copies: number,
-  further: (voters: readonly Holder[]) => string | undefined,
+  further: (voters: readonly Holder[], holders: readonly Holder[]) => string | undefined,
 ): string | undefined {
   const leader = leaderOf(holders);
   if (leader === undefined) return `no leader; ${holders.map(tellHolder).join('; ') || 'nobody holds a copy'}`;
@@ -215,7 +215,7 @@ function whyArcNotWhole(
   if (held.length < copies) return `${held.length} of ${copies} voters run and hold a copy`;
   const incomplete = held.find(({ replica }) => !replica.complete);
   if (incomplete !== undefined) return `the copy on slot ${incomplete.corelet.slot} isn't complete`;
-  return further(held);
+  return further(held, holders);
 }
 
 function whyNotIdentical(voters: readonly Holder[]): string | undefined {
@@ -230,4 +230,10 @@ function whyNotIdentical(voters: readonly Holder[]): string | undefined {
   if (voters.some(({ replica }) => replica.digest() === undefined)) return 'maps are being read';
   const other = voters.find(({ replica }) => replica.digest() !== digest);
   return other === undefined ? undefined : `slot ${other.corelet.slot} differs from its leader at the same index`;
+}
+
+/** A whole copy that its arc goes on without costs space, and nobody mends it. */
+function whyOneTooMany(voters: readonly Holder[], holders: readonly Holder[]): string | undefined {
+  const orphan = holders.find((holder) => holder.replica.complete && !voters.includes(holder));
+  return orphan === undefined ? undefined : `slot ${orphan.corelet.slot} keeps a copy that the arc goes on without`;
 }

@@ -11,7 +11,7 @@ import { CopyResults } from './copy-results.ts';
 import { absentInquiry, planReportLuns, reportLuns } from './describing.ts';
 import { absentLun, senseData } from './housekeeping.ts';
 import { scsiLimits } from './limits.ts';
-import { data, failed, illegal, invalidCdb, isSense, refused, type Reply, writeProtected } from './reply.ts';
+import { busy, data, failed, illegal, invalidCdb, isSense, refused, type Reply, writeProtected } from './reply.ts';
 import { rowOf } from './table.ts';
 import type {
   Admission,
@@ -29,6 +29,9 @@ const noBytes = new Uint8Array(0);
 /** A reservation that ends with its session is given back as often as it takes, within reason. */
 const giveBackTriesMax = 20;
 const giveBackDelayMs = 250;
+/** How long a command that can't be carried out now is tried again before its host hears BUSY. Hosts wait 30 s and more. */
+const busyMsMax = 5000;
+const busyRetryMs = 50;
 
 export interface NexusOptions {
   readonly device: BlockDevice;
@@ -127,12 +130,26 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
       nexus: this,
       command,
     };
-    if (!changesReservations(row)) return row.run(call);
+    if (!changesReservations(row)) return this.#untilItGoes(call, row);
     this.#ownChanges += 1;
     try {
-      return await row.run(call);
+      return await this.#untilItGoes(call, row);
     } finally {
       this.#ownChanges -= 1;
+    }
+  }
+
+  /**
+   * BUSY means that surely nothing has happened, so the command can be tried again here, while its host still waits: hosts count BUSYs, and some take
+   * few. Whether the host may have gone another way is judged with each try anew (design §10.10).
+   */
+  async #untilItGoes(call: Call, row: CommandRow): Promise<Reply> {
+    const { abandonment } = call.command;
+    const untilMs = this.#clock.nowMs() + busyMsMax;
+    for (;;) {
+      const reply = await row.run(call);
+      if (reply !== busy || abandonment?.isGivenUp === true || this.#clock.nowMs() >= untilMs) return reply;
+      await this.#pause(busyRetryMs);
     }
   }
 
@@ -220,11 +237,15 @@ export class Nexus implements ScsiNexus, UnitNexus, CommandNexus {
       const result = await this.#device.reservations?.change(action);
       if (result === undefined || (!result.ok && result.code === 'GONE')) return undefined;
       if (result.ok) return result.after;
-      await new Promise<void>((resolve) => {
-        this.#clock.after(giveBackDelayMs, resolve);
-      });
+      await this.#pause(giveBackDelayMs);
     }
     return undefined;
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.after(delayMs, resolve);
+    });
   }
 }
 

@@ -110,7 +110,7 @@ inGuest('dm-multipath over two Corelets: one is pulled, and the host sees no err
   const { code, console } = await guestJob('multipath-job.sh', { ...where, SECONDS_MAX: '12' }, (text) => {
     if (/^PULL\r?$/m.test(text)) pull ??= chassis.corelet(['slot', 'pull', '0', '--force']);
   });
-  assert.equal((await pull)?.code, 0, 'the slot was pulled in the midst');
+  assert.equal((await pull)?.code, 0, `the slot was pulled in the midst\n${console}`);
   assert.equal(code, 0, console);
   const [, writes, longestMs] = /^WRITES (\d+) LONGEST-MS (\d+)/m.exec(console) ?? [];
   assert.ok(Number(writes) > 20, 'it wrote on after the pull');

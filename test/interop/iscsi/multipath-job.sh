@@ -8,7 +8,7 @@ sleep 1
 for port in $PORT $OTHER_PORT; do
   portal=10.0.2.2:$port
   iscsiadm -m node -T $TARGET -p $portal -o new
-  for pair in node.session.timeo.replacement_timeout=1 'node.conn[0].timeo.noop_out_interval=2' 'node.conn[0].timeo.noop_out_timeout=2'; do
+  for pair in node.session.timeo.replacement_timeout=1 'node.conn[0].timeo.noop_out_interval=5' 'node.conn[0].timeo.noop_out_timeout=5'; do
     iscsiadm -m node -T $TARGET -p $portal -o update -n "${pair%=*}" -v "${pair#*=}"
   done
   iscsiadm -m node -T $TARGET -p $portal -l
@@ -18,6 +18,12 @@ paths=
 for disk in $(ls /sys/class/block | grep '^sd'); do paths="$paths $(cat /sys/class/block/$disk/dev) 1"; done
 sectors=$(cat /sys/class/block/sda/size)
 dmsetup create mp --table "0 $sectors multipath 1 queue_if_no_path 0 1 1 service-time 0 2 1$paths"
+# What multipathd would do: a path that is there again is used again. On a busy machine both may be away for a moment.
+while sleep 1; do
+  for path in $(ls /sys/class/block | grep '^sd'); do
+    [ "$(cat /sys/class/block/$path/device/state)" != running ] || dmsetup message mp 0 reinstate_path $(cat /sys/class/block/$path/dev)
+  done
+done >/dev/null 2>&1 &
 disk=/dev/mapper/mp
 [ -e $disk ] || { dmsetup mknodes; }
 mkfs.ext4 -q -F $disk

@@ -6,8 +6,9 @@ export interface SuiteTest {
 
 const suiteLine = /^Suite: (.*\S)/;
 const testLine = /^\s+Test: (\S+) \.\.\./;
-const passedEnd = /passed\s*$/;
-const failedEnd = /(?:^|\.\.\.)FAILED\s*$/;
+/** What a test says comes between its name and its end; what its tidying up says may follow the end on the same line. */
+const passedEnd = /(?:^|\.\.\.)passed\b|passed\s*$/;
+const failedEnd = /(?:^|\.\.\.)FAILED\b/;
 
 /** Reads what `iscsi-test-cu --verbose` printed. */
 export function suiteTests(output: string): readonly SuiteTest[] {

@@ -11,11 +11,12 @@ import { type SuiteTest, suiteTests } from './suite-output.ts';
 const skipsMax = 25;
 const testsAll = 230;
 const isFull = process.env['CORELET_VERIFY_SECONDS'] !== undefined;
-/** Without the hundreds of writes, one after the other, that most others begin with. */
+/**
+ * Without the hundreds of writes, one after the other, that most others begin with. MultipathIO comes first: it takes for granted that a block is
+ * zeros which it doesn't zero.
+ */
 const quickSuites =
-  'CompareAndWrite ExtendedCopy GetLBAStatus Inquiry Mandatory ModeSense6 OrWrite.BeyondEol PrinReadKeys PrinReportCapabilities ' +
-  'ProutRegister ProutReserve ProutClear ProutPreempt Read16 ReadCapacity10 ReadCapacity16 ReportSupportedOpcodes Reserve6 ' +
-  'TestUnitReady Unmap.VPD Write16.DpoFua WriteSame16.UnmapVPD iSCSIcmdsn iSCSIdatasn iSCSIResiduals iSCSITMF MultipathIO';
+  'MultipathIO CompareAndWrite ExtendedCopy Inquiry ModeSense6 ProutReserve ProutPreempt ReportSupportedOpcodes Reserve6 iSCSITMF';
 const families = isFull ? ['ALL'] : quickSuites.split(' ').map((suite) => `ALL.${suite}`);
 
 let chassis: DemoChassis;
@@ -70,11 +71,20 @@ test('a test that skipped is no pass, and one without an end is a failure', () =
     '    [FAILED] READ10 …',
     'FAILED',
     '    1. somewhere',
+    'Suite: Reserve6',
+    '  Test: LUNReset ...    Take out a RESERVE6',
+    'passed    [FAILED] PRIN command',
     'Suite: Unmap',
     '  Test: Simple ...    working',
   ].join('\n');
   assert.deepEqual(
     suiteTests(output).map(({ name, outcome }) => `${name} ${outcome}`),
-    ['Read10.Simple passed', 'Read10.Async skipped', 'Read10.DpoFua failed', 'Unmap.Simple unfinished'],
+    [
+      'Read10.Simple passed',
+      'Read10.Async skipped',
+      'Read10.DpoFua failed',
+      'Reserve6.LUNReset passed',
+      'Unmap.Simple unfinished',
+    ],
   );
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Clock } from '../../../src/ports/clock.ts';
 import { ScsiDeviceServer } from '../../../src/targets/scsi/server.ts';
 import type { NexusListener, ScsiNexus, TaskLoss } from '../../../src/targets/scsi/types.ts';
 import { Abandonment } from '../../../src/volume/abandonment.ts';
@@ -97,10 +98,10 @@ function resultOf(
 }
 
 /** A Corelet's SCSI side over volumes in memory; two of them share what the volumes know. */
-export function serverOver(volumes: readonly MemoryVolume[], slot = 0): ScsiDeviceServer {
+export function serverOver(volumes: readonly MemoryVolume[], slot = 0, clock: Clock = realClock): ScsiDeviceServer {
   return new ScsiDeviceServer({
     catalog: new MemoryVolumes(...volumes),
-    clock: realClock,
+    clock,
     port: { relativePort: slot + 1, portGroup: slot + 1 },
     portGroups: () => [
       { relativePort: 1, portGroup: 1, state: 'activeOptimized' },
