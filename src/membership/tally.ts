@@ -104,9 +104,11 @@ export class Tally {
     }
   }
 
-  /** Whether anybody is accused or leaving, so that time matters. */
+  /** Whether anybody is leaving, or accused by more than one, so that time matters: a single voice changes nothing. */
   busy(): boolean {
-    return this.#leaving.size + this.#accused.size > 0;
+    if (this.#leaving.size > 0) return true;
+    for (const accusers of this.#accused.values()) if (accusers.size > 1) return true;
+    return false;
   }
 
   /**
