@@ -28,6 +28,8 @@ test('a mended block stays mended over a restart: the repair is in the log', asy
   await rig.work(60_000);
   rig.rot(0, 400, 'flips');
   await rig.judge();
+  // All that is bad there, also what nobody has read.
+  assert(await rig.engine.settle(rig.cluster.handle(0)?.scrub() ?? Promise.reject(), 60_000), 'it scrubs');
   const mended = rig.events('flash.repaired');
   assert(mended > 0, 'blocks were mended');
   rig.cluster.crash(0);

@@ -42,7 +42,7 @@ export const copyMutations: readonly Mutation[] = [
         replace: "if (bad.length > -1) return { blocks: held.length, bad: bad.length, result: 'mended' };",
       },
     ],
-    hunt: cluster('rot', 20),
+    hunt: cluster('rotten', 40),
     expect: ['INV-9'],
   },
   {

@@ -20,7 +20,8 @@ const profiles: Readonly<Record<string, string>> = {
   sleepy: `${few} --hosts 6 --ops 4000 --faults-per-second 8 --virtual-seconds 20 --faults pause,reconfigure`,
   /** Modules are pulled and blank ones come: configurations change all the time. */
   moving: `${few} --ops 100000 --faults-per-second 8 --virtual-seconds 12 --faults blank,crash,pause,partition,message-loss,reconfigure`,
-  /** What lies on the flash turns bad. */
+  /** What lies on the flash turns bad, so often that some of it is there when the faults stop, and nobody has read it. */
+  rotten: `${few} --ops 1500 --faults-per-second 60 --virtual-seconds 6 --faults rot-data`,
   rot: `${few} --ops 2500 --faults-per-second 12 --virtual-seconds 15 --faults rot-data,crash`,
 };
 
