@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from './chassis-file.ts';
 
@@ -36,6 +36,12 @@ export function readHardware(dir: string): ChassisHardware {
   } catch {
     return soundHardware;
   }
+}
+
+/** Changes whenever somebody wrote the file: what it says needs to be read only then. Costs one look at the folder. */
+export function hardwareStamp(dir: string): string {
+  const stats = statSync(join(dir, hardwareFileName), { throwIfNoEntry: false });
+  return stats === undefined ? '' : `${stats.ino} ${stats.mtimeMs} ${stats.size}`;
 }
 
 export function writeHardware(dir: string, hardware: ChassisHardware): void {

@@ -1,6 +1,7 @@
 import {
   type ChassisHardware,
   changesBetween,
+  hardwareStamp,
   isBrownOut,
   readHardware,
   readingsOf,
@@ -17,6 +18,7 @@ export class HardwareWatch {
   readonly #slot: number;
   readonly #events: Events;
   #now: ChassisHardware = soundHardware;
+  #stamp = '';
   #gasp: (reason: string) => void = () => undefined;
   /** Resolves when the power goes: there is time for a word to the others, no more. */
   readonly brownOut: Promise<string>;
@@ -29,6 +31,7 @@ export class HardwareWatch {
       this.#gasp = resolve;
     });
     if (dir === undefined) return;
+    this.#stamp = hardwareStamp(dir);
     this.#now = readHardware(dir);
     setInterval(() => this.#look(dir), pollMs).unref();
     if (isBrownOut(this.#now)) this.#gasp('no power supply is left');
@@ -43,6 +46,9 @@ export class HardwareWatch {
   }
 
   #look(dir: string): void {
+    const stamp = hardwareStamp(dir);
+    if (stamp === this.#stamp) return;
+    this.#stamp = stamp;
     const before = this.#now;
     this.#now = readHardware(dir);
     for (const text of changesBetween(before, this.#now)) this.#events.record({ kind: 'chassis.sensor', text });

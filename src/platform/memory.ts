@@ -7,6 +7,7 @@ import type { Random } from '../ports/random.ts';
 const lookMs = 3_000;
 /** Of one core, between two looks: more, and it is not at rest. */
 const restingShareMax = 0.15;
+const restingLooksMin = 2;
 /** A heap that has grown by less since the last time isn't worth the tens of milliseconds. */
 const grownBytesMin = 3 * 1024 * 1024;
 
@@ -21,14 +22,19 @@ export function collectAtRest(clock: Clock, random: Random): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as Collect;
   let keptBytes = 0;
+  /** Once for each time that it had work: what rest itself leaves isn't worth it. */
+  let hadWork = true;
+  let restingLooks = 0;
   let usage = process.cpuUsage();
   let lookedMs = clock.nowMs();
   const look = (): void => {
     const nowMs = clock.nowMs();
     const { user, system } = process.cpuUsage(usage);
     const share = (user + system) / 1000 / (nowMs - lookedMs);
-    const { heapTotal } = process.memoryUsage();
-    if (share < restingShareMax && heapTotal - keptBytes > grownBytesMin) {
+    hadWork ||= share >= restingShareMax;
+    restingLooks = share < restingShareMax ? restingLooks + 1 : 0;
+    if (hadWork && restingLooks >= restingLooksMin && process.memoryUsage().heapTotal - keptBytes > grownBytesMin) {
+      hadWork = false;
       collect({ type: 'major', flavor: 'last-resort' });
       keptBytes = process.memoryUsage().heapTotal;
     }

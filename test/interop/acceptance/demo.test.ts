@@ -125,8 +125,9 @@ test('a killed chassis program is noticed by no volume, and the next one adopts 
   await connection.write(0, pattern);
   assert.deepEqual(await connection.read(0, 4096), pattern, 'served without a chassis program');
 
-  const { data, nbdPort, adminPort } = first;
-  const second = await startChassis({ slots: 6, volume: 'demo:64MiB', data, nbdPort, adminPort });
+  const { data, nbdPort, iscsiPort, nvmePort, nvmeDiscoveryPort, adminPort } = first;
+  const ports = { nbdPort, iscsiPort, nvmePort, nvmeDiscoveryPort, adminPort };
+  const second = await startChassis({ slots: 6, volume: 'demo:64MiB', data, ...ports });
   owner = second;
   assert.deepEqual(
     second.slots().map(({ pid }) => pid),

@@ -83,7 +83,8 @@ describe('a chassis on raw block devices', { skip: noLoopDevices ?? false }, () 
     const health = slots[answeredBy.slot]?.device ?? {};
     const { freeSegments = 0, syncs = 0, syncMsP50 = 0, syncMsP99 = 0, badReads } = health;
     assert.ok(freeSegments > 5 && syncs > 0 && syncMsP50 > 0 && syncMsP99 >= syncMsP50);
-    assert.deepEqual([badReads, health['temperatureCelsius']], [0, undefined], 'a loop device has no sensor');
+    assert.equal(badReads, 0);
+    assert.ok((health['temperatureCelsius'] ?? 0) > 0, 'a loop device has no sensor; the chassis says how warm it is');
   });
 
   test('everything acknowledged is there after the power was cut', async () => {
