@@ -10,7 +10,7 @@ import {
 import type { Events } from '../ports/events.ts';
 import type { DeviceSensors } from '../store/health.ts';
 
-const pollMs = 500;
+const pollMs = 1_000;
 
 /** The chassis's simulated hardware, as the module in one slot sees it. It doesn't keep the process from ending. */
 export class HardwareWatch {

@@ -4,7 +4,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 
 /** How often a process asks itself whether it rests; each a little differently, so that two dozen don't collect at once. */
-const lookMs = 3_000;
+const lookMs = 5_000;
 /** Of one core, between two looks: more, and it is not at rest. */
 const restingShareMax = 0.15;
 const restingLooksMin = 2;
