@@ -7,7 +7,8 @@ import { eventually } from '../commands.ts';
 import { NbdConnection } from '../nbd-connection.ts';
 import { residentAtRestBytes } from '../processes.ts';
 
-const residentBytesMax = 90e6;
+// 90 MB until it spoke iSCSI and NVMe/TCP, too: their code is some 5 MB, and a start leaves more to collect.
+const residentBytesMax = 110e6;
 const restLooksMax = 15;
 
 async function started(t: TestContext, options: Parameters<typeof startChassis>[0]): Promise<DemoChassis> {
@@ -45,7 +46,7 @@ test('the demo says when it serves, where, and at what cost in memory', {
     resident = await residentAtRestBytes(slots.map(({ pid }) => pid));
   }
   t.diagnostic(`RSS at rest in MB: ${resident.map((bytes) => (bytes / 1e6).toFixed(1)).join(', ')}`);
-  assert.ok(Math.max(...resident) < residentBytesMax, 'a Corelet at rest takes less than 90 MB');
+  assert.ok(Math.max(...resident) < residentBytesMax, 'a Corelet at rest takes less than 110 MB');
 });
 
 test('any Corelet answers for the chassis, and the command finds one that lives', {
