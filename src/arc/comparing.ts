@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { blocksPerChunk, type CoreletId } from '../base/ids.ts';
+import { placeOf } from '../ports/events.ts';
 import { damagedPosition } from '../store/map-page.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
 import type { ChunkHoldings, Scrub, ScrubReply } from '../wire/peer/scrub.ts';
@@ -179,23 +180,23 @@ export class Comparing {
 
   #recordDiffering(key: ChunkKey, member: MemberId): void {
     const { id } = replicaOf(member);
-    const text = `Chunk ${key.chunk} of arc ${this.#replica.arc} differs from its leader's on this Corelet, at the same applied index.`;
+    const text = `Chunk ${key.chunk} of arc ${this.#replica.arc} differs in ${placeOf(id)} from its leader's, at the same applied index.`;
     this.#record('scrub.differs', key, id, text);
   }
 
   #recordSameAgain(key: ChunkKey, member: MemberId): void {
-    const text = `Chunk ${key.chunk} of arc ${this.#replica.arc} is the same on this Corelet and its leader again: of each block the highest version counts.`;
+    const text = `Chunk ${key.chunk} of arc ${this.#replica.arc} is the same in ${placeOf(replicaOf(member).id)} and on its leader again: of each block the highest version counts.`;
     this.#record('scrub.same-again', key, replicaOf(member).id, text);
   }
 
   #recordTaken(key: ChunkKey, member: MemberId, blocks: number): void {
-    const text = `${blocks} blocks of chunk ${key.chunk} of arc ${this.#replica.arc} were missing here: taken from ${replicaOf(member).id.slice(0, 8)}, checksums verified.`;
+    const text = `${blocks} blocks of chunk ${key.chunk} of arc ${this.#replica.arc} were missing in ${placeOf(this.#context.self)}: taken from ${placeOf(replicaOf(member).id)}, checksums verified.`;
     this.#record('scrub.repaired', key, this.#context.self, text, { blocks });
   }
 
   /** Neither is proven wrong. */
   #recordTwoContents(key: ChunkKey, member: MemberId, block: number): void {
-    const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has two valid contents of one version, here and on ${replicaOf(member).id.slice(0, 8)}: neither is changed.`;
+    const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has two valid contents of one version, in ${placeOf(this.#context.self)} and in ${placeOf(replicaOf(member).id)}: neither is changed.`;
     this.#record('scrub.two-contents', key, this.#context.self, text, { block });
   }
 }

@@ -1,5 +1,6 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { MemberId } from '../consensus/types.ts';
+import { placeOf } from '../ports/events.ts';
 import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
@@ -185,13 +186,14 @@ export class Copies {
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
     }
+    const to = replicaOf(result.member).id;
     this.#context.events.record({
       kind: result.ok ? 'arc.copied' : 'arc.copy-failed',
       arc: replica.arc,
-      corelet: replicaOf(result.member).id,
+      corelet: to,
       text: result.ok
-        ? `Copied arc ${replica.arc} to this Corelet: ${result.blocks} blocks, checksums verified, in ${Math.round(result.durationMs)} ms.`
-        : `A copy of arc ${replica.arc} to this Corelet stopped: ${result.reason}. It will be tried again.`,
+        ? `Copied arc ${replica.arc} to ${placeOf(to)}: ${result.blocks} blocks, checksums verified, in ${Math.round(result.durationMs)} ms.`
+        : `A copy of arc ${replica.arc} to ${placeOf(to)} stopped: ${result.reason}. It will be tried again.`,
       data: { blocks: result.blocks, durationMs: Math.round(result.durationMs), from: this.#context.self },
     });
   }

@@ -1,6 +1,7 @@
 import { blockBytes, type LogIndex } from '../base/ids.ts';
 import { isVoter } from '../consensus/quorum.ts';
 import type { MemberId } from '../consensus/types.ts';
+import { placeOf } from '../ports/events.ts';
 import { damagedPosition } from '../store/map-page.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
 import type { CopyCheck, CopyReply, Replica as ReplicaName } from '../wire/peer/types.ts';
@@ -339,7 +340,7 @@ export class CopySender {
 
   #recordLost(key: ChunkKey, count: number): void {
     const { arc } = this.#replica;
-    const text = `${count} blocks of chunk ${key.chunk} of arc ${arc} can't be read on any copy: they are copied as unreadable.`;
+    const text = `${count} blocks of chunk ${key.chunk} of arc ${arc} can't be read on any copy: they are copied to ${placeOf(this.#to.id)} as unreadable.`;
     this.#context.events.record({ kind: 'arc.blocks-lost', arc, corelet: this.#to.id, text });
   }
 }

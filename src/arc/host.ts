@@ -1,4 +1,5 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
+import { placeOf } from '../ports/events.ts';
 import type { StoreOwner } from '../store/types.ts';
 import type { Complaint, CopyReply, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
@@ -289,7 +290,7 @@ export class ArcHost {
       kind: 'arc.copy-dropped',
       arc: replica.arc,
       corelet: this.#options.self,
-      text: `Dropped the copy of arc ${replica.arc}: ${why}.`,
+      text: `Dropped the copy of arc ${replica.arc} in ${placeOf(this.#options.self)}: ${why}.`,
     });
   }
 
@@ -358,7 +359,7 @@ export class ArcHost {
         kind: 'arc.leader-stuck',
         arc: replica.arc,
         corelet: this.#options.self,
-        text: `Gave up leading arc ${replica.arc}: an operation waited over ${this.#options.limits.stuckLeaderMs} ms.`,
+        text: `The leader of arc ${replica.arc} in ${placeOf(this.#options.self)} gave up leading: an operation waited over ${this.#options.limits.stuckLeaderMs} ms.`,
       });
       replica.core.abdicate(now);
       replica.flush();

@@ -1,9 +1,10 @@
 import type { ArcId, LogIndex } from '../base/ids.ts';
 import { hasQuorum } from '../consensus/quorum.ts';
+import { placeOf } from '../ports/events.ts';
 import type { ArcMap } from '../store/map.ts';
 import type { ReplicaContext } from './context.ts';
 import type { EndedLives } from './ended-lives.ts';
-import { type MemberId, replicaOf } from './members.ts';
+import { holdsMember, type MemberId, replicaOf } from './members.ts';
 import { originOf, type ReplicaOrigin } from './origin.ts';
 import type { Replica } from './replica.ts';
 import { encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
@@ -48,7 +49,7 @@ export class Lives {
     this.#ended.add(arc, replica.generation);
     // In the log before anything that is said from here on, so durable before any of it is answered for.
     this.#context.store.appendArcState(arc, encodeSnapshot(snapshot));
-    const text = `The copy of arc ${arc} here forgot what it had told: ${why}. It begins anew and waits to be added.`;
+    const text = `The copy of arc ${arc} in ${placeOf(this.#context.self)} forgot what it had told: ${why}. It begins anew and waits to be added.`;
     this.#context.events.record({ kind: 'arc.copy-doubted', arc, corelet: this.#context.self, text });
     const begun = this.#keeper.add(arc, originOf(snapshot));
     this.#tellIfStopped(begun);
@@ -72,7 +73,9 @@ export class Lives {
     if (!replica.memberEnded(member)) return;
     const { arc } = replica;
     const { id } = replicaOf(member);
-    const text = `The copy of arc ${arc} on this Corelet lost what it had told; it counts no more, and is replaced.`;
+    // A life that the arc went on without long ago: nobody lost anything.
+    if (!holdsMember(replica.core.configuration, member)) return;
+    const text = `The copy of arc ${arc} in ${placeOf(id)} lost what it had told; it counts no more, and is replaced.`;
     this.#context.events.record({ kind: 'arc.copy-lost', arc, corelet: id, text });
     this.#context.changed(replica);
     this.#tellIfStopped(replica);

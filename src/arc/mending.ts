@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { joined } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { blockBytes, blocksPerChunk, type CoreletId, type LogIndex, type Version } from '../base/ids.ts';
+import { placeOf } from '../ports/events.ts';
 import type { ChunkKey } from '../store/types.ts';
 import type { Fetch, FetchReply } from '../wire/peer/fetch.ts';
 import type { ReplicaContext } from './context.ts';
@@ -323,19 +324,19 @@ export class Mending {
   }
 
   #recordBad(key: ChunkKey, blocks: number[]): void {
-    const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc} can't be read on this flash.`;
+    const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc} can't be read on the flash in ${placeOf(this.#context.self)}.`;
     this.#record('flash.bad-block', this.#context.self, text, { volume: key.volume, chunk: key.chunk, blocks });
   }
 
   #recordMended(key: ChunkKey, blocks: number[], member: MemberId): void {
     const from = replicaOf(member).id;
-    const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc}: fetched from ${from.slice(0, 8)}, checksums verified, stored anew here.`;
+    const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc}: fetched from ${placeOf(from)}, checksums verified, stored anew in ${placeOf(this.#context.self)}.`;
     this.#record('flash.repaired', this.#context.self, text, { volume: key.volume, chunk: key.chunk, blocks, from });
   }
 
   /** Design §10.8: two valid blocks of one version. Neither is proven wrong: reported, and not used. */
   #recordDiffers(member: MemberId, key: ChunkKey, block: number): void {
-    const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has another checksum on this Corelet, at the same version: it was not used.`;
+    const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has another checksum in ${placeOf(replicaOf(member).id)}, at the same version: it was not used.`;
     this.#record('flash.copies-differ', replicaOf(member).id, text, { volume: key.volume, chunk: key.chunk, block });
   }
 }

@@ -1,5 +1,6 @@
 import type { CoreletId, LogIndex } from '../base/ids.ts';
 import type { AppendRequest } from '../consensus/types.ts';
+import { placeOf } from '../ports/events.ts';
 import type { Replica as ReplicaName, WireEntry } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { type ArcEntry, bodyIn, type EntryBody, storedShape, wireEntry } from './entry.ts';
@@ -91,7 +92,7 @@ export class Resender {
       kind: 'flash.bad-entry',
       arc: replica.arc,
       corelet: this.#context.self,
-      text: `Entry ${index} of arc ${replica.arc} is ${code.toLowerCase()} on this flash; it was not sent.`,
+      text: `Entry ${index} of arc ${replica.arc} is ${code.toLowerCase()} on the flash in ${placeOf(this.#context.self)}; it was not sent.`,
     });
     if (index <= replica.core.appliedIndex) replica.core.requireCopy(memberId(to.id, to.generation));
     else replica.distrustUpTo(index);

@@ -4,6 +4,7 @@ import type { EventsAnswer } from '../admin/types.ts';
 import { type ChassisClient, clientFor } from './client.ts';
 import { type Invocation, integerOption } from './command.ts';
 import { CommandFailure, failureLine } from './failure.ts';
+import { foldArcs } from './fold-arcs.ts';
 import { type MergedEvent, mergeEvents } from './merge-events.ts';
 import { eventLine } from './why.ts';
 
@@ -17,15 +18,15 @@ const eventsMax = 4_096;
 export async function run(invocation: Invocation): Promise<number> {
   const client = clientFor(invocation);
   const limit = integerOption(invocation, 'limit', { min: 1, max: eventsMax, otherwise: 50 });
-  const print = (event: MergedEvent): void =>
-    void process.stdout.write(
-      invocation.flag('json')
-        ? `${JSON.stringify(event)}\n`
-        : eventLine({ ...event, count: 1, untilWallMs: event.atWallMs }),
-    );
-  const first = (await eventsOf(client, `limit=${limit}`)).slice(-limit);
-  for (const event of first) print(event);
-  if (invocation.flag('follow')) await follow(client, first, print);
+  const json = invocation.flag('json');
+  const print = (events: readonly MergedEvent[], linesMax = Number.POSITIVE_INFINITY): void => {
+    const lines = json ? events.map((event) => `${JSON.stringify(event)}\n`) : foldArcs(events).map(eventLine);
+    for (const line of lines.slice(-linesMax)) process.stdout.write(line);
+  };
+  // What many arcs do is one line: as many lines as were asked for may be of more events.
+  const events = await eventsOf(client, `limit=${json ? limit : eventsMax}`);
+  print(events, limit);
+  if (invocation.flag('follow')) await follow(client, events, print);
   return exitCodes.done;
 }
 
@@ -38,7 +39,7 @@ async function eventsOf(client: ChassisClient, query: string): Promise<readonly 
 async function follow(
   client: ChassisClient,
   printed: readonly MergedEvent[],
-  print: (event: MergedEvent) => void,
+  print: (events: readonly MergedEvent[]) => void,
 ): Promise<never> {
   let sinceWallMs = printed.at(-1)?.atWallMs ?? 0;
   const beganWallMs = sinceWallMs;
@@ -50,6 +51,7 @@ async function follow(
         client,
         `limit=${eventsMax}&since=${Math.max(0, Math.floor(sinceWallMs - lateMs))}`,
       );
+      const fresh: MergedEvent[] = [];
       for (const event of events) {
         const key = keyOf(event);
         const before = known.get(key);
@@ -57,8 +59,9 @@ async function follow(
         if (before !== undefined && event.atWallMs - before < 2 * lateMs) continue;
         known.set(key, event.atWallMs);
         sinceWallMs = Math.max(sinceWallMs, event.atWallMs);
-        print(event);
+        fresh.push(event);
       }
+      print(fresh);
       known = new Map([...known].filter(([, atWallMs]) => atWallMs >= sinceWallMs - 4 * lateMs));
     } catch (error) {
       // A chassis that is away for a while is what one follows events for.

@@ -5,15 +5,17 @@ const burstMs = 5_000;
 /** Arcs named in such a sentence. */
 const namedMax = 8;
 
-const sentences: Readonly<Record<string, (arcs: string) => string>> = {
-  'arc.learner-added': (arcs) => `${arcs} want a copy here; copying begins.`,
-  'arc.copied': (arcs) => `${arcs} were copied here, checksums verified.`,
-  'arc.copy-failed': (arcs) => `copies of ${arcs} stopped on the way and will be tried again.`,
-  'arc.voter-added': (arcs) => `${arcs}: the copy here is complete; it votes now.`,
-  'arc.voter-removed': (arcs) => `${arcs} go on without the copy here.`,
-  'flash.bad-block': (arcs) => `blocks of ${arcs} can't be read on this flash.`,
-  'flash.repaired': (arcs) => `blocks of ${arcs} were fetched from other copies, checksums verified, and stored anew.`,
-  'arc.copy-dropped': (arcs) => `copies of ${arcs} were dropped here: the arcs went on without them.`,
+const sentences: Readonly<Record<string, (arcs: string, place: string) => string>> = {
+  'arc.learner-added': (arcs, place) => `${arcs} want a copy in ${place}; copying begins.`,
+  'arc.copied': (arcs, place) => `${arcs} were copied to ${place}, checksums verified.`,
+  'arc.copy-failed': (arcs, place) => `copies of ${arcs} to ${place} stopped on the way and will be tried again.`,
+  'arc.copy-lost': (arcs, place) => `copies of ${arcs} in ${place} lost what they had told; they are replaced.`,
+  'arc.voter-added': (arcs, place) => `${arcs}: the copy in ${place} is complete; it votes now.`,
+  'arc.voter-removed': (arcs, place) => `${arcs} go on without the copy in ${place}.`,
+  'flash.bad-block': (arcs, place) => `blocks of ${arcs} can't be read on the flash in ${place}.`,
+  'flash.repaired': (arcs, place) =>
+    `blocks of ${arcs} were fetched from other copies, checksums verified, and stored anew in ${place}.`,
+  'arc.copy-dropped': (arcs, place) => `copies of ${arcs} in ${place} were dropped: the arcs went on without them.`,
 };
 
 export interface FoldedEvent extends MergedEvent {
@@ -27,14 +29,14 @@ export function foldArcs(events: readonly MergedEvent[]): readonly FoldedEvent[]
   const folded: { first: MergedEvent; events: MergedEvent[]; untilWallMs: number }[] = [];
   const open = new Map<string, (typeof folded)[number]>();
   for (const event of events) {
-    const burst = sentences[event.kind] === undefined ? undefined : open.get(event.kind);
+    const burst = sentences[event.kind] === undefined ? undefined : open.get(keyOf(event));
     if (burst !== undefined && event.atWallMs - burst.untilWallMs <= burstMs) {
       burst.events.push(event);
       burst.untilWallMs = event.atWallMs;
       continue;
     }
     const fresh = { first: event, events: [event], untilWallMs: event.atWallMs };
-    open.set(event.kind, fresh);
+    open.set(keyOf(event), fresh);
     folded.push(fresh);
   }
   return folded.map(({ first, events: all, untilWallMs }) => ({
@@ -44,6 +46,11 @@ export function foldArcs(events: readonly MergedEvent[]): readonly FoldedEvent[]
     count: all.length,
     untilWallMs,
   }));
+}
+
+/** The same step, of copies in the same place. */
+function keyOf({ kind, slot, corelet }: MergedEvent): string {
+  return `${kind} ${slot ?? corelet ?? ''}`;
 }
 
 function blocksOf({ data }: MergedEvent): number {
@@ -58,5 +65,6 @@ function textOf(first: MergedEvent, all: readonly MergedEvent[]): string {
   const named = arcs.slice(0, namedMax).join(', ');
   const subject = `${arcs.length} arcs (${named}${arcs.length > namedMax ? ', …' : ''})`;
   const blocks = all.reduce((sum, event) => sum + blocksOf(event), 0);
-  return sentence(subject) + (blocks > 0 ? ` ${blocks} blocks in all.` : '');
+  const place = first.slot === undefined ? `Corelet ${first.corelet?.slice(0, 8) ?? '?'}` : `slot ${first.slot}`;
+  return sentence(subject, place) + (blocks > 0 ? ` ${blocks} blocks in all.` : '');
 }

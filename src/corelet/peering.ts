@@ -1,7 +1,7 @@
 import { RemoteProtocolError } from '../base/errors.ts';
 import type { CoreletId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Events } from '../ports/events.ts';
+import { type Events, placeOf } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
 import type { MembershipCore, WishResult } from '../membership/core.ts';
 import { Echoes } from '../membership/echoes.ts';
@@ -201,7 +201,7 @@ export class Peering {
       this.#options.events.record({
         kind: 'peer.protocol-error',
         corelet: from,
-        text: `A message of type ${message.type} from this Corelet made no sense and was ignored: ${error.message}.`,
+        text: `A message of type ${message.type} from ${placeOf(from)} made no sense and was ignored: ${error.message}.`,
       });
     }
   }

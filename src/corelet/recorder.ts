@@ -2,7 +2,9 @@ import type { CoreletId } from '../base/ids.ts';
 import type { EventRecord, Events } from '../ports/events.ts';
 import type { AddressBook } from './address-book.ts';
 
-/** Adds the slot to records that name a Corelet only, so that `why SLOT` finds them. */
+const places = /\{([0-9a-f]{32})\}/g;
+
+/** Adds the slot to records that name a Corelet only, so that `why SLOT` finds them, and names slots in their text. */
 export class Recorder implements Events {
   readonly #events: Events;
   readonly #book: AddressBook;
@@ -13,8 +15,17 @@ export class Recorder implements Events {
   }
 
   record(event: Omit<EventRecord, 'atWallMs'>): void {
-    const slot =
-      event.slot ?? (event.corelet === undefined ? undefined : this.#book.get(event.corelet as CoreletId)?.slot);
-    this.#events.record(slot === undefined ? event : { ...event, slot });
+    const slot = event.slot ?? (event.corelet === undefined ? undefined : this.#slotOf(event.corelet));
+    const text = event.text.replaceAll(places, (_, id: string) => this.#named(id));
+    this.#events.record(slot === undefined ? { ...event, text } : { ...event, slot, text });
+  }
+
+  #slotOf(id: string): number | undefined {
+    return this.#book.get(id as CoreletId)?.slot;
+  }
+
+  #named(id: string): string {
+    const slot = this.#slotOf(id);
+    return slot === undefined ? `Corelet ${id.slice(0, 8)}` : `slot ${slot}`;
   }
 }

@@ -4,7 +4,7 @@ import type { ReplicaOrigin } from '../arc/origin.ts';
 import { memberId } from '../arc/members.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Events } from '../ports/events.ts';
+import { type Events, placeOf } from '../ports/events.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import { placementOf } from '../ring/placement.ts';
@@ -98,7 +98,7 @@ async function endDoubtedLives(
     registers.set(name, value);
     store.appendArcState(arc, state);
   }
-  const text = `This flash lost records that were durable: its ${doubted.length} copies of arcs begin anew and wait to be added.`;
+  const text = `The flash in ${placeOf(self)} lost records that were durable: its ${doubted.length} copies of arcs begin anew and wait to be added.`;
   events.record({ kind: 'flash.lost-records', corelet: self, text, data: { arcs: doubted.length } });
   await new Promise<void>((resolve, reject) => {
     store.onFailed(reject);

@@ -4,7 +4,7 @@ import { type Configuration, holdsMember, type MemberId, memberId, replicaOf } f
 import type { Replica } from '../arc/replica.ts';
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Events } from '../ports/events.ts';
+import { type Events, placeOf } from '../ports/events.ts';
 import type { Random } from '../ports/random.ts';
 import type { PlacementTable } from '../ring/placement.ts';
 import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
@@ -171,7 +171,7 @@ export class Healer {
       replica.arc,
       id,
       'arc.learner-added',
-      `Arc ${replica.arc} wants a copy on this Corelet; copying begins.`,
+      `Arc ${replica.arc} wants a copy in ${placeOf(id)}; copying begins.`,
     );
   }
 
@@ -215,7 +215,7 @@ export class Healer {
         arc,
         replicaOf(step.learner).id,
         'arc.voter-added',
-        `Arc ${arc}: the copy on this Corelet is complete; it votes now.`,
+        `Arc ${arc}: the copy in ${placeOf(replicaOf(step.learner).id)} is complete; it votes now.`,
       );
     }
     if (step.victim !== undefined) {
@@ -223,7 +223,7 @@ export class Healer {
         arc,
         replicaOf(step.victim).id,
         'arc.voter-removed',
-        `Arc ${arc} goes on without the copy on this Corelet.`,
+        `Arc ${arc} goes on without the copy in ${placeOf(replicaOf(step.victim).id)}.`,
       );
     }
   }

@@ -3,7 +3,7 @@ import { replicaOf } from '../arc/members.ts';
 import type { Replica } from '../arc/replica.ts';
 import { type ArcId, blockBytes, chunkBytes, type CoreletId, type VolumeId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { Events } from '../ports/events.ts';
+import { type Events, placeOf } from '../ports/events.ts';
 
 export const scrubLimits = {
   /** Between two chunks while nobody asked for a round: a Corelet at rest stays at rest. */
@@ -183,7 +183,7 @@ export class Scrub {
     this.#completedAtWallMs = clock.wallMs();
     const { asked, chunks, blocksVerified, badBlocks, repairedBlocks, differing, unsettled } = round;
     if (asked || badBlocks + differing + unsettled > 0) {
-      const text = `Scrubbed all copies here: ${chunks} chunks, ${blocksVerified} blocks verified, ${badBlocks} bad, ${repairedBlocks} repaired, ${differing} chunks differed from another copy, ${unsettled} unsettled.`;
+      const text = `Scrubbed all copies in ${placeOf(self)}: ${chunks} chunks, ${blocksVerified} blocks verified, ${badBlocks} bad, ${repairedBlocks} repaired, ${differing} chunks differed from another copy, ${unsettled} unsettled.`;
       events.record({ kind: 'scrub.done', corelet: self, text, data: { ...round } });
     }
     this.#round = { ...none };

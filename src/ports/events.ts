@@ -1,3 +1,5 @@
+import type { CoreletId } from '../base/ids.ts';
+
 /** One decision or observation, kept so that `corelet why` can tell it. Plain data, JSON-safe. */
 export interface EventRecord {
   readonly atWallMs: number;
@@ -11,6 +13,11 @@ export interface EventRecord {
   /** One plain sentence. */
   readonly text: string;
   readonly data?: Readonly<Record<string, string | number | boolean | readonly (string | number)[]>>;
+}
+
+/** Stands for a Corelet in the text of an event, until it is recorded where its slot is known: "slot 3". */
+export function placeOf(id: CoreletId): string {
+  return `{${id}}`;
 }
 
 export interface Events {
