@@ -8,14 +8,14 @@ const namedMax = 8;
 const sentences: Readonly<Record<string, (arcs: string, place: string) => string>> = {
   'arc.learner-added': (arcs, place) => `${arcs} want a copy in ${place}; copying begins.`,
   'arc.copied': (arcs, place) => `${arcs} were copied to ${place}, checksums verified.`,
-  'arc.copy-failed': (arcs, place) => `copies of ${arcs} to ${place} stopped on the way and will be tried again.`,
-  'arc.copy-lost': (arcs, place) => `copies of ${arcs} in ${place} lost what they had told; they are replaced.`,
+  'arc.copy-failed': (arcs, place) => `Copies of ${arcs} to ${place} stopped on the way and will be tried again.`,
+  'arc.copy-lost': (arcs, place) => `Copies of ${arcs} in ${place} lost what they had told; they are replaced.`,
   'arc.voter-added': (arcs, place) => `${arcs}: the copy in ${place} is complete; it votes now.`,
   'arc.voter-removed': (arcs, place) => `${arcs} go on without the copy in ${place}.`,
-  'flash.bad-block': (arcs, place) => `blocks of ${arcs} can't be read on the flash in ${place}.`,
+  'flash.bad-block': (arcs, place) => `Blocks of ${arcs} can't be read on the flash in ${place}.`,
   'flash.repaired': (arcs, place) =>
-    `blocks of ${arcs} were fetched from other copies, checksums verified, and stored anew in ${place}.`,
-  'arc.copy-dropped': (arcs, place) => `copies of ${arcs} in ${place} were dropped: the arcs went on without them.`,
+    `Blocks of ${arcs} were fetched from other copies, checksums verified, and stored anew in ${place}.`,
+  'arc.copy-dropped': (arcs, place) => `Copies of ${arcs} in ${place} were dropped: the arcs went on without them.`,
 };
 
 export interface FoldedEvent extends MergedEvent {
