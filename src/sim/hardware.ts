@@ -61,12 +61,18 @@ function damageTo(flash: SimFlash, draw: Prng): MediumDamage {
     const page = target === 'metadata' || pages < 2 ? 0 : 1 + draw.below(pages - 1);
     return extent.offset + page * pageBytes + draw.below(pageBytes / flash.sectorBytes) * flash.sectorBytes;
   };
+  let hurt: (typeof flash.recent)[number] | undefined;
   return {
     rot: (target) => {
       const at = aim(target);
       if (at === undefined) return undefined;
       flash.rot(at, flash.sectorBytes);
+      const newest = flash.recent.at(-1);
+      if (newest !== undefined && at >= newest.offset && at < newest.offset + newest.lengthBytes) hurt = newest;
       return `${target} at ${at}`;
+    },
+    get newestIsHurt() {
+      return hurt !== undefined && flash.recent.at(-1) === hurt;
     },
     loseSectors: (target) => {
       const at = aim(target);

@@ -67,6 +67,8 @@ const alone: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone', 'sw
 /** They cost a module what it held. */
 const forgets: ReadonlySet<FaultKind> = new Set(['blank', 'rollback', 'clone']);
 
+/** What a device wrote last may be gone, and nothing there tells. */
+const tampers: ReadonlySet<FaultKind> = new Set(['rot-data', 'rot-metadata', 'lost-write', 'misdirected-write']);
 /** A write is told durable and isn't there. */
 const lies: ReadonlySet<FaultKind> = new Set(['lost-write', 'misdirected-write']);
 /** So long it takes until that write isn't the device's last any more, or others keep on their devices that there was more. */
@@ -174,6 +176,7 @@ export class Nemesis {
     const weakSlot = this.#weakSlot();
     if (forgets.has(kind) && !free.includes(weakSlot)) return undefined;
     if (kind === 'unreadable' && (this.counts.get(kind) ?? 0) >= unreadableMax) return undefined;
+    if (tampers.has(kind) && [...this.#active.values()].some((other) => other.kind === 'power-loss')) return undefined;
     if (lies.has(kind)) this.#liedUntilMs = this.#engine.nowMs + noticedMs;
     const context: StrikeContext = {
       cluster: this.#cluster,
@@ -191,6 +194,7 @@ export class Nemesis {
   #powerLoss(draw: Prng): Strike | undefined {
     // Peers that restart together may have lost how far that device was durable: they keep it once a second (arc/positions.ts).
     for (const { kind } of this.#active.values()) if (kind === 'rollback') return undefined;
+    if (this.#cluster.slots.some(({ medium }) => medium.damage?.newestIsHurt === true)) return undefined;
     if (this.#engine.nowMs < this.#liedUntilMs) return undefined;
     const amidst = draw.chance(0.5);
     if (!amidst) for (const number of this.#active.keys()) this.#repair(number);

@@ -19,6 +19,8 @@ export type DamageTarget = 'data' | 'metadata';
 export interface MediumDamage {
   /** A bit flips in a sector that was written. */
   rot(target: DamageTarget): string | undefined;
+  /** A bit flipped in what was written last: as far as the device tells, that write was torn. */
+  readonly newestIsHurt: boolean;
   /** Sectors that were written can't be read until they are written again. */
   loseSectors(target: DamageTarget): string | undefined;
   /** The next write is told durable and lands elsewhere. */
