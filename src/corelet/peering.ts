@@ -1,5 +1,5 @@
 import { RemoteProtocolError } from '../base/errors.ts';
-import type { CoreletId } from '../base/ids.ts';
+import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Events } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
@@ -18,6 +18,9 @@ export const addressesRegister = 'addresses';
 
 /** A flash that has owed an answer for so long has failed. */
 const flashHangsMs = 5000;
+
+/** Who was heard so lately isn't asked whether it lives. */
+const heardLatelyMs = 100;
 
 /** A gateway that has nothing open any more goes on to get tickets for so long: the next operation mostly follows soon. */
 const ticketsLingerMs = 3000;
@@ -147,10 +150,23 @@ export class Peering {
     this.#stepSoon();
   }
 
-  /** Somebody has a reason to think that it isn't there: it is asked at once, and lapses when it doesn't answer soon. */
+  /** Somebody has a reason to think that it isn't there: unless it was just heard, it is asked at once, and lapses when it doesn't answer soon. */
   doubt(id: CoreletId): void {
+    const heardMs = this.#liveness.heardMs(id) ?? Number.NEGATIVE_INFINITY;
+    if (this.#options.clock.nowMs() - heardMs < heardLatelyMs) return;
     this.#liveness.ask(id);
     this.#stepSoon();
+  }
+
+  /**
+   * A leader doesn't answer the gateway here. All are told, not only that arc's voters: when its Corelet stands still, all that it led
+   * need other leaders, and each of their voters must have found out for itself before it helps to elect one.
+   */
+  spreadDoubt(leader: CoreletId, arc: ArcId): void {
+    this.doubt(leader);
+    for (const id of this.#peers.keys()) {
+      if (id !== leader && this.isAlive(id)) this.#options.fabric.send(id, { type: 'complaint', arc, leader });
+    }
   }
 
   /** Tells all members that this Corelet goes. */

@@ -24,7 +24,7 @@ export const defaultLivenessLimits: LivenessLimits = {
   ticketMs: 200,
   lapsedMs: 300,
   slackMs: 250,
-  answerMs: 150,
+  answerMs: 200,
 };
 
 /** A call of `tick` that comes later than this was held up by *our* standing still. */
