@@ -335,7 +335,8 @@ class Corelet implements CoreletHandle {
       if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
       this.#rate.sample(bytesLeft, now);
     }
-    const delayMs = now < this.#wakefulUntilMs ? healingLimits.tickMs : restTickMs;
+    // At rest all that looks around now and then does it in the same turn: membership at every second one, the hardware too.
+    const delayMs = now < this.#wakefulUntilMs ? healingLimits.tickMs : restTickMs - (now % restTickMs);
     this.#healingTimer = clock.after(delayMs, () => this.#guard(() => this.#healingTick()));
   }
 

@@ -19,6 +19,8 @@ export const addressesRegister = 'addresses';
 /** A flash that has owed an answer for so long has failed. */
 const flashHangsMs = 5000;
 
+/** A timer is put off when nothing is due before so much later: setting it anew costs less than waking for nothing. */
+const putOffMinMs = 20;
 /** Who was heard so lately isn't asked whether it lives. */
 const heardLatelyMs = 100;
 
@@ -59,7 +61,7 @@ export interface PeeringOptions {
 export class Peering {
   readonly fills = new Map<CoreletId, DeviceFill>();
   readonly #options: PeeringOptions;
-  readonly #liveness = new PairLiveness();
+  readonly #liveness: PairLiveness;
   readonly #flash: FlashWatch;
   readonly #echoes = new Echoes();
   #saidFlashHangs = false;
@@ -81,6 +83,7 @@ export class Peering {
 
   constructor(options: PeeringOptions) {
     this.#options = options;
+    this.#liveness = new PairLiveness(options.self);
     this.#flash = new FlashWatch(options.clock, options.store);
   }
 
@@ -293,8 +296,11 @@ export class Peering {
   #armLiveness(): void {
     const { clock, guard } = this.#options;
     const atMs = this.#liveness.deadlineMs();
-    if (this.#stopped || atMs >= (this.#livenessTimer?.atMs ?? Number.POSITIVE_INFINITY)) return;
+    const armedMs = this.#livenessTimer?.atMs ?? Number.POSITIVE_INFINITY;
+    if (this.#stopped || (atMs >= armedMs && atMs < armedMs + putOffMinMs)) return;
     this.#livenessTimer?.timer.cancel();
+    this.#livenessTimer = undefined;
+    if (atMs === Number.POSITIVE_INFINITY) return;
     const timer = clock.after(Math.max(1, atMs - clock.nowMs()), () => {
       this.#livenessTimer = undefined;
       guard(() => this.#livenessStep());

@@ -58,6 +58,11 @@ export interface Flapping {
   readonly heldDownMs: number;
 }
 
+/** On whole multiples, so that it comes in the same turn as what else looks around at rest. */
+function nextRestTickMs(tickMs: number): number {
+  return (Math.floor(tickMs / restTickMs) + 1) * restTickMs;
+}
+
 /** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
 export type WishResult = { readonly ok: true } | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
 
@@ -163,7 +168,8 @@ export class MembershipCore {
   /** When to call `tick` next, unless an event comes before that brings it forward. Nothing under way costs next to nothing. */
   deadlineMs(): number {
     const atRest = this.#standing === 'member' && !this.#busy();
-    return Math.min(this.#tickMs + (atRest ? restTickMs : tickMaxMs), Math.max(this.#tickMs, this.#watch.deadlineMs()));
+    const nextMs = atRest ? nextRestTickMs(this.#tickMs) : this.#tickMs + tickMaxMs;
+    return Math.min(nextMs, Math.max(this.#tickMs, this.#watch.deadlineMs()));
   }
 
   #busy(): boolean {
