@@ -112,7 +112,9 @@ export class Campaign {
     const cut = this.#tally.cut(view, heard, nowMs);
     const gone = new Set(cut.map((removal) => removal.id));
     if (gone.has(this.#self)) return undefined;
-    const ready = this.#joins.members().filter((member) => holdDown.waitMs(member.id, nowMs) <= 0);
+    const ready = this.#joins
+      .members()
+      .filter(({ id }) => holdDown.waitMs(id, nowMs, this.#joins.steadySinceMs(id, nowMs)) <= 0);
     const changes = this.#wishes.ready(view, heard, this.#sittingOutMax).filter(({ id }) => !gone.has(id));
     // A vote may have been counted somewhere, so it is brought to an end even when its cause is gone.
     const decision = successor(view, cut, ready, sparesWanted, changes) ?? openVote;

@@ -151,7 +151,7 @@ export class MembershipCore {
 
   /** How often a Corelet was removed for silence, less what time forgave, and how long it must wait to be taken back. */
   flapping(id: CoreletId, nowMs: number): Flapping {
-    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs));
+    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs, this.#joins.steadySinceMs(id, nowMs)));
     return { score: this.#holdDown.scoreOf(id, nowMs), heldDownMs };
   }
 
