@@ -139,6 +139,11 @@ export class MembershipCore {
     return this.#standing;
   }
 
+  /** Something was accepted here that may become the next view. */
+  get hasOpenValue(): boolean {
+    return this.#agreement.openValue !== undefined;
+  }
+
   /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
   get frozen(): Frozen {
     return frozenBy(this.#standing, this.view?.members.length ?? 0, this.#watch.hears());
@@ -177,7 +182,7 @@ export class MembershipCore {
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
     const asked = this.#joins.pending || this.#wishes.pending;
-    const open = this.#agreement.proposing || this.#agreement.openVote !== undefined;
+    const open = this.#agreement.proposing || this.hasOpenValue;
     return accuses || updates || asked || open || this.#tally.busy();
   }
 
