@@ -33,7 +33,7 @@ export class HardwareWatch {
     if (dir === undefined) return;
     this.#stamp = hardwareStamp(dir);
     this.#now = readHardware(dir);
-    setInterval(() => this.#look(dir), pollMs).unref();
+    this.#lookLater(dir);
     if (isBrownOut(this.#now)) this.#gasp('no power supply is left');
   }
 
@@ -43,6 +43,17 @@ export class HardwareWatch {
   /** Over what the machine itself knows: nothing where there is no chassis folder. */
   readings(machine: DeviceSensors): DeviceSensors {
     return this.#dir === undefined ? machine : { ...readingsOf(this.#now), ...machine };
+  }
+
+  /** On whole multiples of this process's clock, as all that looks around at rest: one wake-up for all. */
+  #lookLater(dir: string): void {
+    setTimeout(
+      () => {
+        this.#look(dir);
+        this.#lookLater(dir);
+      },
+      pollMs + 2 - (performance.now() % pollMs),
+    ).unref();
   }
 
   #look(dir: string): void {

@@ -41,6 +41,7 @@ function takeTurn<Body>(s: RaftState<Body>): void {
   scheduleRetry(s);
   if (!s.hasLiveQuorum) return; // pointless until more are alive, which sets the timer anew
   s.setRole('preCandidate');
+  s.preVotesAskedMs = s.nowMs;
   s.setLeader(undefined);
   requestVotes(s, true, false);
 }
@@ -98,6 +99,24 @@ function demandProof<Body>(s: RaftState<Body>): void {
   }
 }
 
+/**
+ * Two that ask each other at the same moment would both be granted, then vote for themselves, and the arc would wait for the next
+ * round. Of equal logs the one that the configuration names first goes first, for as long as its own question is new.
+ */
+function goesFirst<Body>(s: RaftState<Body>, from: MemberId, request: VoteRequest): boolean {
+  if (s.role !== 'preCandidate' || s.nowMs >= s.preVotesAskedMs + s.limits.campaignRetryMs) return false;
+  const { lastIndex, lastTerm } = s.log;
+  if (request.lastTerm !== lastTerm || request.lastIndex !== lastIndex) return false;
+  const order = voterIds(s.configuration);
+  return order.indexOf(s.self) < order.indexOf(from);
+}
+
+/** Another one's campaign was welcomed: it is given the time to win. */
+function stepAside<Body>(s: RaftState<Body>): void {
+  if (s.role === 'preCandidate') becomeFollower(s, s.term, undefined);
+  else if (s.role === 'follower') scheduleRetry(s);
+}
+
 /** Never changes term or vote. */
 function onPreVote<Body>(s: RaftState<Body>, from: MemberId, request: VoteRequest): void {
   const newer = request.term > s.term;
@@ -107,11 +126,13 @@ function onPreVote<Body>(s: RaftState<Body>, from: MemberId, request: VoteReques
     releasePromise(s);
   }
   if (newer && !request.transfer && believesInLeader(s)) demandProof(s);
-  const granted = newer && (request.transfer || !believesInLeader(s)) && hasCompleteLog(s, request);
+  const welcome = newer && (request.transfer || !believesInLeader(s)) && hasCompleteLog(s, request);
+  const granted = welcome && (request.transfer || !goesFirst(s, from, request));
   if (granted && !request.transfer && isPromised(s)) {
     holdVote(s, from, request);
     return;
   }
+  if (granted && !request.transfer) stepAside(s);
   s.send(from, { type: 'voteReply', term: granted ? request.term : s.term, pre: true, granted }, false);
   if (granted || s.role !== 'leader') return;
   // It knows no leader: tell it who leads, or learn from its answer that its term is newer.

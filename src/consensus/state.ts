@@ -77,6 +77,8 @@ export class RaftState<Body> {
   /** A standing cause exists, but no time was known yet: the next event with a time sets `campaignAtMs`. */
   campaignUnscheduled = true;
   campaignAttempts = 0;
+  /** When the newest pre-votes were asked for. */
+  preVotesAskedMs = Number.NEGATIVE_INFINITY;
   abstainUntilMs = Number.NEGATIVE_INFINITY;
   /** There is a cause against the leader we know: it is no reason to refuse a pre-vote. */
   leaderDoubted = false;

@@ -125,17 +125,7 @@ class Corelet implements CoreletHandle {
       isFull: (id) => this.#isFull(id),
       onRoute: (route) => this.#announce(route),
     });
-    this.#gateway = new Gateway({
-      self: this.id,
-      incarnation: fabric.self.incarnation,
-      clock: this.#guardedClock(),
-      random,
-      routes: this.#routes,
-      send,
-      isAlive: (id) => this.#host.isAlive(id),
-      candidates: (arc) => this.#placement()?.of(arc) ?? [],
-      wantTickets: (wanted) => this.#peering.wantTickets(wanted),
-    });
+    this.#gateway = this.#makeGateway();
     const placement = () => this.#placement();
     this.#healer = new Healer({
       self: this.id,
@@ -160,6 +150,22 @@ class Corelet implements CoreletHandle {
   #isFull(id: CoreletId): boolean {
     const fill = this.#peering.fills.get(id);
     return fill !== undefined && fill.usedBytes >= fill.sizeBytes;
+  }
+
+  #makeGateway(): Gateway {
+    const { random, fabric } = this.#ports;
+    return new Gateway({
+      self: this.id,
+      incarnation: fabric.self.incarnation,
+      clock: this.#guardedClock(),
+      random,
+      routes: this.#routes,
+      send: (to, message) => this.#send(to, message),
+      isAlive: (id) => this.#host.isAlive(id),
+      doubt: (leader, arc) => this.#peering.spreadDoubt(leader, arc),
+      candidates: (arc) => this.#placement()?.of(arc) ?? [],
+      wantTickets: (wanted) => this.#peering.wantTickets(wanted),
+    });
   }
 
   #makeMembership({ registers, foundingView }: Restarted): MembershipCore {
@@ -188,6 +194,7 @@ class Corelet implements CoreletHandle {
       deliver: (from, message) => this.#deliver(from, message),
       onAlive: (id, alive) => {
         this.#host.setAlive(id, alive);
+        if (!alive) this.#gateway.peerSilent(id);
         this.#wakeHealing();
       },
       onView: () => this.#wakeHealing(),
@@ -328,7 +335,8 @@ class Corelet implements CoreletHandle {
       if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
       this.#rate.sample(bytesLeft, now);
     }
-    const delayMs = now < this.#wakefulUntilMs ? healingLimits.tickMs : restTickMs;
+    // At rest all that looks around now and then does it in the same turn: membership at every second one, the hardware too.
+    const delayMs = now < this.#wakefulUntilMs ? healingLimits.tickMs : restTickMs - (now % restTickMs);
     this.#healingTimer = clock.after(delayMs, () => this.#guard(() => this.#healingTick()));
   }
 

@@ -1,5 +1,5 @@
 import { RemoteProtocolError } from '../base/errors.ts';
-import type { CoreletId } from '../base/ids.ts';
+import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import { type Events, placeOf } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
@@ -18,6 +18,11 @@ export const addressesRegister = 'addresses';
 
 /** A flash that has owed an answer for so long has failed. */
 const flashHangsMs = 5000;
+
+/** A timer is put off when nothing is due before so much later: setting it anew costs less than waking for nothing. */
+const putOffMinMs = 20;
+/** Who was heard so lately isn't asked whether it lives. */
+const heardLatelyMs = 100;
 
 /** A gateway that has nothing open any more goes on to get tickets for so long: the next operation mostly follows soon. */
 const ticketsLingerMs = 3000;
@@ -56,7 +61,7 @@ export interface PeeringOptions {
 export class Peering {
   readonly fills = new Map<CoreletId, DeviceFill>();
   readonly #options: PeeringOptions;
-  readonly #liveness = new PairLiveness();
+  readonly #liveness: PairLiveness;
   readonly #flash: FlashWatch;
   readonly #echoes = new Echoes();
   #saidFlashHangs = false;
@@ -78,6 +83,7 @@ export class Peering {
 
   constructor(options: PeeringOptions) {
     this.#options = options;
+    this.#liveness = new PairLiveness(options.self);
     this.#flash = new FlashWatch(options.clock, options.store);
   }
 
@@ -147,10 +153,23 @@ export class Peering {
     this.#stepSoon();
   }
 
-  /** Somebody has a reason to think that it isn't there: it is asked at once, and lapses when it doesn't answer soon. */
+  /** Somebody has a reason to think that it isn't there: unless it was just heard, it is asked at once, and lapses when it doesn't answer soon. */
   doubt(id: CoreletId): void {
+    const heardMs = this.#liveness.heardMs(id) ?? Number.NEGATIVE_INFINITY;
+    if (this.#options.clock.nowMs() - heardMs < heardLatelyMs) return;
     this.#liveness.ask(id);
     this.#stepSoon();
+  }
+
+  /**
+   * A leader doesn't answer the gateway here. All are told, not only that arc's voters: when its Corelet stands still, all that it led
+   * need other leaders, and each of their voters must have found out for itself before it helps to elect one.
+   */
+  spreadDoubt(leader: CoreletId, arc: ArcId): void {
+    this.doubt(leader);
+    for (const id of this.#peers.keys()) {
+      if (id !== leader && this.isAlive(id)) this.#options.fabric.send(id, { type: 'complaint', arc, leader });
+    }
   }
 
   /** Tells all members that this Corelet goes. */
@@ -277,8 +296,11 @@ export class Peering {
   #armLiveness(): void {
     const { clock, guard } = this.#options;
     const atMs = this.#liveness.deadlineMs();
-    if (this.#stopped || atMs >= (this.#livenessTimer?.atMs ?? Number.POSITIVE_INFINITY)) return;
+    const armedMs = this.#livenessTimer?.atMs ?? Number.POSITIVE_INFINITY;
+    if (this.#stopped || (atMs >= armedMs && atMs < armedMs + putOffMinMs)) return;
     this.#livenessTimer?.timer.cancel();
+    this.#livenessTimer = undefined;
+    if (atMs === Number.POSITIVE_INFINITY) return;
     const timer = clock.after(Math.max(1, atMs - clock.nowMs()), () => {
       this.#livenessTimer = undefined;
       guard(() => this.#livenessStep());

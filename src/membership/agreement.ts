@@ -93,9 +93,12 @@ export class Agreement {
     return this.#votedMs;
   }
 
-  /** What this Corelet voted for under the fast ballot, now or before its start, while nothing is decided. */
-  get openVote(): Decision | undefined {
-    return this.#isFast() ? this.#accepted?.decision : undefined;
+  /**
+   * What this Corelet accepted, by a fast vote or in a classic round, now or before its start, while nothing is decided. It may have
+   * been chosen, and whoever proposed it may be gone: then another one brings it to an end.
+   */
+  get openValue(): Decision | undefined {
+    return this.#accepted?.decision;
   }
 
   /** Whether a fast vote is allowed, and can lead to a decision when only `reachable` members vote. */

@@ -79,9 +79,9 @@ export class Campaign {
     this.#tally.forgetOld(nowMs);
     this.#joins.prune(view, nowMs);
     this.#wishes.prune(view, nowMs);
-    const { openVote } = agreement;
-    const busy = this.#tally.busy() || this.#joins.pending || this.#wishes.pending || openVote !== undefined;
-    const wanted = busy ? this.#wanted(view, sparesWanted, holdDown, openVote, nowMs) : undefined;
+    const { openValue } = agreement;
+    const busy = this.#tally.busy() || this.#joins.pending || this.#wishes.pending || openValue !== undefined;
+    const wanted = busy ? this.#wanted(view, sparesWanted, holdDown, openValue, nowMs) : undefined;
     if (wanted === undefined) {
       this.#needSinceMs = undefined;
       return undefined;
@@ -103,7 +103,7 @@ export class Campaign {
     view: View,
     sparesWanted: number,
     holdDown: HoldDown,
-    openVote: Decision | undefined,
+    openValue: Decision | undefined,
     nowMs: number,
   ): Wanted | undefined {
     const ids = view.members.map((member) => member.id);
@@ -112,10 +112,12 @@ export class Campaign {
     const cut = this.#tally.cut(view, heard, nowMs);
     const gone = new Set(cut.map((removal) => removal.id));
     if (gone.has(this.#self)) return undefined;
-    const ready = this.#joins.members().filter((member) => holdDown.waitMs(member.id, nowMs) <= 0);
+    const ready = this.#joins
+      .members()
+      .filter(({ id }) => holdDown.waitMs(id, nowMs, this.#joins.steadySinceMs(id, nowMs)) <= 0);
     const changes = this.#wishes.ready(view, heard, this.#sittingOutMax).filter(({ id }) => !gone.has(id));
-    // A vote may have been counted somewhere, so it is brought to an end even when its cause is gone.
-    const decision = successor(view, cut, ready, sparesWanted, changes) ?? openVote;
+    // What was accepted may have been chosen somewhere, so it is brought to an end even when its cause is gone.
+    const decision = successor(view, cut, ready, sparesWanted, changes) ?? openValue;
     if (decision === undefined) return undefined;
     const candidates = ids.filter((id) => heard.has(id) && !gone.has(id));
     const rank = candidates.indexOf(this.#self);

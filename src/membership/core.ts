@@ -58,6 +58,11 @@ export interface Flapping {
   readonly heldDownMs: number;
 }
 
+/** On whole multiples, so that it comes in the same turn as what else looks around at rest. */
+function nextRestTickMs(tickMs: number): number {
+  return (Math.floor(tickMs / restTickMs) + 1) * restTickMs;
+}
+
 /** Whether a wish can be told to anybody: either this Corelet or the one it is about is outside the view. */
 export type WishResult = { readonly ok: true } | { readonly ok: false; readonly code: 'NOT_A_MEMBER' };
 
@@ -134,6 +139,11 @@ export class MembershipCore {
     return this.#standing;
   }
 
+  /** Something was accepted here that may become the next view. */
+  get hasOpenValue(): boolean {
+    return this.#agreement.openValue !== undefined;
+  }
+
   /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
   get frozen(): Frozen {
     return frozenBy(this.#standing, this.view?.members.length ?? 0, this.#watch.hears());
@@ -146,7 +156,7 @@ export class MembershipCore {
 
   /** How often a Corelet was removed for silence, less what time forgave, and how long it must wait to be taken back. */
   flapping(id: CoreletId, nowMs: number): Flapping {
-    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs));
+    const heldDownMs = Math.max(0, this.#holdDown.waitMs(id, nowMs, this.#joins.steadySinceMs(id, nowMs)));
     return { score: this.#holdDown.scoreOf(id, nowMs), heldDownMs };
   }
 
@@ -163,7 +173,8 @@ export class MembershipCore {
   /** When to call `tick` next, unless an event comes before that brings it forward. Nothing under way costs next to nothing. */
   deadlineMs(): number {
     const atRest = this.#standing === 'member' && !this.#busy();
-    return Math.min(this.#tickMs + (atRest ? restTickMs : tickMaxMs), Math.max(this.#tickMs, this.#watch.deadlineMs()));
+    const nextMs = atRest ? nextRestTickMs(this.#tickMs) : this.#tickMs + tickMaxMs;
+    return Math.min(nextMs, Math.max(this.#tickMs, this.#watch.deadlineMs()));
   }
 
   #busy(): boolean {
@@ -171,7 +182,7 @@ export class MembershipCore {
     const accuses = this.#watch.hears() < view.members.length;
     const updates = !isCurrent(view, this.#self);
     const asked = this.#joins.pending || this.#wishes.pending;
-    const open = this.#agreement.proposing || this.#agreement.openVote !== undefined;
+    const open = this.#agreement.proposing || this.hasOpenValue;
     return accuses || updates || asked || open || this.#tally.busy();
   }
 

@@ -6,7 +6,9 @@ import { flapsMax, joinsMax, type MembershipLimits } from './types.ts';
 interface Request {
   readonly member: Member;
   readonly incarnation: number;
-  atMs: number;
+  /** Since when this start of it has asked without a break. */
+  readonly steadySinceMs: number;
+  readonly atMs: number;
 }
 
 /** Whether the view already says of a member what it says of itself (role and place are the view's to give). */
@@ -39,7 +41,10 @@ export class Joins {
     const known = this.#requests.get(join.member.id);
     if (known === undefined && this.#requests.size >= joinsMax) return false;
     if (known !== undefined && join.incarnation < known.incarnation) return false;
-    this.#requests.set(join.member.id, { member: join.member, incarnation: join.incarnation, atMs: nowMs });
+    const { member, incarnation } = join;
+    const steady = known?.incarnation === incarnation && nowMs - known.atMs <= this.#limits.joinSteadyMs;
+    const steadySinceMs = steady ? known.steadySinceMs : nowMs;
+    this.#requests.set(member.id, { member, incarnation, steadySinceMs, atMs: nowMs });
     return true;
   }
 
@@ -47,6 +52,13 @@ export class Joins {
     for (const [id, request] of this.#requests) {
       if (isCurrent(view, request.member) || nowMs - request.atMs > this.#limits.joinLifeMs) this.#requests.delete(id);
     }
+  }
+
+  /** Since when it has asked without a break; undefined when it doesn't ask. */
+  steadySinceMs(id: CoreletId, nowMs: number): number | undefined {
+    const request = this.#requests.get(id);
+    if (request === undefined) return undefined;
+    return nowMs - request.atMs <= this.#limits.joinSteadyMs ? request.steadySinceMs : nowMs;
   }
 
   members(): readonly Member[] {
@@ -64,7 +76,8 @@ const oftenScore = 1.5;
 
 /**
  * Flapping is judged cumulatively, by identity: who is removed for silence once is taken back at once; with every further
- * removal the wait doubles, so that its data isn't moved each time; time forgives. Each member judges by its own memory and clock, which is enough: the proposer's word is agreed upon.
+ * removal the wait doubles, so that its data isn't moved each time; time forgives. Of the wait only that part counts during which it
+ * was there without a break: who comes and goes all the while stays out. Each member judges by its own memory and clock, which is enough: the proposer's word is agreed upon.
  */
 export class HoldDown {
   readonly #limits: MembershipLimits;
@@ -82,13 +95,14 @@ export class HoldDown {
     this.#flaps.set(id, { score, atMs: nowMs });
   }
 
-  /** Milliseconds until it may be taken back; 0 or less: now. */
-  waitMs(id: CoreletId, nowMs: number): number {
+  /** Milliseconds until it may be taken back, if it has been there since `steadySinceMs`; 0 or less: now. */
+  waitMs(id: CoreletId, nowMs: number, steadySinceMs = Number.NEGATIVE_INFINITY): number {
     const flap = this.#flaps.get(id);
     if (flap === undefined) return 0;
     const { holdDownMs, holdDownAgainMs, holdDownMaxMs } = this.#limits;
-    const holdMs = flap.score < oftenScore ? holdDownMs : holdDownAgainMs * 2 ** (flap.score - 2);
-    return flap.atMs + Math.min(holdDownMaxMs, holdMs) - nowMs;
+    const once = flap.score < oftenScore;
+    const holdMs = once ? holdDownMs : Math.min(holdDownMaxMs, holdDownAgainMs * 2 ** (flap.score - 2));
+    return (once ? flap.atMs : Math.max(flap.atMs, steadySinceMs)) + holdMs - nowMs;
   }
 
   /** How often it was removed for silence, less what time forgave; 0 for one that never was, or long ago. */

@@ -19,18 +19,22 @@ export interface LivenessLimits {
 
 export const defaultLivenessLimits: LivenessLimits = {
   restMinMs: 500,
-  restPerPeerMs: 210,
-  restMaxMs: 5000,
+  restPerPeerMs: 250,
+  restMaxMs: 6000,
   ticketMs: 200,
   lapsedMs: 300,
   slackMs: 250,
-  answerMs: 150,
+  answerMs: 200,
 };
 
 /** A call of `tick` that comes later than this was held up by *our* standing still. */
 const lateMinMs = 30;
 /** A message that goes out anyway in the last part of an interval takes the place of the regular one. */
 const earlyShare = 0.6;
+/** One that announces its next so far ahead was sent in its rhythm. */
+const regularShare = 0.9;
+/** Who answered so waits that much of an interval longer the next time: else both would begin at the same moment, and both be woken twice. */
+const answererShare = 0.1;
 
 interface Pair {
   /** When it was last heard; before that, since when it could have been. */
@@ -39,6 +43,8 @@ interface Pair {
   sendAtMs: number;
   /** With the next tick, whatever the rhythm, it is told, or asked for an answer. */
   tell: boolean;
+  /** Its message brought ours forward. */
+  follows: boolean;
   ask: boolean;
   /** When it was asked; Infinity when no answer is open. */
   askedMs: number;
@@ -79,12 +85,14 @@ export interface LivenessStep {
  * No timers inside: call `tick` at `deadlineMs()`, and at once after `ask` or a message that wants an answer.
  */
 export class PairLiveness {
+  readonly #self: CoreletId;
   readonly #limits: LivenessLimits;
   readonly #pairs = new Map<CoreletId, Pair>();
   readonly #returned = new Set<CoreletId>();
   readonly #lapsed = new Set<CoreletId>();
 
-  constructor(limits: LivenessLimits = defaultLivenessLimits) {
+  constructor(self: CoreletId, limits: LivenessLimits = defaultLivenessLimits) {
+    this.#self = self;
     this.#limits = limits;
   }
 
@@ -94,11 +102,16 @@ export class PairLiveness {
     for (const id of this.#pairs.keys()) if (!wanted.has(id)) this.#pairs.delete(id);
     for (const id of wanted) if (!this.#pairs.has(id)) this.#pairs.set(id, this.#newPair(nowMs));
     const restMs = this.#restMs();
-    let place = 0;
-    for (const pair of this.#pairs.values()) {
-      place += 1;
+    // As in a tournament, where everybody meets each of the others in another round.
+    const order = [this.#self, ...this.#pairs.keys()].sort();
+    const self = order.indexOf(this.#self);
+    for (const [rank, id] of order.entries()) {
+      const pair = this.#pairs.get(id);
+      if (pair === undefined) continue;
+      const round = (self + rank) % order.length;
+      const share = (round + 1) / order.length + (self > rank ? answererShare : 0);
       // Who was told of a time already isn't told of a later one.
-      pair.sendAtMs = Math.min(pair.sendAtMs, nowMs + (restMs * place) / this.#pairs.size);
+      pair.sendAtMs = Math.min(pair.sendAtMs, nowMs + restMs * share);
     }
   }
 
@@ -108,6 +121,7 @@ export class PairLiveness {
       state: 'new',
       sendAtMs: Number.POSITIVE_INFINITY,
       tell: true,
+      follows: false,
       ask: false,
       askedMs: Number.POSITIVE_INFINITY,
       dueMs: nowMs + this.#limits.slackMs,
@@ -141,8 +155,11 @@ export class PairLiveness {
     const began = rhythm.wantsTickets && !pair.wantsTickets;
     pair.wantsTickets = rhythm.wantsTickets;
     // Awake for this message, the own one to the same peer costs less now than later.
-    const soon = pair.sendAtMs - nowMs < earlyShare * this.#everyMs(pair);
+    const everyMs = this.#everyMs(pair);
+    // … unless it was sent out of its rhythm: the pairs would all begin theirs where much happened at once, and not stay spread.
+    const soon = rhythm.nextMs >= regularShare * everyMs && pair.sendAtMs - nowMs < earlyShare * everyMs;
     pair.tell ||= rhythm.answer || began || soon;
+    pair.follows = soon;
     return pair.tell;
   }
 
@@ -203,8 +220,11 @@ export class PairLiveness {
   #send(id: CoreletId, pair: Pair, nowMs: number): LivenessDue {
     const everyMs = this.#everyMs(pair);
     const leftMs = pair.sendAtMs - nowMs;
+    const longestMs = everyMs * (1 + answererShare);
     // What is sent in between leaves the rhythm as it is, so that the peers stay spread.
-    if (leftMs < earlyShare * everyMs || leftMs > everyMs) pair.sendAtMs = nowMs + everyMs;
+    if (pair.follows) pair.sendAtMs = nowMs + longestMs;
+    else if (leftMs <= 0 || leftMs > longestMs) pair.sendAtMs = nowMs + everyMs;
+    pair.follows = false;
     const answer = pair.ask || pair.state === 'lapsed';
     if (pair.ask) pair.askedMs = nowMs;
     pair.ask = false;

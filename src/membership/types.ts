@@ -48,6 +48,8 @@ export interface MembershipLimits {
   readonly proposalTimeoutMs: number;
   readonly joinRepeatMinMs: number;
   readonly joinRepeatMaxMs: number;
+  /** A request to join that wasn't repeated for so long: who asks has been away. */
+  readonly joinSteadyMs: number;
   /** A request to join that wasn't repeated for so long is forgotten. */
   readonly joinLifeMs: number;
   /** A wish for another state of a member that isn't agreed after so long is given up. */
@@ -76,10 +78,11 @@ export const defaultLimits: MembershipLimits = {
   proposalTimeoutMs: 400,
   joinRepeatMinMs: 250,
   joinRepeatMaxMs: 2000,
+  joinSteadyMs: 4000,
   joinLifeMs: 6000,
   wishLifeMs: 10_000,
   holdDownMs: 250,
-  holdDownAgainMs: 5000,
+  holdDownAgainMs: 10_000,
   holdDownMaxMs: 300_000,
   holdDownHalfLifeMs: 300_000,
 };

@@ -4,6 +4,12 @@ import type { Clock, Timer } from '../ports/clock.ts';
 const roundsMax = 64;
 
 /**
+ * Node cuts fractions off and counts from the beginning of a turn, so that a timer may come a millisecond before its time, find
+ * nothing due and be set anew: two wake-ups for one. The short ones are wanted soon rather than exactly.
+ */
+const exactFromMs = 10;
+
+/**
  * The machine's clock. `soon` collects callbacks until everything that one poll for I/O brought has been handled
  * (Node's check phase): the messages of all sockets that were readable together make one batch. What callbacks ask
  * for in turn runs in the same phase, so that a reply leaves without another trip through the event loop.
@@ -22,7 +28,7 @@ class SystemClock implements Clock {
   }
 
   after(delayMs: number, run: () => void): Timer {
-    const timeout = setTimeout(run, delayMs);
+    const timeout = setTimeout(run, delayMs < exactFromMs ? delayMs : Math.ceil(delayMs) + 1);
     return { cancel: () => clearTimeout(timeout) };
   }
 

@@ -30,6 +30,8 @@ export interface Exchange {
   requests: number[];
   /** Whom the newest try was sent to: the leader, as far as known, or who relays to it. */
   target: CoreletId | undefined;
+  /** Who was to answer it as the leader: the target itself, or whom that one relays to. */
+  leader: CoreletId | undefined;
   /** Leads, others say, but doesn't answer from here: asked through another voter. */
   silent: CoreletId | undefined;
   /** Of the newest try; while it waits for its next one, when that is due. */

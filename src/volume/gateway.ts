@@ -19,6 +19,8 @@ export const gatewayLimits = {
   complainMs: 150,
   /** … and after this long ask elsewhere, too. */
   hedgeMs: 400,
+  /** A Corelet is doubted as a whole, which concerns everybody, at most this often. */
+  doubtMs: 500,
   /** Between tries that were refused for now. */
   retryMs: 5,
   retryMaxMs: 100,
@@ -42,6 +44,8 @@ export interface GatewayOptions {
   /** False: not sent, no connection or its queue is full. */
   send(to: CoreletId, message: PeerMessage): boolean;
   isAlive(id: CoreletId): boolean;
+  /** The leader of this arc doesn't answer: its Corelet may stand still as a whole. */
+  doubt(leader: CoreletId, arc: ArcId): void;
   /** Whom to ask about an arc that no leader has announced yet. */
   candidates(arc: ArcId): readonly CoreletId[];
   /** Hosts are here, or gone: whether peers shall send tickets often. */
@@ -67,6 +71,7 @@ export class Gateway {
   readonly #waiting = new Set<Exchange>();
   readonly #sessions = new Map<ArcId, ArcSession>();
   readonly #complainedMs = new Map<ArcId, number>();
+  readonly #doubtedMs = new Map<CoreletId, number>();
   #request: number;
   #ticking = false;
   #stopped = false;
@@ -134,6 +139,7 @@ export class Gateway {
       openTries: 0,
       requests: none,
       target: undefined,
+      leader: undefined,
       silent: undefined,
       sentMs: 0,
       retryAtMs: 0,
@@ -242,11 +248,17 @@ export class Gateway {
   /** The connection to a Corelet ended: what was asked there is asked elsewhere. */
   peerDown(id: CoreletId): void {
     this.#tickets.forget(id);
+    this.#relays.lost(id);
     for (const exchange of this.#open) {
       if (exchange.target !== id || exchange.waiting) continue;
       exchange.hint = undefined;
       this.#try(exchange, id);
     }
+  }
+
+  /** It doesn't answer any more, though no connection ended. */
+  peerSilent(id: CoreletId): void {
+    this.#relays.lost(id);
   }
 
   /** A leader announced itself. */
@@ -256,8 +268,7 @@ export class Gateway {
     // Listed first: a try that has to wait again comes back into the set, and a walk over the set would meet it for ever.
     const freed = [...this.#open].filter(
       (exchange) =>
-        exchange.arc === arc &&
-        (exchange.waiting || (exchange.target !== leader && now - exchange.sentMs > gatewayLimits.complainMs)),
+        exchange.arc === arc && (exchange.waiting || (exchange.leader !== leader && this.#isOverdue(exchange, now))),
     );
     for (const exchange of freed) {
       exchange.silent = undefined;
@@ -265,6 +276,12 @@ export class Gateway {
       exchange.hint = leader;
       this.#try(exchange);
     }
+  }
+
+  /** Whether its newest try will have no answer any more, as far as can be told. */
+  #isOverdue({ leader, sentMs }: Exchange, nowMs: number): boolean {
+    const alive = leader !== undefined && this.#options.isAlive(leader);
+    return !alive || nowMs - sentMs > gatewayLimits.complainMs;
   }
 
   // ---- tries ------------------------------------------------------------------------------------------------------
@@ -320,6 +337,7 @@ export class Gateway {
     exchange.tries += 1;
     exchange.openTries += 1;
     const leader = relays ? hint : target;
+    exchange.leader = leader;
     const question = exchange.ask(request, leader);
     const message: PeerMessage = relays ? { type: 'relay', leader, question } : question;
     if (this.#options.send(target, message) || exchange.done) return;
@@ -371,11 +389,15 @@ export class Gateway {
 
   /** Tells the arc's voters that their leader doesn't answer here; whether it leads on is theirs to judge. */
   #complain(exchange: Exchange, nowMs: number): void {
-    const { arc, target: leader } = exchange;
+    const { arc, leader } = exchange;
     const route = this.#options.routes.get(arc);
     if (leader === undefined || route?.leader !== leader) return;
     if (nowMs - (this.#complainedMs.get(arc) ?? Number.NEGATIVE_INFINITY) < gatewayLimits.complainMs) return;
     this.#complainedMs.set(arc, nowMs);
+    if (nowMs - (this.#doubtedMs.get(leader) ?? Number.NEGATIVE_INFINITY) >= gatewayLimits.doubtMs) {
+      this.#doubtedMs.set(leader, nowMs);
+      this.#options.doubt(leader, arc);
+    }
     for (const voter of route.voters) {
       if (voter.id !== leader && this.#options.isAlive(voter.id)) {
         this.#options.send(voter.id, { type: 'complaint', arc, leader });

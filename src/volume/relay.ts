@@ -11,6 +11,8 @@ const relayedMs = 5000;
 interface Relayed {
   readonly asker: CoreletId;
   readonly request: number;
+  readonly leader: CoreletId;
+  readonly type: Relay['question']['type'];
   readonly sinceMs: number;
 }
 
@@ -40,11 +42,20 @@ export class Relays {
     }
     const request = nextRequest();
     if (this.#relayed.size < relayedMax && isAlive(leader)) {
-      this.#relayed.set(request, { asker, request: question.request, sinceMs: now });
+      this.#relayed.set(request, { asker, request: question.request, leader, type: question.type, sinceMs: now });
       if (send(leader, { ...question, request })) return;
       this.#relayed.delete(request);
     }
-    send(asker, notPassed(question));
+    send(asker, refusal(question.type, question.request, 'notLeader'));
+  }
+
+  /** The connection to it ended, or it fell silent: what was passed on to it may or may not have been done. */
+  lost(leader: CoreletId): void {
+    for (const [request, relayed] of this.#relayed) {
+      if (relayed.leader !== leader) continue;
+      this.#relayed.delete(request);
+      this.#options.send(relayed.asker, refusal(relayed.type, relayed.request, 'overtaken'));
+    }
   }
 
   /** Whether it answers something that was passed on; then its asker has it. */
@@ -57,10 +68,10 @@ export class Relays {
   }
 }
 
-/** Surely not proposed, as far as this try goes. */
-function notPassed({ type, request }: Relay['question']): GatewayReply {
-  const refusal = { request, code: 'notLeader', leader: undefined } as const;
-  if (type === 'op') return { type: 'opReply', ...refusal, version: 0 };
-  if (type === 'keyRead') return { type: 'keyReply', ...refusal, entries: [] };
-  return { type: 'readReply', ...refusal, present: new Uint8Array(0), crcs: new Uint32Array(0), data: [] };
+/** `notLeader`: surely not proposed, as far as this try goes; `overtaken`: it may have been. */
+function refusal(type: Relay['question']['type'], request: number, code: 'notLeader' | 'overtaken'): GatewayReply {
+  const common = { request, code, leader: undefined } as const;
+  if (type === 'op') return { type: 'opReply', ...common, version: 0 };
+  if (type === 'keyRead') return { type: 'keyReply', ...common, entries: [] };
+  return { type: 'readReply', ...common, present: new Uint8Array(0), crcs: new Uint32Array(0), data: [] };
 }

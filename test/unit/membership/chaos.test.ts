@@ -181,3 +181,27 @@ test('200 seeds of crashes, partitions, loss and replaced modules: one sequence 
   const tookS = (performance.now() - beganMs) / 1000;
   console.log(`200 seeds: ${views} views agreed, ${tookS.toFixed(1)} s`);
 });
+
+test('a value whose proposer died between two rounds is brought to an end by another, though nothing else is wanted any more', () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const network = new Network(seed);
+    const ids = network.found(Array.from({ length: 3 }, (_, slot) => memberOf(slot)));
+    network.startAll();
+    network.runFor(3500);
+    const [proposer, subject, third] = ids as [CoreletId, CoreletId, CoreletId];
+    const [accepted, decided, wish] = [8, 9, 10];
+    // Only it knows of the wish; the others accept, and it ends before it hears so. Of three nobody is removed for it.
+    network.drops = (_, to, kind) => kind === wish || kind === decided || (kind === accepted && to === proposer);
+    network.step(proposer, (core) => core.setState(subject, 'draining', network.nowMs));
+    const acceptedBy = (id: CoreletId) => network.core(id).hasOpenValue;
+    network.runUntil(() => acceptedBy(subject) && acceptedBy(third), 2000);
+    network.crash(proposer);
+    network.drops = () => false;
+    network.runUntil(() => [subject, third].every((id) => network.core(id).viewNumber === 2), 5000);
+    const members = network.core(third).view?.members ?? [];
+    assert.deepEqual(members.filter((member) => member.state === 'draining').map(({ id }) => id), [subject]);
+    network.start(proposer);
+    network.runUntil(() => network.agreed(ids), 10_000);
+    assertRests(network, 'after an open value');
+  }
+});

@@ -21,7 +21,7 @@ class Group {
   constructor(count: number) {
     const ids = Array.from({ length: count }, (_, n) => id(n));
     for (const self of ids) {
-      const pairs = new PairLiveness();
+      const pairs = new PairLiveness(self);
       pairs.setPeers(
         ids.filter((peer) => peer !== self),
         0,
@@ -78,12 +78,12 @@ test('a Corelet that stops is noticed by one of 24 early, by all others within t
   group.stopped.add(id(5));
   group.run(1);
   const stoppedMs = group.nowMs;
-  group.run(6000);
+  group.run(7500);
   assert.equal(group.log.length, 23);
   const noticedMs = group.log.map((line) => Number(line.split(' at ')[1]) - stoppedMs).sort((a, b) => a - b);
   assert.ok((noticedMs[0] as number) <= slackMs + answerMs + 5 * restPerPeerMs, `first after ${noticedMs[0]} ms`);
   assert.ok(
-    (noticedMs.at(-1) as number) <= 23 * restPerPeerMs + slackMs + answerMs + 10,
+    (noticedMs.at(-1) as number) <= 1.1 * 23 * restPerPeerMs + slackMs + answerMs + 10,
     `last after ${noticedMs.at(-1)}`,
   );
 });
@@ -141,7 +141,7 @@ test('a reset lapses at once: elections need not wait for silence', () => {
 });
 
 test('a message of any kind is a sign of life: no question while somebody speaks', () => {
-  const pairs = new PairLiveness();
+  const pairs = new PairLiveness(id(0));
   pairs.setPeers([id(1)], 0);
   pairs.heard(id(1), 0);
   pairs.told(id(1), { nextMs: 100, answer: false, wantsTickets: false }, 0);

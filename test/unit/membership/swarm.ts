@@ -55,7 +55,7 @@ export class Swarm {
       const peer: Peer = {
         id: self.id,
         core,
-        liveness: new PairLiveness(),
+        liveness: new PairLiveness(self.id),
         up: true,
         stepAtMs: Number.POSITIVE_INFINITY,
         tickAtMs: Number.POSITIVE_INFINITY,

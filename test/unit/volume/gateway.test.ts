@@ -212,6 +212,35 @@ test('a go-between passes on and back, once: what it can’t pass is refused and
   });
 });
 
+test('what was passed on to a leader that is lost since is asked again, and never taken for refused: it may have been done', async () => {
+  for (const lose of ['peerDown', 'peerSilent'] as const) {
+    const net = new Leaders();
+    const common = { arc, session: 1, number: 1, lowestOpen: 1, ticket: { incarnation: 1, issuedMs: 1 }, body: zero };
+    net.gateway.relay(c, { type: 'relay', leader: a, question: { type: 'op', request: 77, ...common } });
+    net.gateway.relay(c, { type: 'relay', leader: b, question: { type: 'op', request: 78, ...common } });
+    net.gateway[lose](a);
+    assert.deepEqual(net.sent.slice(2), [
+      { to: c, message: { type: 'opReply', request: 77, code: 'overtaken', leader: undefined, version: 0 } },
+    ]);
+  }
+});
+
+test('a new leader gets at once what went, through a go-between, to one that is not there any more', async () => {
+  const net = new Leaders();
+  net.dead.add(a);
+  const outcome = net.gateway.operate(arc, zero);
+  const open = await net.op('openSession');
+  net.answer(open.to, open.op, 'notLeader', a);
+  assert.equal(net.relays().at(-1)?.to, b, 'b shall pass it on to a');
+  net.lead(b, 2);
+  const again = await net.op('openSession');
+  assert.equal(again.to, b);
+  assert.notEqual(again.op.request, open.op.request);
+  net.answer(b, again.op, 'ok');
+  net.answer(b, (await net.op('zero')).op, 'ok');
+  assert.equal((await outcome).code, 'ok');
+});
+
 test('a leader that doesn’t answer is complained about once per arc, and after a while asked elsewhere too', async () => {
   const net = new Leaders();
   const outcomes = Array.from({ length: 5 }, () => net.gateway.operate(arc, zero));
@@ -220,6 +249,7 @@ test('a leader that doesn’t answer is complained about once per arc, and after
   const step = gatewayLimits.tickMs;
   for (let ms = 0; ms <= gatewayLimits.complainMs + step; ms += step) net.clock.advance(step);
   assert.equal(net.sent.filter(({ message }) => message.type === 'complaint').length, 2, 'one to each other voter');
+  assert.deepEqual(net.doubted, [a], 'and the Corelet as a whole is doubted, once');
   assert.equal(net.count('zero'), 5);
   for (let ms = 0; ms <= gatewayLimits.hedgeMs; ms += step) net.clock.advance(step);
   assert.equal(net.count('zero'), 10);

@@ -25,6 +25,7 @@ export class Leaders {
   readonly dead = new Set<CoreletId>();
   readonly sent: Sent[] = [];
   readonly wanted: boolean[] = [];
+  readonly doubted: CoreletId[] = [];
   readonly routes = new RouteTable(1);
   readonly gateway: Gateway;
 
@@ -47,6 +48,7 @@ export class Leaders {
         return true;
       },
       isAlive: (id) => !this.dead.has(id),
+      doubt: (leader) => void this.doubted.push(leader),
       candidates: () => [a, b, c],
       wantTickets: (wanted) => void this.wanted.push(wanted),
     });
