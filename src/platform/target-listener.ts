@@ -53,6 +53,8 @@ export interface ListenOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly limits?: Partial<ListenerLimits>;
+  /** Told how long the event loop's turns take while anyone is connected. */
+  readonly turns?: { took(turnMs: number): void };
   /** Makes the session of a new connection; `start` follows. */
   readonly openSession: (output: SocketOutput) => SocketSession;
 }
@@ -69,9 +71,10 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
   const limits = { ...defaultListenerLimits, ...options.limits };
   const connections = new Set<Connection>();
   // Whoever stood still for so long may hold commands that their hosts have sent elsewhere since (design §3).
-  const watch = new PollWatch(options.clock, ticketLifeMs, () => {
+  const dropAll = (): void => {
     for (const connection of connections) connection.destroy();
-  });
+  };
+  const watch = new PollWatch(options.clock, ticketLifeMs, dropAll, (turnMs) => options.turns?.took(turnMs));
   const bufferBytesMax = receiveBufferBytesMax();
   /** Set by `close`. */
   let noneLeft: (() => void) | undefined;
@@ -110,9 +113,7 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
         noneLeft = resolve;
       });
       for (const connection of connections) connection.session.stop();
-      const timer = options.clock.after(limits.drainMsMax, () => {
-        for (const connection of connections) connection.destroy();
-      });
+      const timer = options.clock.after(limits.drainMsMax, dropAll);
       if (connections.size > 0) await ended;
       await closed;
       timer.cancel();
