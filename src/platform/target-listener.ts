@@ -11,6 +11,8 @@ export interface SocketOutput {
   readonly remoteAddress: string;
   /** By the clock, a moment at which the client had surely not closed the connection. */
   readonly openMs: number;
+  /** Of what was sent: bytes that the system hasn't taken yet. */
+  readonly queuedBytes: number;
   send(pieces: readonly Uint8Array[]): boolean;
   pause(): void;
   resume(): void;
@@ -198,6 +200,10 @@ class Connection implements SocketOutput, StreamListener {
 
   get openMs(): number {
     return this.#arrivals.openMs;
+  }
+
+  get queuedBytes(): number {
+    return this.#stream.queuedBytes;
   }
 
   pause(): void {
