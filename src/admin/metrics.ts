@@ -13,6 +13,14 @@ export interface ProcessFigures {
   readonly eventsRecorded: number;
   /** Over the connections to other Corelets since the start; a write carries the messages of a turn. */
   readonly fabric?: FabricFigures;
+  readonly turns?: TurnFigures;
+}
+
+/** How long the event loop took to come round, while hosts were connected. */
+export interface TurnFigures {
+  readonly longestMs: number;
+  /** Turns over 100 ms. */
+  readonly longCount: number;
 }
 
 export interface FabricFigures {
@@ -70,6 +78,20 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
     counter('fabric_messages_received_total', 'Messages from other Corelets since the start.', messagesReceived);
     counter('fabric_writes_total', 'Times that messages were handed to the system, those of a turn at once.', writes);
     counter('fabric_reads_total', 'Times that messages were taken from the system.', reads);
+  }
+  if (figures.turns !== undefined) {
+    const { longestMs, longCount } = figures.turns;
+    gauge(
+      'event_loop_longest_turn_seconds',
+      'Longest time between two looks at the clock (one is due every 0.02 s) while hosts were connected, since the start.',
+      longestMs / 1000,
+    );
+    add(
+      'event_loop_long_turns_total',
+      'counter',
+      'Times that it was more than 0.1 s: every host of this Corelet waited.',
+      [{ value: longCount }],
+    );
   }
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', figures.residentBytes);
   add('process_cpu_seconds_total', 'counter', 'Processor time used by the process.', [{ value: figures.cpuSeconds }]);

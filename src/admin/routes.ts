@@ -4,7 +4,7 @@ import { accessChange } from './access-change.ts';
 import type { ErrorCode } from './errors.ts';
 import { type EventLog, eventsMax } from './events.ts';
 import { jsonReply, Refusal, readJson, type Reply } from './http.ts';
-import { type FabricFigures, metricsText } from './metrics.ts';
+import { type FabricFigures, metricsText, type TurnFigures } from './metrics.ts';
 import { pageAsset } from './page.ts';
 import type {
   AnsweredBy,
@@ -23,6 +23,8 @@ export interface AdminSource {
   readonly version: string;
   /** What went to and came from other Corelets. */
   readonly fabric?: FabricFigures;
+  /** Of the event loop, while hosts were connected. */
+  readonly turns?: TurnFigures;
   /** Where the Corelets of the chassis answer, this one included; asked at every request, modules are swapped. */
   peers(): ChassisAnswer['slots'];
   /** Hosts that are connected here. */
@@ -240,6 +242,7 @@ function metrics(source: AdminSource): Reply {
     startWallSeconds: Math.round(Date.now() / 1000 - process.uptime()),
     eventsRecorded: source.events.recordedTotal,
     ...(source.fabric === undefined ? {} : { fabric: source.fabric }),
+    ...(source.turns === undefined ? {} : { turns: source.turns }),
   });
   return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: text };
 }

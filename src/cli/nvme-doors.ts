@@ -3,6 +3,7 @@ import type { SlotRecord } from '../chassis/chassis-file.ts';
 import { nvmeDoor } from '../corelet/doors.ts';
 import type { CoreletHandle } from '../corelet/types.ts';
 import { systemKeyExchange } from '../platform/key-exchange.ts';
+import type { LoopTurns } from '../platform/loop-turns.ts';
 import { createRandom } from '../platform/random.ts';
 import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -24,6 +25,7 @@ export interface NvmeDoorsOptions {
   readonly nvmeDiscovery: HostPort | undefined;
   readonly corelet: CoreletHandle;
   readonly clock: Clock;
+  readonly turns: LoopTurns;
   /** As the chassis tells them now; none where there is no chassis. */
   readonly slots: () => readonly SlotRecord[];
 }
@@ -35,7 +37,7 @@ export interface NvmeDoors {
 
 /** Listens for NVMe/TCP hosts. @throws what `listen` throws, `EADDRINUSE` for one. */
 export async function openNvme(options: NvmeDoorsOptions): Promise<NvmeDoors> {
-  const { slot, nvme, nvmeDiscovery, corelet, clock, slots } = options;
+  const { slot, nvme, nvmeDiscovery, corelet, clock, turns, slots } = options;
   const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
   const target = nvmeDoor(corelet, {
     clock,
@@ -55,11 +57,11 @@ export async function openNvme(options: NvmeDoorsOptions): Promise<NvmeDoors> {
   });
   const limits = { connectionsMax: nvmeConnectionsMax };
   const listeners = [
-    await listenTarget({ ...nvme, clock, limits, openSession: (output) => target.open(output, 'volumes') }),
+    await listenTarget({ ...nvme, clock, turns, limits, openSession: (output) => target.open(output, 'volumes') }),
   ];
   if (nvmeDiscovery !== undefined)
     listeners.push(
-      await listenTarget({ ...nvmeDiscovery, clock, openSession: (output) => target.open(output, 'discovery') }),
+      await listenTarget({ ...nvmeDiscovery, clock, turns, openSession: (output) => target.open(output, 'discovery') }),
     );
   return { listeners, sessions: () => target.hosts().map(sessionAnswer) };
 }

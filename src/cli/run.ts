@@ -12,6 +12,7 @@ import { ownerOf } from '../corelet/device.ts';
 import { iscsiDoor, nbdDoor } from '../corelet/doors.ts';
 import type { CoreletHandle, CoreletOptions } from '../corelet/types.ts';
 import { createClock } from '../platform/clock.ts';
+import { LoopTurns } from '../platform/loop-turns.ts';
 import { createFabric, type SocketFabric } from '../platform/fabric.ts';
 import { openFlashFile } from '../platform/flash-file.ts';
 import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
@@ -180,7 +181,8 @@ async function openDoors(
   events: EventLog,
 ): Promise<Doors> {
   const { nbd, iscsi, admin, dir } = options;
-  const doors: TargetListener[] = [await listenTarget({ ...nbd, clock, openSession: nbdDoor(corelet, clock) })];
+  const turns = new LoopTurns();
+  const doors: TargetListener[] = [await listenTarget({ ...nbd, clock, turns, openSession: nbdDoor(corelet, clock) })];
   const slots = (): readonly SlotRecord[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots : [];
@@ -192,11 +194,11 @@ async function openDoors(
     const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
     const target = iscsiDoor(corelet, { clock, random: createRandom(), hashes: systemHashes, portals });
     sessions.push(() => target.sessions().map((session) => sessionAnswer('iscsi', session)));
-    doors.push(await listenTarget({ ...iscsi, clock, openSession: (output) => target.open(output) }));
+    doors.push(await listenTarget({ ...iscsi, clock, turns, openSession: (output) => target.open(output) }));
   }
   const { nvme, nvmeDiscovery, slot } = options;
   if (nvme !== undefined) {
-    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, clock, slots });
+    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, clock, turns, slots });
     sessions.push(door.sessions);
     doors.push(...door.listeners);
   }
@@ -205,6 +207,7 @@ async function openDoors(
       corelet,
       events,
       fabric: fabric.counts,
+      turns,
       version: programVersion(),
       peers,
       sessions: () => sessions.flatMap((told) => told()),

@@ -20,13 +20,21 @@ export class PollWatch {
   readonly #clock: Clock;
   readonly #stalledMsMax: number;
   readonly #onStalled: () => void;
+  readonly #onTurn: (turnMs: number) => void;
   #sampledMs = 0;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, stalledMsMax: number, onStalled: () => void) {
+  /** `onTurn`: how long each took from look to look, the pause between two looks (20 ms) included. */
+  constructor(
+    clock: Clock,
+    stalledMsMax: number,
+    onStalled: () => void,
+    onTurn: (turnMs: number) => void = () => undefined,
+  ) {
     this.#clock = clock;
     this.#stalledMsMax = stalledMsMax;
     this.#onStalled = onStalled;
+    this.#onTurn = onTurn;
     this.passedMs = clock.nowMs();
   }
 
@@ -52,7 +60,9 @@ export class PollWatch {
 
   #sample(): void {
     const now = this.#clock.nowMs();
-    if (now - this.#sampledMs > this.#stalledMsMax) this.#onStalled();
+    const turnMs = now - this.#sampledMs;
+    this.#onTurn(turnMs);
+    if (turnMs > this.#stalledMsMax) this.#onStalled();
     this.#sampledMs = now;
     setImmediate(() => {
       this.passedMs = now;

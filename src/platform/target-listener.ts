@@ -11,6 +11,8 @@ export interface SocketOutput {
   readonly remoteAddress: string;
   /** By the clock, a moment at which the client had surely not closed the connection. */
   readonly openMs: number;
+  /** Of what was sent: bytes that the system hasn't taken yet. */
+  readonly queuedBytes: number;
   send(pieces: readonly Uint8Array[]): boolean;
   pause(): void;
   resume(): void;
@@ -53,6 +55,8 @@ export interface ListenOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly limits?: Partial<ListenerLimits>;
+  /** Told how long the event loop's turns take while anyone is connected. */
+  readonly turns?: { took(turnMs: number): void };
   /** Makes the session of a new connection; `start` follows. */
   readonly openSession: (output: SocketOutput) => SocketSession;
 }
@@ -69,9 +73,10 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
   const limits = { ...defaultListenerLimits, ...options.limits };
   const connections = new Set<Connection>();
   // Whoever stood still for so long may hold commands that their hosts have sent elsewhere since (design §3).
-  const watch = new PollWatch(options.clock, ticketLifeMs, () => {
+  const dropAll = (): void => {
     for (const connection of connections) connection.destroy();
-  });
+  };
+  const watch = new PollWatch(options.clock, ticketLifeMs, dropAll, (turnMs) => options.turns?.took(turnMs));
   const bufferBytesMax = receiveBufferBytesMax();
   /** Set by `close`. */
   let noneLeft: (() => void) | undefined;
@@ -110,9 +115,7 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
         noneLeft = resolve;
       });
       for (const connection of connections) connection.session.stop();
-      const timer = options.clock.after(limits.drainMsMax, () => {
-        for (const connection of connections) connection.destroy();
-      });
+      const timer = options.clock.after(limits.drainMsMax, dropAll);
       if (connections.size > 0) await ended;
       await closed;
       timer.cancel();
@@ -197,6 +200,10 @@ class Connection implements SocketOutput, StreamListener {
 
   get openMs(): number {
     return this.#arrivals.openMs;
+  }
+
+  get queuedBytes(): number {
+    return this.#stream.queuedBytes;
   }
 
   pause(): void {

@@ -16,6 +16,7 @@ import { PduQueue } from './pdu-queue.ts';
 import { Responder } from './responder.ts';
 import { targetsText } from './send-targets.ts';
 import type { OpenSession } from './sessions.ts';
+import { Share } from './share.ts';
 import type { TargetContext } from './target.ts';
 import type { Hearing } from './task.ts';
 
@@ -44,13 +45,16 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
   readonly #queue = new PduQueue();
   readonly #responder = new Responder(this.#queue, () => this.#replied());
   readonly #login: Login;
+  readonly #share: Share;
   readonly #flushRun = (): void => this.#flush();
+  readonly #wokenRun = (): void => this.#woken();
   #phase: Phase = 'login';
   #request: LoginRequest | undefined;
   #session: Entered | undefined;
   #loginTimer: Timer | undefined;
   #graceTimer: Timer | undefined;
   #isFlushDue = false;
+  #isWakeDue = false;
   #isSaturated = false;
   #isPaused = false;
   #isStopping = false;
@@ -60,6 +64,12 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
     this.#context = context;
     this.#output = output;
     this.arrivedAfterMs = context.clock.nowMs();
+    // Not at once: whoever gave the memory back is in the midst of something.
+    this.#share = new Share(context.budget, () => {
+      if (this.#isWakeDue) return;
+      this.#isWakeDue = true;
+      context.clock.soon(this.#wokenRun);
+    });
     const { hashes, random, sessions, directory } = context;
     const hasSession = (tsih: number): boolean => sessions.has(tsih);
     this.#login = new Login({ groupTag: directory.groupTag, hashes, random, hasSession });
@@ -93,6 +103,7 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
   /** What `send` had refused to be calm about has left. */
   drained(): void {
     this.#isSaturated = false;
+    this.#share.unsentBytes = 0;
     this.#session?.full.heard();
     if (this.#session !== undefined) this.#session.full.saturated = false;
     this.#advance();
@@ -122,6 +133,7 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
     this.#graceTimer?.cancel();
     this.#reader.clear();
     this.#queue.pieces.length = 0;
+    this.#share.close();
     void this.#endSession();
   }
 
@@ -168,12 +180,16 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
 
   // A method, because the compiler doesn't know that a PDU may have changed the phase.
   #isReading(): boolean {
-    return !this.#isSaturated && (this.#phase === 'login' || this.#phase === 'full');
+    if (this.#isSaturated) return false;
+    return this.#phase === 'login' || (this.#phase === 'full' && this.#session?.full.isHoldingBack === false);
   }
 
   #pace(): void {
     if (this.#phase === 'closed') return;
-    const pauses = !this.#isReading() && this.#reader.availableBytes >= this.#context.limits.inputBytesMax;
+    const { availableBytes } = this.#reader;
+    this.#share.unreadBytes = availableBytes;
+    const { inputBytesMax, floorBytes } = this.#context.limits;
+    const pauses = availableBytes >= (this.#share.isOver ? floorBytes : inputBytesMax) && !this.#isReading();
     if (pauses === this.#isPaused) return;
     this.#isPaused = pauses;
     if (pauses) this.#output.pause();
@@ -249,6 +265,7 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
       limits,
       clock,
       hearing: this,
+      share: this.#share,
       targets: (value) => targetsText(directory, { initiator, volume, localAddress }, value),
       listener: this,
     });
@@ -321,12 +338,20 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
     this.#advance();
   }
 
+  #woken(): void {
+    this.#isWakeDue = false;
+    if (this.#phase === 'closed') return;
+    this.#session?.full.resume();
+    this.#advance();
+  }
+
   #send(): void {
     const { pieces } = this.#queue;
     this.#queue.close();
     if (pieces.length === 0) return;
     const isCalm = this.#output.send(pieces);
     pieces.length = 0;
+    this.#share.unsentBytes = this.#output.queuedBytes;
     if (isCalm || this.#isSaturated) return;
     this.#isSaturated = true;
     if (this.#session !== undefined) this.#session.full.saturated = true;

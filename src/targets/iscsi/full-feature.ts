@@ -24,6 +24,7 @@ import { manageTasks } from './management.ts';
 import type { SessionParameters } from './negotiation.ts';
 import type { Pdu } from './pdu-reader.ts';
 import type { Responder } from './responder.ts';
+import type { Share } from './share.ts';
 import type { Hearing } from './task.ts';
 import { Tasks } from './tasks.ts';
 import { type TargetsText, TextExchange } from './text-exchange.ts';
@@ -49,6 +50,7 @@ export interface FullFeatureOptions {
   readonly limits: IscsiLimits;
   readonly clock: Clock;
   readonly hearing: Hearing;
+  readonly share: Share;
   readonly targets: TargetsText;
   readonly listener: PhaseListener;
 }
@@ -63,24 +65,26 @@ export class FullFeature {
   /** Requests whose number is ahead of its turn: at most as many as the window offers. */
   readonly #ahead = new Map<number, () => void>();
   #managing = 0;
+  #saturatedMs: number | undefined;
   #pingTag = 0;
   #isLeaving = false;
   #ended: Promise<void> | undefined;
 
   constructor(options: FullFeatureOptions) {
-    const { nexus, parameters, responder, limits, hearing, clock, listener } = options;
+    const { nexus, parameters, responder, limits, hearing, share, clock, listener } = options;
     this.#options = options;
     const window = new CommandWindow(options.firstCmdSn, limits.commandsMax);
     this.#window = window;
     responder.window = window;
     const unanswerable = () => listener.broken();
     if (nexus !== undefined)
-      this.#tasks = new Tasks({ nexus, responder, parameters, window, limits, hearing, unanswerable });
+      this.#tasks = new Tasks({ nexus, responder, parameters, window, limits, clock, share, hearing, unanswerable });
     this.#text = new TextExchange(responder, parameters.initiatorSegmentBytes, options.targets);
     this.#liveness = new Liveness({
       clock,
       limits,
       isBusy: () => this.commandCount > 0,
+      isStuck: (nowMs) => this.#isStuck(nowMs),
       ping: () => this.#ping(),
       dead: () => listener.broken(),
     });
@@ -98,8 +102,25 @@ export class FullFeature {
   set saturated(isSaturated: boolean) {
     const tasks = this.#tasks;
     if (tasks === undefined) return;
+    this.#saturatedMs = isSaturated ? this.#options.clock.nowMs() : undefined;
     tasks.isSaturated = isSaturated;
     if (!isSaturated) tasks.resume();
+  }
+
+  /** Memory is short, and what comes next isn't needed for what it is held for. */
+  get isHoldingBack(): boolean {
+    return this.#tasks?.isHoldingBack ?? false;
+  }
+
+  /** There may be memory again. */
+  resume(): void {
+    this.#tasks?.resume();
+  }
+
+  #isStuck(nowMs: number): boolean {
+    const takesNothing =
+      this.#saturatedMs !== undefined && nowMs - this.#saturatedMs >= this.#options.limits.stuckMsMax;
+    return takesNothing || (this.#tasks?.isStuck(nowMs) ?? false);
   }
 
   /** Takes every task away from the initiator. Settles when each is applied or can't be any more. */

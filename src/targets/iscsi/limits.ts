@@ -11,6 +11,13 @@ export interface IscsiLimits {
   readonly inFlightBytesMax: number;
   /** Received and not yet worked on, above which the connection is read no further. */
   readonly inputBytesMax: number;
+  /**
+   * What all connections of a Corelet hold together: data of commands, input, unsent answers. Beyond it each carries out one command at a time,
+   * and keeps no more than its floor.
+   */
+  readonly sharedBytesMax: number;
+  /** A connection's floor: of one command, of data that nobody asked for, of input. */
+  readonly floorBytes: number;
   /** From the connection's start to the full-feature phase. */
   readonly loginMsMax: number;
   /** Nothing heard for so long: the target asks with a NOP-In. */
@@ -19,6 +26,8 @@ export interface IscsiLimits {
   readonly busyPingMs: number;
   /** A NOP-In not answered, and nothing else heard, for so long: the session is dead. */
   readonly pingAnswerMsMax: number;
+  /** A session that holds memory and for so long neither sends data that it owes nor takes answers: it is dead, whatever it says. */
+  readonly stuckMsMax: number;
   /** How long an initiator that was asked to log out may take before it is cut off. */
   readonly logoutGraceMs: number;
 }
@@ -28,10 +37,13 @@ export const defaultIscsiLimits: IscsiLimits = {
   immediateMax: 16,
   inFlightBytesMax: 48 * mebi,
   inputBytesMax: 8 * mebi,
+  sharedBytesMax: 256 * mebi,
+  floorBytes: mebi,
   loginMsMax: 15_000,
   idlePingMs: 10_000,
   busyPingMs: 250,
   pingAnswerMsMax: 10_000,
+  stuckMsMax: 60_000,
   logoutGraceMs: 3_000,
 };
 

@@ -6,6 +6,8 @@ export interface LivenessOptions {
   readonly limits: IscsiLimits;
   /** Whether commands are under way. */
   readonly isBusy: () => boolean;
+  /** The initiator holds what others wait for, and does nothing about it: whatever it says, it is dead. */
+  readonly isStuck: (nowMs: number) => boolean;
   readonly ping: () => void;
   readonly dead: () => void;
 }
@@ -52,11 +54,12 @@ export class Liveness {
   }
 
   #look(): void {
-    const { clock, limits, isBusy, ping, dead } = this.#options;
+    const { clock, limits, isBusy, isStuck, ping, dead } = this.#options;
     const now = clock.nowMs();
     const silentMs = now - this.#heardMs;
     const asked = this.#askedMs;
     if (asked !== undefined && now - Math.max(asked, this.#heardMs) >= limits.pingAnswerMsMax) return dead();
+    if (isStuck(now)) return dead();
     const askAfterMs = isBusy() ? limits.busyPingMs : limits.idlePingMs;
     if (asked === undefined && silentMs >= askAfterMs) {
       this.#askedMs = now;

@@ -8,6 +8,8 @@ export interface IscsiOutput {
    * @returns false when so much is queued that requests should wait: `drained()` will follow.
    */
   send(pieces: readonly Uint8Array[]): boolean;
+  /** Of what was sent: bytes that the system hasn't taken yet. */
+  readonly queuedBytes: number;
   /** Stops reading. A chunk already on its way may still be received. */
   pause(): void;
   resume(): void;

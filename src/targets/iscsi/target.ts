@@ -2,6 +2,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Hashes } from '../../ports/hashes.ts';
 import type { Random } from '../../ports/random.ts';
 import type { ScsiTargets } from '../scsi/types.ts';
+import { Budget } from '../budget.ts';
 import { IscsiConnection } from './connection.ts';
 import type { TargetDirectory } from './directory.ts';
 import { defaultIscsiLimits, type IscsiLimits } from './limits.ts';
@@ -21,6 +22,7 @@ export interface IscsiTargetOptions {
 export interface TargetContext extends Omit<IscsiTargetOptions, 'limits'> {
   readonly limits: IscsiLimits;
   readonly sessions: Sessions;
+  readonly budget: Budget;
 }
 
 /** The iSCSI target of one Corelet: every volume, behind one portal group. */
@@ -29,7 +31,7 @@ export class IscsiTarget {
 
   constructor(options: IscsiTargetOptions) {
     const limits = { ...defaultIscsiLimits, ...options.limits };
-    this.#context = { ...options, limits, sessions: new Sessions() };
+    this.#context = { ...options, limits, sessions: new Sessions(), budget: new Budget(limits.sharedBytesMax) };
   }
 
   /** A new connection; `start` follows. */

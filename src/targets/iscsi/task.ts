@@ -56,6 +56,8 @@ export class Task implements ScsiCommand {
   costBytes = 0;
   /** It is counted. */
   isCharged = false;
+  /** Received before that. */
+  looseBytes = 0;
   /** Data-In PDUs so far, and R2Ts. */
   dataSn = 0;
   r2tSn = 0;

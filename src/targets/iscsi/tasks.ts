@@ -3,10 +3,12 @@ import type { Admission, ExecuteResult, ScsiNexus, ScsiResponse } from '../scsi/
 import type { DataOut } from '../../wire/iscsi/data-out.ts';
 import { rejectReasons } from '../../wire/iscsi/codes.ts';
 import type { ScsiCommandPdu } from '../../wire/iscsi/scsi-command.ts';
+import type { Clock } from '../../ports/clock.ts';
 import { DataInSender, residualFor } from './data-in-sender.ts';
 import type { IscsiLimits } from './limits.ts';
 import type { SessionParameters } from './negotiation.ts';
 import type { Responder } from './responder.ts';
+import type { Share } from './share.ts';
 import { type Hearing, Task, type TaskFailure, taskFailures } from './task.ts';
 import type { CommandWindow } from './window.ts';
 
@@ -16,6 +18,8 @@ export interface TasksOptions {
   readonly parameters: SessionParameters;
   readonly window: CommandWindow;
   readonly limits: IscsiLimits;
+  readonly clock: Clock;
+  readonly share: Share;
   readonly hearing: Hearing;
   /** No answer would be true: the connection has to end unanswered (design §3, "Once"). */
   readonly unanswerable: () => void;
@@ -36,11 +40,15 @@ export class Tasks {
   #charged = 0;
   #immediate = 0;
   #transferTag = 0;
+  #isAborting = false;
+  /** When the initiator last did what a task waits for. */
+  #progressMs: number;
   /** Replies pile up: nothing new is begun. */
   isSaturated = false;
 
   constructor(options: TasksOptions) {
     this.#options = options;
+    this.#progressMs = options.clock.nowMs();
     this.#sender = new DataInSender(options.responder, options.parameters);
   }
 
@@ -56,10 +64,6 @@ export class Tasks {
     return this.#byTag.get(taskTag);
   }
 
-  all(): readonly Task[] {
-    return [...this.#byTag.values()];
-  }
-
   /** Command numbers in use by commands that the window counts. */
   get countedByWindow(): number {
     return this.#byTag.size - this.#immediate;
@@ -69,10 +73,14 @@ export class Tasks {
   begin(pdu: ScsiCommandPdu, data: readonly Uint8Array[], isDamaged: boolean): Task {
     const { parameters, hearing } = this.#options;
     const task = new Task(pdu, hearing, parameters.firstBurstBytes);
+    if (this.#byTag.size === 0) this.#progressMs = this.#options.clock.nowMs();
     this.#byTag.set(task.taskTag, task);
     if (task.isImmediate) this.#immediate += 1;
     if (isDamaged) task.fail(taskFailures.digest);
-    else if (pdu.dataBytes > 0) task.take(data, pdu.dataBytes);
+    else if (pdu.dataBytes > 0) {
+      task.take(data, pdu.dataBytes);
+      this.#collect(task, pdu.dataBytes);
+    }
     if (pdu.write && !pdu.final && parameters.initialR2t) task.fail(taskFailures.unexpectedUnsolicited);
     return task;
   }
@@ -97,16 +105,19 @@ export class Tasks {
     if (isDamaged) responder.reject(header, rejectReasons.dataDigest);
     const task = this.#byTag.get(pdu.taskTag);
     if (task === undefined || task.state === 'executing') return; // nobody's: discarded
+    const before = task.receivedBytes;
     const verdict = task.receive(pdu, data, isDamaged);
+    if (verdict !== 'stray') this.#progressMs = this.#options.clock.nowMs();
+    if (!task.isCharged) this.#collect(task, task.receivedBytes - before);
     if (verdict === 'pastEnd') responder.reject(header, rejectReasons.invalidField);
     if (verdict !== 'stray' && task.state !== 'held') this.#proceed(task);
   }
 
   /** Room was made, or what was sent has left. */
   resume(): void {
-    while (this.#waiting.length > 0 && this.#hasRoom(this.#waiting[0] as Task)) {
+    while (!this.#isAborting && this.#waiting.length > 0 && this.#charge(this.#waiting[0] as Task)) {
       const task = this.#waiting.shift() as Task;
-      this.#charge(task);
+      task.state = 'receiving';
       this.#proceed(task);
     }
   }
@@ -119,8 +130,13 @@ export class Tasks {
     return over;
   }
 
-  async abortAll(tasks: readonly Task[] = this.all()): Promise<void> {
-    await Promise.all(tasks.map((task) => this.abort(task)));
+  async abortAll(): Promise<void> {
+    // What one leaves isn't for another that ends next.
+    this.#isAborting = true;
+    const over = [...this.#byTag.values()].map((task) => this.abort(task));
+    this.#isAborting = false;
+    this.resume();
+    await Promise.all(over);
   }
 
   /** What the task is ready for now. */
@@ -137,27 +153,56 @@ export class Tasks {
     if (!task.isQuiet && task.outstandingR2t === 0) return; // unsolicited data first
     if (!task.isCharged) {
       if (task.state === 'waiting') return;
-      if (this.#waiting.length > 0 || !this.#hasRoom(task)) {
+      if (this.#waiting.length > 0 || !this.#charge(task)) {
         task.state = 'waiting';
         this.#waiting.push(task);
         return;
       }
-      this.#charge(task);
     }
     if (task.receivedBytes < task.wantedBytes) this.#solicit(task);
     else this.#execute(task);
   }
 
-  #hasRoom(task: Task): boolean {
+  /** @returns whether there is room for it, which is then taken. */
+  #charge(task: Task): boolean {
     if (this.isSaturated) return false;
-    return this.#charged === 0 || this.#inFlightBytes + task.costBytes <= this.#options.limits.inFlightBytesMax;
-  }
-
-  #charge(task: Task): void {
-    task.state = 'receiving';
+    const { limits, share } = this.#options;
+    const { costBytes } = task;
+    const isFirst = this.#charged === 0;
+    if (!isFirst && this.#inFlightBytes + costBytes > limits.inFlightBytesMax) return false;
+    if (!share.take(costBytes, costBytes === 0 || (isFirst && costBytes <= limits.floorBytes))) return false;
+    this.#letGo(task);
     task.isCharged = true;
     this.#charged += 1;
-    this.#inFlightBytes += task.costBytes;
+    this.#inFlightBytes += costBytes;
+    return true;
+  }
+
+  #collect(task: Task, bytes: number): void {
+    task.looseBytes += bytes;
+    this.#options.share.collected(bytes);
+  }
+
+  #letGo(task: Task): void {
+    this.#options.share.collected(-task.looseBytes);
+    task.looseBytes = 0;
+  }
+
+  /**
+   * What came unasked is more than memory allows now, and no task needs what comes next. False again: when there is room, which is told.
+   */
+  get isHoldingBack(): boolean {
+    const { share, limits } = this.#options;
+    if (share.looseBytes <= limits.floorBytes || !share.isOver) return false;
+    for (const task of this.#byTag.values()) if (!task.isQuiet) return false;
+    return !share.take(0, false);
+  }
+
+  /** The initiator owes data, or a command before those that it sent, and for long has done nothing about it. */
+  isStuck(nowMs: number): boolean {
+    if (nowMs - this.#progressMs < this.#options.limits.stuckMsMax) return false;
+    for (const task of this.#byTag.values()) if (task.state === 'held' || !task.isQuiet) return true;
+    return false;
   }
 
   #solicit(task: Task): void {
@@ -208,10 +253,13 @@ export class Tasks {
     this.#byTag.delete(task.taskTag);
     if (task.isImmediate) this.#immediate -= 1;
     if (task.state === 'waiting') this.#waiting.splice(this.#waiting.indexOf(task), 1);
+    this.#letGo(task);
     if (task.isCharged) {
       this.#charged -= 1;
       this.#inFlightBytes -= task.costBytes;
+      this.#options.share.give(task.costBytes);
     }
+    this.#progressMs = this.#options.clock.nowMs();
     task.end();
     this.#options.window.offer(this.countedByWindow);
     this.resume();

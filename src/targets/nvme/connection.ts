@@ -25,7 +25,7 @@ import {
   termHeaderBytes,
 } from '../../wire/nvme/pdu.ts';
 import { InputQueue } from '../input.ts';
-import type { Budget } from './budget.ts';
+import type { Budget } from '../budget.ts';
 import type { Command } from './command.ts';
 import { FatalTransportError } from './fatal.ts';
 import { transferBytesMax, type NvmeLimits } from './limits.ts';

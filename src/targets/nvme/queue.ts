@@ -3,7 +3,7 @@ import type { Clock } from '../../ports/clock.ts';
 import { doNotRetry, fatalErrors, sglTypes, statuses } from '../../wire/nvme/codes.ts';
 import { type CommandFields, fuseMask, fuses } from '../../wire/nvme/command.ts';
 import { fieldOffsets } from '../../wire/nvme/pdu.ts';
-import type { Budget } from './budget.ts';
+import type { Budget } from '../budget.ts';
 import { Command, type CommandOwner } from './command.ts';
 import { FatalTransportError } from './fatal.ts';
 import type { NvmeLimits } from './limits.ts';

@@ -3,7 +3,7 @@ import { AdminExecutor } from './admin.ts';
 import { authenticationRequiredBit } from '../../wire/nvme/fabrics.ts';
 import { Authenticating } from './authenticating.ts';
 import { Authentication } from './authentication.ts';
-import { Budget } from './budget.ts';
+import { Budget } from '../budget.ts';
 import {
   connectOffsets,
   type ConnectRequest,

@@ -3,7 +3,7 @@ import type { VolumeCatalog } from '../../volume/block-device.ts';
 import type { KeyExchange } from '../../ports/key-exchange.ts';
 import type { Random } from '../../ports/random.ts';
 import type { HostSecrets } from './authentication.ts';
-import type { Budget } from './budget.ts';
+import type { Budget } from '../budget.ts';
 import type { NvmeLimits } from './limits.ts';
 
 /** A Corelet as hosts reach it. */

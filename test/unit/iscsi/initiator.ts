@@ -102,6 +102,8 @@ export class Initiator implements IscsiOutput {
   isPaused = false;
   isEnded = false;
   isDestroyed = false;
+  /** What `send` left behind, as far as it says. */
+  queuedBytes = 0;
   /** Makes `send` say that enough is queued. */
   isSlowReader = false;
   /** What was received and not yet looked at. */
