@@ -18,6 +18,8 @@ import { chassisFileName, fabricSocket, flashFile, logFile, slotFolder } from '.
 
 /** How a Corelet's process is started: the `corelet` program itself. */
 export interface CoreletProgram {
+  /** A command that sets something and then becomes the rest of its words; empty where there is none. */
+  readonly through: readonly string[];
   readonly node: string;
   readonly nodeFlags: readonly string[];
   readonly script: string;
@@ -54,7 +56,8 @@ export function spawnCorelet(program: CoreletProgram, dir: string, record: SlotR
       record.nvmeDiscovery,
     ];
     flags.push('--admin', record.admin.replace('http://', ''), '--role', record.role, '--chassis', chassisFileName);
-    const child = spawn(program.node, [...program.nodeFlags, program.script, 'run', ...flags], {
+    const [command, ...words] = [...program.through, program.node, ...program.nodeFlags, program.script];
+    const child = spawn(command, [...words, 'run', ...flags], {
       cwd: dir,
       detached: true,
       stdio: ['ignore', log, log],

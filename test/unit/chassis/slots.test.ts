@@ -12,7 +12,12 @@ import { insertSlot, pullSlot } from '../../../src/chassis/slots.ts';
 import { watchSlots } from '../../../src/chassis/supervise.ts';
 import { chassisOf } from './sample.ts';
 
-const program = { node: process.execPath, nodeFlags: [], script: join(import.meta.dirname, 'module.fixture.ts') };
+const program = {
+  through: [],
+  node: process.execPath,
+  nodeFlags: [],
+  script: join(import.meta.dirname, 'module.fixture.ts'),
+};
 const limitMs = 20_000;
 
 let dir: string;
