@@ -2,8 +2,11 @@ import { Worker } from 'node:worker_threads';
 import type { SimOptions } from './options.ts';
 import type { RunReport } from './run.ts';
 
-/** Wall time of one run: beyond it something loops without virtual time passing. */
-const runMsMax = 5 * 60_000;
+/** Processor time of all threads, for each, while one run lasts: beyond it something loops without virtual time passing. */
+const runCpuMsMax = 5 * 60_000;
+/** Wall time of one run: beyond it something waits for what never comes. Far off: a busy or stopped machine is no failure. */
+const runWallMsMax = 60 * 60_000;
+const lookEveryMs = 5_000;
 
 /** What a worker is given; it answers each seed with a `RunReport`. */
 export interface CrewOrders {
@@ -19,16 +22,21 @@ export async function runWithCrew(
   options: SimOptions,
   ended: (report: RunReport) => void,
 ): Promise<void> {
-  await Promise.all(Array.from({ length: jobs }, () => runLine(seeds, { options }, ended)));
+  await Promise.all(Array.from({ length: jobs }, () => runLine(seeds, { options }, jobs, ended)));
 }
 
-async function runLine(seeds: Iterator<number>, orders: CrewOrders, ended: (report: RunReport) => void): Promise<void> {
-  let hand = new Hand(orders);
+async function runLine(
+  seeds: Iterator<number>,
+  orders: CrewOrders,
+  jobs: number,
+  ended: (report: RunReport) => void,
+): Promise<void> {
+  let hand = new Hand(orders, jobs);
   for (let next = seeds.next(); next.done !== true; next = seeds.next()) {
     const report = await hand.run(next.value);
     if (typeof report === 'string') {
       await hand.end();
-      hand = new Hand(orders);
+      hand = new Hand(orders, jobs);
     }
     ended(typeof report === 'string' ? lostRun(next.value, report) : report);
   }
@@ -38,9 +46,11 @@ async function runLine(seeds: Iterator<number>, orders: CrewOrders, ended: (repo
 /** One thread and the run that it is at. */
 class Hand {
   readonly #worker: Worker;
+  readonly #jobs: number;
   #finish: ((result: RunReport | string) => void) | undefined;
 
-  constructor(orders: CrewOrders) {
+  constructor(orders: CrewOrders, jobs: number) {
+    this.#jobs = jobs;
     this.#worker = new Worker(workerFile, { workerData: orders });
     this.#worker.on('message', (report: RunReport) => this.#finish?.(report));
     this.#worker.on('error', (error: unknown) => {
@@ -54,10 +64,16 @@ class Hand {
     let timer: NodeJS.Timeout | undefined;
     const result = await new Promise<RunReport | string>((resolve) => {
       this.#finish = resolve;
-      timer = setTimeout(() => resolve(`no end after ${runMsMax / 60_000} minutes`), runMsMax);
+      const sinceMs = performance.now();
+      const since = process.cpuUsage();
+      timer = setInterval(() => {
+        const { user, system } = process.cpuUsage(since);
+        if ((user + system) / 1000 > this.#jobs * runCpuMsMax) resolve(noEnd(runCpuMsMax, 'of processor time'));
+        else if (performance.now() - sinceMs > runWallMsMax) resolve(noEnd(runWallMsMax, ''));
+      }, lookEveryMs);
       this.#worker.postMessage(seed);
     });
-    clearTimeout(timer);
+    clearInterval(timer);
     this.#finish = undefined;
     return result;
   }
@@ -65,6 +81,10 @@ class Hand {
   async end(): Promise<void> {
     await this.#worker.terminate();
   }
+}
+
+function noEnd(ms: number, of: string): string {
+  return `no end after ${ms / 60_000} minutes ${of}`.trimEnd();
 }
 
 function lostRun(seed: number, summary: string): RunReport {
