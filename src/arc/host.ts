@@ -1,6 +1,7 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { StoreOwner } from '../store/types.ts';
-import type { Complaint, CopyReply, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
+import type { CopyReply } from '../wire/peer/copy.ts';
+import type { Complaint, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { Copies } from './copies.ts';
 import { copyReply } from './copy-receiver.ts';

@@ -13,7 +13,8 @@ import type { ArcId, CoreletId, VolumeId } from '../../../src/base/ids.ts';
 import { Prng } from '../../../src/base/prng.ts';
 import { MapSpace } from '../../../src/store/map-space.ts';
 import type { StoredChunkCopy } from '../../../src/store/types.ts';
-import type { CopyReply, WireEntry } from '../../../src/wire/peer/types.ts';
+import type { CopyReply } from '../../../src/wire/peer/copy.ts';
+import type { WireEntry } from '../../../src/wire/peer/types.ts';
 
 // A copy that isn't whole, and passes for it, is a copy that hosts read holes or deleted data from.
 
