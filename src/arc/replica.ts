@@ -205,6 +205,13 @@ export class Replica {
     this.flush();
   }
 
+  /** Leader: asks for its lease anew, if it is read and the lease grows old. */
+  renewLease(): void {
+    if (this.core.leaseNeed(this.now) === 'none') return;
+    this.core.renewLease(this.now);
+    this.flush();
+  }
+
   /** Everything that the core wants done. Safe to call at any time; nested calls are taken up by the outer one. */
   flush(): void {
     if (this.#flushing || this.#stopped) return;

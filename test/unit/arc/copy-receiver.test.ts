@@ -60,6 +60,7 @@ function begun(blocks: readonly { readonly chunk: number; readonly version: numb
     isAlive: () => true,
     arm: () => undefined,
     changed: () => undefined,
+    leaseEnding: () => undefined,
     retired: () => undefined,
   } as unknown as ReplicaContext;
   const empty = emptySnapshot('copying', generation);
