@@ -26,6 +26,8 @@ export interface ReplicaContext {
   served(tookMs: number): void;
   /** The replica wants a tick at its deadline. */
   arm(replica: Replica, deadlineMs: number): void;
+  /** A lease that reads rest on ends soon: those of other arcs are renewed with it. */
+  leaseEnding(): void;
   /** Role, leader, configuration or completeness changed: others may want to know. */
   changed(replica: Replica): void;
   /** A committed configuration has no place for this replica any more. */

@@ -1,6 +1,7 @@
 import { blockBytes, blocksPerChunk, type CoreletId, type LogIndex, type VolumeId } from '../base/ids.ts';
 import type { ArcMap } from '../store/map.ts';
-import type { BetweenReplicas, CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/types.ts';
+import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../wire/peer/copy.ts';
+import type { BetweenReplicas } from '../wire/peer/types.ts';
 import { chunkDigest } from './chunk-digest.ts';
 import { ChunkSet } from './chunk-set.ts';
 import type { ReplicaContext } from './context.ts';

@@ -1,7 +1,8 @@
 import type { ArcId, CoreletId } from '../base/ids.ts';
 import { placeOf } from '../ports/events.ts';
 import type { StoreOwner } from '../store/types.ts';
-import type { Complaint, CopyReply, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
+import type { CopyReply } from '../wire/peer/copy.ts';
+import type { Complaint, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { Copies } from './copies.ts';
 import { copyReply } from './copy-receiver.ts';
@@ -38,6 +39,9 @@ export interface ArcHostOptions
   onRoute(route: Route): void;
 }
 
+/** Of a lease: rounds of renewals are at least so far apart. */
+const leaseRoundShare = 0.1;
+
 /** All replicas of one Corelet: who gets which message, one timer wheel, copies, and what the others are told. */
 export class ArcHost {
   readonly #options: ArcHostOptions;
@@ -54,6 +58,7 @@ export class ArcHost {
   readonly #lives: Lives;
   readonly #positions: Positions;
   readonly #questions: Questions;
+  #leasesRenewedMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: ArcHostOptions) {
@@ -74,6 +79,7 @@ export class ArcHost {
       isAlive: (id) => id === self || !this.#dead.has(id),
       served: (tookMs) => this.copies.pace.served(tookMs, clock.nowMs()),
       arm: (replica, deadlineMs) => this.#wheel.arm(replica, deadlineMs),
+      leaseEnding: () => this.#renewLeases(),
       changed: (replica) => this.#noteChange(replica),
       retired: (replica) => this.#retire(replica, 'a committed configuration goes without it'),
     };
@@ -326,6 +332,19 @@ export class ArcHost {
   }
 
   // ---- time and news ------------------------------------------------------------------------------------------------
+
+  /** All that are read and grow old, in one turn: a message to each peer, instead of one for each arc. */
+  #renewLeases(): void {
+    const { clock, limits } = this.#context;
+    if (clock.nowMs() - this.#leasesRenewedMs < leaseRoundShare * limits.raft.leaseMs) return;
+    this.#leasesRenewedMs = clock.nowMs();
+    clock.soon(() => {
+      if (this.#stopped) return;
+      for (const replica of this.#replicas.values()) {
+        if (replica.isLeader && replica.reticence === undefined) replica.renewLease();
+      }
+    });
+  }
 
   #noteChange(replica: Replica): void {
     if (this.#changed.size === 0) this.#context.clock.soon(() => this.#tellChanges());

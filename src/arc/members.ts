@@ -68,6 +68,11 @@ export function decodeConfiguration(reader: Reader): Configuration {
   return { voters: decodeMembers(reader), votersOutgoing: decodeMembers(reader), learners: decodeMembers(reader) };
 }
 
+/** That Corelet's replicas in it; one that votes in both sets comes twice. */
+export function membersOf({ voters, votersOutgoing, learners }: Configuration, id: CoreletId): MemberId[] {
+  return [...voters, ...votersOutgoing, ...learners].filter((member) => replicaOf(member).id === id);
+}
+
 export function holdsMember(configuration: Configuration, member: MemberId): boolean {
   return (
     configuration.voters.includes(member) ||

@@ -39,6 +39,7 @@ export class Reads {
     this.#replica.traffic.count(from);
     this.#waiting.set(token, { from, request });
     this.#replica.flush();
+    if (this.#replica.core.leaseNeed(this.#replica.now) === 'ending') this.#context.leaseEnding();
   }
 
   /** Everything that was committed when the read arrived is applied: the state may speak. */

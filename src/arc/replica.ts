@@ -6,11 +6,12 @@ import type { ArcMap } from '../store/map.ts';
 import type { StoredChunkCopy } from '../store/types.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
+import { compact } from './compaction.ts';
 import { Comparing } from './comparing.ts';
 import { applyToMap, newestIn } from './apply.ts';
 import { type ArcEntry, bodyIn, type EntryBody, ensureBody, forgetPayload, headOf } from './entry.ts';
 import { Intake } from './intake.ts';
-import { holdsMember, memberId, replicaOf } from './members.ts';
+import { holdsMember, memberId, membersOf, replicaOf } from './members.ts';
 import { Mending } from './mending.ts';
 import { Operations } from './operations.ts';
 import type { ReplicaOrigin } from './origin.ts';
@@ -182,21 +183,14 @@ export class Replica {
   }
 
   setAlive(id: CoreletId, alive: boolean): void {
-    const configuration = this.core.configuration;
-    for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
-      for (const member of members) {
-        if (member === this.member || replicaOf(member).id !== id) continue;
-        this.core.setAlive(member, alive && !this.standing.isEnded(member), this.now);
-      }
+    for (const member of membersOf(this.core.configuration, id)) {
+      if (member !== this.member) this.core.setAlive(member, alive && !this.standing.isEnded(member), this.now);
     }
     this.flush();
   }
 
   peerReset(id: CoreletId): void {
-    const configuration = this.core.configuration;
-    for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
-      for (const member of members) if (replicaOf(member).id === id) this.core.reset(member, this.now);
-    }
+    for (const member of membersOf(this.core.configuration, id)) this.core.reset(member, this.now);
     this.#resender.reset(id);
     this.flush();
   }
@@ -208,6 +202,13 @@ export class Replica {
 
   tick(): void {
     this.core.tick(this.now);
+    this.flush();
+  }
+
+  /** Leader: asks for its lease anew, if it is read and the lease grows old. */
+  renewLease(): void {
+    if (this.core.leaseNeed(this.now) === 'none') return;
+    this.core.renewLease(this.now);
     this.flush();
   }
 
@@ -302,7 +303,7 @@ export class Replica {
     }
     this.core.applied(index);
     if (!this.core.eligible) this.#updateEligible();
-    this.#compact();
+    compact(this, this.#context);
     this.operations.afterApply(index);
   }
 
@@ -329,21 +330,6 @@ export class Replica {
   get isRemoved(): boolean {
     const { configuration, configurationPending } = this.core;
     return !this.isLeader && !configurationPending && !holdsMember(configuration, this.member);
-  }
-
-  #compact(): void {
-    const limits = this.#context.limits;
-    const applied = this.core.appliedIndex;
-    if (applied - this.core.firstIndex < limits.entriesKept * 2) return;
-    let keepFrom = applied - limits.entriesKept;
-    if (this.isLeader) {
-      for (const [member, progress] of this.core.progress()) {
-        if (this.#context.isAlive(replicaOf(member).id)) keepFrom = Math.min(keepFrom, progress.matchIndex);
-      }
-      keepFrom = Math.min(keepFrom, this.pinnedIndex);
-    }
-    keepFrom = Math.max(keepFrom, applied - limits.entriesKeptMax);
-    if (keepFrom > this.core.firstIndex) this.core.compact(keepFrom);
   }
 
   #afterChange(): void {

@@ -17,7 +17,7 @@ export function coreletProgram(): CoreletProgram {
   return {
     through: isBatchPossible ? asBatch : [],
     node: process.execPath,
-    nodeFlags: ['--max-semi-space-size=8', '--initial-heap-size=64', '--v8-pool-size=1'],
+    nodeFlags: ['--max-semi-space-size=8', '--initial-heap-size=128', '--v8-pool-size=1'],
     script: join(import.meta.dirname, `main${extname(import.meta.filename)}`),
   };
 }

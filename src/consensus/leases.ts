@@ -15,10 +15,37 @@ export function usableLeaseMs(limits: { readonly leaseMs: number; readonly clock
   return limits.leaseMs * (1 - (2 * limits.clockDriftPpmMax) / 1_000_000);
 }
 
+/** Of `leaseMs`: a lease that arcs are read under is renewed from here on … */
+const endingShare = 0.3;
+/** … together with all that have no more than so much left: one message for many costs a peer one wake-up. */
+const agingShare = 0.6;
+/** A renewal is asked for again when no answer has come for so long, and by then the arc is still read. */
+const renewalShare = 0.2;
+/** An arc that wasn't read for so many leases is let go. */
+const leasesUnreadMax = 2;
+
+/** Leader: reads need no confirmation before that. */
+function leaseEndsMs<Body>(s: RaftState<Body>): number {
+  if (!s.limits.leases || s.leaseGivenUp || !s.ownTermCommitted) return Number.NEGATIVE_INFINITY;
+  return quorumReached(s.configuration, s.supportOf) + usableLeaseMs(s.limits);
+}
+
 /** Leader: reads need no confirmation at `nowMs`. */
 export function leaseHolds<Body>(s: RaftState<Body>): boolean {
-  if (!s.limits.leases || s.leaseGivenUp || !s.ownTermCommitted) return false;
-  return s.nowMs < quorumReached(s.configuration, s.supportOf) + usableLeaseMs(s.limits);
+  return s.nowMs < leaseEndsMs(s);
+}
+
+/**
+ * Leader: whether it is read, and its lease, if it has one, should be renewed before a read must wait for that: `ending` soon,
+ * `aging` when others' are.
+ */
+export function leaseNeed<Body>(s: RaftState<Body>): 'none' | 'aging' | 'ending' {
+  const { leaseMs, leases } = s.limits;
+  if (!leases || s.leaseGivenUp || !s.ownTermCommitted || s.nowMs - s.readMs > leasesUnreadMax * leaseMs) return 'none';
+  if (s.nowMs - s.leaseAskedMs < renewalShare * leaseMs) return 'none';
+  const leftMs = leaseEndsMs(s) - s.nowMs;
+  if (leftMs < endingShare * leaseMs) return 'ending';
+  return leftMs < agingShare * leaseMs ? 'aging' : 'none';
 }
 
 /** Leader: another member is about to be asked to campaign, with the voters' consent. No lease in this term any more. */

@@ -3,10 +3,10 @@ import type { LogIndex, Term } from '../base/ids.ts';
 import { believesInLeader, complaintDue, raiseCause, scheduleRetry, scheduleTurn } from './campaign-timer.ts';
 import { answerHeldVotes, campaignDue, mayCampaign, onTimeoutNow, onVoteReply, onVoteRequest } from './election.ts';
 import { onAppend, onReadProbe } from './following.ts';
-import { heldVotesDueMs, leaseHolds } from './leases.ts';
+import { heldVotesDueMs, leaseHolds, leaseNeed } from './leases.ts';
 import type { Progress } from './progress.ts';
 import { isJoint } from './quorum.ts';
-import { askRead, flushReads, onReadProbeReply, resendReads } from './reads.ts';
+import { askRead, flushReads, onReadProbeReply, renewLease, resendReads } from './reads.ts';
 import { proposeConfiguration } from './reconfiguration.ts';
 import { advanceCommit, flushAppends, leaderDeadlineMs, onAppendReply, onCopied, tickLeader } from './replication.ts';
 import { becomeFollower, resign } from './roles.ts';
@@ -198,6 +198,18 @@ export class RaftCore<Body> {
   readIndex(token: number, nowMs: number): { ok: true } | { ok: false; code: 'NOT_LEADER' | 'BUSY' } {
     this.#s.at(nowMs);
     return askRead(this.#s, token);
+  }
+
+  /** Leader: whether its lease is to be renewed for reads to come; `ending`: now, `aging`: if others' are. */
+  leaseNeed(nowMs: number): 'none' | 'aging' | 'ending' {
+    this.#s.at(nowMs);
+    return leaseNeed(this.#s);
+  }
+
+  /** Leader: renews it where there is a need. Safe to leave out. */
+  renewLease(nowMs: number): void {
+    this.#s.at(nowMs);
+    renewLease(this.#s);
   }
 
   /** Something speaks against the leader: this member campaigns in its turn, unless the leader is heard before. */

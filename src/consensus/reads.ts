@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { LogIndex } from '../base/ids.ts';
-import { leaseHolds } from './leases.ts';
+import { leaseHolds, leaseNeed } from './leases.ts';
 import type { Progress } from './progress.ts';
 import { hasQuorum, quorumReached, voterIds } from './quorum.ts';
 import { type RaftState, readContextsKept } from './state.ts';
@@ -19,6 +19,7 @@ export function askRead<Body>(
   if (s.role !== 'leader') return { ok: false, code: 'NOT_LEADER' };
   if (s.readsPending >= s.limits.pendingReadsMax) return { ok: false, code: 'BUSY' };
   s.readsPending += 1;
+  s.readMs = s.nowMs;
   s.readsUnasked.push(token);
   return { ok: true };
 }
@@ -61,9 +62,26 @@ function whomToAsk<Body>(s: RaftState<Body>, all: boolean): readonly Progress[] 
   return live;
 }
 
-function probe<Body>(s: RaftState<Body>, all: boolean): void {
+function ask<Body>(s: RaftState<Body>, all: boolean): void {
   const message: ReadProbe = { type: 'readProbe', term: s.term, context: s.readContext % two32 };
   for (const { member } of whomToAsk(s, all)) s.send(member, message, false);
+  s.leaseAskedMs = s.nowMs;
+}
+
+function beginContext<Body>(s: RaftState<Body>): void {
+  s.readContext += 1;
+  s.readAskedMs[s.readContext % readContextsKept] = s.nowMs;
+}
+
+/** Leader: asks for its lease anew, for reads to come. An answer that is lost costs nothing: the next read asks itself. */
+export function renewLease<Body>(s: RaftState<Body>): void {
+  if (leaseNeed(s) === 'none') return;
+  beginContext(s);
+  ask(s, false);
+}
+
+function probe<Body>(s: RaftState<Body>, all: boolean): void {
+  ask(s, all);
   s.readHedgeAtMs = all ? Number.POSITIVE_INFINITY : Math.min(s.readHedgeAtMs, s.nowMs + s.limits.readHedgeMs);
   s.readResendAtMs = s.nowMs + s.limits.resendMs;
 }
@@ -77,8 +95,7 @@ export function flushReads<Body>(s: RaftState<Body>): void {
     s.readsUnasked = [];
     return;
   }
-  s.readContext += 1;
-  s.readAskedMs[s.readContext % readContextsKept] = s.nowMs;
+  beginContext(s);
   s.readBatches.push({ context: s.readContext, index: s.commitIndex, tokens: s.readsUnasked });
   s.readsUnasked = [];
   confirmReads(s);

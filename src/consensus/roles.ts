@@ -36,6 +36,8 @@ export function becomeLeader<Body>(s: RaftState<Body>, alone: boolean): void {
   s.updateFollowers();
   s.holdAppends = alone;
   s.leaseGivenUp = false;
+  s.readMs = Number.NEGATIVE_INFINITY;
+  s.leaseAskedMs = Number.NEGATIVE_INFINITY;
   s.heldVotes.clear();
   s.uncommittedBytes = 0;
   for (let index = s.commitIndex + 1; index <= s.log.lastIndex; index++) {

@@ -95,6 +95,9 @@ export class RaftState<Body> {
   readonly heldVotes = new Map<MemberId, VoteRequest>();
   /** Leader: no lease for the rest of this term. */
   leaseGivenUp = false;
+  /** Leader: when it was read last, and when it last asked for what a lease rests on. */
+  readMs = Number.NEGATIVE_INFINITY;
+  leaseAskedMs = Number.NEGATIVE_INFINITY;
 
   // Leadership (replication.ts, reads.ts, transfer.ts)
   readonly followers = new Map<MemberId, Progress>();

@@ -15,7 +15,7 @@ type Collect = (options: { type: 'major'; flavor: 'last-resort' }) => void;
 
 /**
  * Gives memory back while the process has nothing to do. Under load the collector is let take its time (`program.ts`:
- * a young generation of 8 MiB, and no full collection before the heap has 64 MiB); that garbage, and what starting left,
+ * a young generation of 8 MiB, and no full collection before the heap has 128 MiB); that garbage, and what starting left,
  * would stay as long as nothing asks for memory: V8 doesn't look again by itself.
  */
 export function collectAtRest(clock: Clock, random: Random): void {

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { ArcId, ClusterId, CoreletId, VolumeId } from '../../src/base/ids.ts';
 import type { Fabric, FabricAddress, Hello } from '../../src/ports/fabric.ts';
 import { laneBytesMax } from '../../src/wire/peer/limits.ts';
-import type { CopyChunk, Liveness, PeerMessage, ReadProbe } from '../../src/wire/peer/types.ts';
+import type { CopyChunk } from '../../src/wire/peer/copy.ts';
+import type { Liveness, PeerMessage, ReadProbe } from '../../src/wire/peer/types.ts';
 
 /** One Corelet's end, and all that it heard. */
 export interface Plug {

@@ -1,11 +1,64 @@
 import { assert } from '../../base/assert.ts';
 import { RemoteProtocolError } from '../../base/errors.ts';
-import { blockBytes } from '../../base/ids.ts';
+import { blockBytes, type LogIndex, type Term, type VolumeId } from '../../base/ids.ts';
 import { readBlocks, readVersions, writeBlocks } from './chunk-blocks.ts';
 import type { Codec } from './codec.ts';
 import { readArc, readCrcs, readVolume, writeBetweenReplicas, writeCrcs } from './fields.ts';
 import { peerLimits } from './limits.ts';
-import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from './types.ts';
+import type { BetweenReplicas } from './types.ts';
+
+/** The leader offers its state at `index`. The receiver answers with what it has already. Creates the replica where there is none. */
+export interface CopyOffer extends BetweenReplicas {
+  readonly type: 'copyOffer';
+  readonly copy: number; // u32
+  readonly index: LogIndex;
+  /** The receiver's vote counts: a life that isn't known there has ended, and none begins. */
+  readonly voter: boolean;
+}
+/** Does the receiver hold the chunk as the sender does? Asked of one that has blocks of an earlier life or copy. */
+export interface CopyCheck extends BetweenReplicas {
+  readonly type: 'copyCheck';
+  readonly copy: number;
+  readonly check: number; // u32
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  /** Over number, version and CRC of every block. */
+  readonly digest: number; // u32
+}
+export interface CopyChunk extends BetweenReplicas {
+  readonly type: 'copyChunk';
+  readonly copy: number;
+  readonly sequence: number;
+  readonly volume: VolumeId;
+  readonly layer: number;
+  readonly chunk: number;
+  readonly blocks: Uint16Array;
+  readonly versions: Float64Array;
+  readonly crcs: Uint32Array;
+  readonly emptyBlocks: Uint16Array;
+  readonly emptyVersions: Float64Array;
+  readonly data: readonly Uint8Array[];
+}
+/** `state`: configuration, sessions, epochs, keys and the list of chunks, as of `index`. */
+export interface CopyFinish extends BetweenReplicas {
+  readonly type: 'copyFinish';
+  readonly copy: number;
+  readonly index: LogIndex;
+  readonly indexTerm: Term;
+  readonly state: Uint8Array;
+}
+export interface CopyReply extends BetweenReplicas {
+  readonly type: 'copyReply';
+  readonly copy: number;
+  /**
+   * `ready`: `number` is the applied index it starts from. `base`: it holds blocks of an earlier life or copy, of no known
+   * index: compare all. `same`, `differs`: the answer to check `number`. `stored`: chunks durable up to sequence `number`.
+   * `done`: the state is installed and durable. `refused`: start anew. `ended`: that life is over, never to come back.
+   */
+  readonly code: 'ready' | 'base' | 'same' | 'differs' | 'stored' | 'done' | 'refused' | 'ended';
+  readonly number: number;
+}
 
 // between replicas (20 bytes) · copy u32 · index u64 · voter boolean
 export const copyOfferCodec: Codec<CopyOffer> = {

@@ -7,7 +7,7 @@ import { memberId } from '../../../src/arc/members.ts';
 import type { Replica } from '../../../src/arc/replica.ts';
 import { Standing } from '../../../src/arc/standing.ts';
 import type { ArcId, CoreletId } from '../../../src/base/ids.ts';
-import type { CopyOffer, CopyReply } from '../../../src/wire/peer/types.ts';
+import type { CopyOffer, CopyReply } from '../../../src/wire/peer/copy.ts';
 
 // A device put back to before a copy has no state and no memory: taken up again under its name, what it had acknowledged
 // counts, and is nowhere (INV-10).

@@ -13,7 +13,8 @@ import type { ArcId, CoreletId, VolumeId } from '../../../src/base/ids.ts';
 import { Prng } from '../../../src/base/prng.ts';
 import { MapSpace } from '../../../src/store/map-space.ts';
 import type { StoredChunkCopy } from '../../../src/store/types.ts';
-import type { CopyReply, WireEntry } from '../../../src/wire/peer/types.ts';
+import type { CopyReply } from '../../../src/wire/peer/copy.ts';
+import type { WireEntry } from '../../../src/wire/peer/types.ts';
 
 // A copy that isn't whole, and passes for it, is a copy that hosts read holes or deleted data from.
 
@@ -59,6 +60,7 @@ function begun(blocks: readonly { readonly chunk: number; readonly version: numb
     isAlive: () => true,
     arm: () => undefined,
     changed: () => undefined,
+    leaseEnding: () => undefined,
     retired: () => undefined,
   } as unknown as ReplicaContext;
   const empty = emptySnapshot('copying', generation);

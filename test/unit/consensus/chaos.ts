@@ -210,6 +210,7 @@ export class Chaos {
       core.propose(`op${this.#proposed}`, 5 + chance.below(30), nowMs);
     }
     if (chance.hit(100)) this.read(id);
+    core.renewLease(nowMs);
     if (!this.faults) return;
     if (chance.hit(3)) core.transfer(chance.of(names), nowMs);
     if (chance.hit(2)) core.abdicate(nowMs);

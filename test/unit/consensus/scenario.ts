@@ -92,6 +92,10 @@ export class Scenario {
     compact: ([id]) => this.#replica(id).compact(),
     copy: ([id, member, use]) => this.#copy(this.#replica(id), member as MemberId, use !== 'useless'),
     read: ([id, token]) => this.#read(this.#replica(id), Number(token)),
+    renew: ([id]) => {
+      this.#replica(id).running.renewLease(this.#timeOf(id));
+      this.#replica(id).drain();
+    },
     transfer: ([id, to]) => {
       assert.ok(this.#replica(id).running.transfer(to as MemberId, this.#timeOf(id)));
       this.#replica(id).drain();

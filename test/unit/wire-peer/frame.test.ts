@@ -7,7 +7,8 @@ import { FrameDecoder } from '../../../src/wire/peer/frame-decoder.ts';
 import { FrameEncoder } from '../../../src/wire/peer/frame-encoder.ts';
 import { emptyFrameHeader, frameHeaderBytes, writeFrameHeader } from '../../../src/wire/peer/frame-header.ts';
 import { peerLimits } from '../../../src/wire/peer/limits.ts';
-import type { CopyChunk, Liveness, PeerMessage } from '../../../src/wire/peer/types.ts';
+import type { CopyChunk } from '../../../src/wire/peer/copy.ts';
+import type { Liveness, PeerMessage } from '../../../src/wire/peer/types.ts';
 import { anyMessage, flat, join } from './messages.ts';
 
 function encodeTurns(turns: readonly (readonly PeerMessage[])[]): Uint8Array {
