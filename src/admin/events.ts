@@ -2,6 +2,9 @@ import { appendFileSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import type { EventRecord, Events } from '../ports/events.ts';
 
+/** Whoever runs the Corelet, nobody else. */
+const fileMode = 0o600;
+
 /** Kept in memory, and read back at a start. */
 export const eventsMax = 4_096;
 /** A file above this is put aside as `.1`; the one before that is gone. */
@@ -75,7 +78,7 @@ export class EventLog implements Events {
     this.#pending = [];
     if (this.#path === undefined || lines === '') return;
     try {
-      appendFileSync(this.#path, lines);
+      appendFileSync(this.#path, lines, { mode: fileMode });
     } catch {
       // The process ends with what the file has.
     }
@@ -100,7 +103,7 @@ export class EventLog implements Events {
         renameSync(this.#path, `${this.#path}.1`);
         this.#fileBytes = 0;
       }
-      await appendFile(this.#path, lines);
+      await appendFile(this.#path, lines, { mode: fileMode });
       this.#fileBytes += lines.length;
     } catch {
       // The ring has them; the flash that matters has its own way to say that it fails.

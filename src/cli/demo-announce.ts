@@ -13,6 +13,8 @@ export function announce(dir: string, volume: string): void {
   if (first === undefined) return;
   const uri = `nbd://${first.nbd}/${volume}`;
   const last = slots[slots.length - 1];
+  const nvme = first.nvmeDiscovery.lastIndexOf(':');
+  const nvmeHost = `-a ${first.nvmeDiscovery.slice(0, nvme)} -s ${first.nvmeDiscovery.slice(nvme + 1)}`;
   const where = dir === resolve(defaultDataFolder) ? '' : ` --data ${dir}`;
   const command = process.env['CORELET_COMMAND'] ?? 'corelet';
   const example = Math.min(3, slots.length - 1);
@@ -20,10 +22,11 @@ export function announce(dir: string, volume: string): void {
     ['Page', `${first.admin}/ (any slot: up to ${last?.admin}/)`],
     ['Connect', `qemu-img info ${uri}`],
     ['', `iscsi-ls -s iscsi://${first.iscsi}   (target iqn.2026-01.io.corelet:${volume})`],
+    ['', `nvme connect-all -t tcp ${nvmeHost}   (subsystem nqn.2026-01.io.corelet:${volume})`],
     ['', `nbdfuse mnt/ ${uri}   (then: mke2fs, fuse2fs on mnt/nbd)`],
     [
       '',
-      `any slot serves it: 127.0.0.1, ports ${read.chassis.nbdPort} (NBD) and ${read.chassis.iscsiPort} (iSCSI), and the ${slots.length - 1} after each`,
+      `any slot serves it: 127.0.0.1, ports ${read.chassis.nbdPort} (NBD), ${read.chassis.iscsiPort} (iSCSI), ${read.chassis.nvmePort} (NVMe/TCP), and the ${slots.length - 1} after each`,
     ],
     ['Pull', `${command} slot pull ${example}${where}`],
     ['Watch', `${command} status --watch${where}`],

@@ -3,10 +3,9 @@ import { type ArcLimits, defaultArcLimits } from '../arc/limits.ts';
 import { replicaOf } from '../arc/members.ts';
 import { startsKept } from '../arc/positions.ts';
 import type { CoreletId, VolumeId } from '../base/ids.ts';
-import { Healer, healingLimits } from '../healing/healer.ts';
+import { Healer } from '../healing/healer.ts';
 import { Scrub, type ScrubStatus } from '../healing/scrub.ts';
 import { MembershipCore, type WishResult } from '../membership/core.ts';
-import type { Timer } from '../ports/clock.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
 import type { MemberState } from '../ring/view.ts';
 import { deviceHealth } from '../store/health.ts';
@@ -17,11 +16,13 @@ import { Volumes } from '../volume/volumes.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
 import { AddressBook } from './address-book.ts';
 import { Gossip } from './gossip.ts';
-import { handOver } from './hand-over.ts';
+import { guardedClock } from './guarded-clock.ts';
+import { abdicate, handOver } from './hand-over.ts';
 import { inspectReplica } from './inspect.ts';
 import { addressesRegister, membershipRegister, Peering } from './peering.ts';
 import { RebuildRate } from './rebuild-rate.ts';
 import { Recorder } from './recorder.ts';
+import { Rounds } from './rounds.ts';
 import { restart, type Restarted } from './restart.ts';
 import { statusOf } from './status.ts';
 import { Superseded } from './superseded.ts';
@@ -37,9 +38,6 @@ import type {
 import { CheckedVolumes } from './volume-control.ts';
 
 const rateSampleMs = 1000;
-/** Between two looks at the arcs led here while nothing happens; `healingLimits.tickMs` apart for a while after something did. */
-const restTickMs = 1000;
-const wakefulMs = 5000;
 /** Between two looks whether the others agreed that this one is gone. */
 const leaveLookMs = 10;
 /** A flash that has owed an answer for so long serves nobody: whoever leads here gives it to others (design §10.13). */
@@ -81,10 +79,10 @@ class Corelet implements CoreletHandle {
   readonly #rate = new RebuildRate();
   readonly #starts: ReadonlyMap<CoreletId, number>;
   #fail: (error: Error) => void = () => undefined;
+  readonly #slotListeners: (() => void)[] = [];
+  readonly #rounds: Rounds;
   #stopped = false;
   #sampledMs = Number.NEGATIVE_INFINITY;
-  #wakefulUntilMs = Number.POSITIVE_INFINITY;
-  #healingTimer: Timer | undefined;
 
   constructor(ports: CoreletPorts, options: CoreletOptions, restarted: Restarted, limits: ArcLimits) {
     const { clock, random, fabric } = ports;
@@ -126,7 +124,6 @@ class Corelet implements CoreletHandle {
       onRoute: (route) => this.#announce(route),
     });
     this.#gateway = this.#makeGateway();
-    const placement = () => this.#placement();
     this.#healer = new Healer({
       self: this.id,
       clock,
@@ -134,9 +131,10 @@ class Corelet implements CoreletHandle {
       events,
       host: this.#host,
       copies: founding.copies,
-      placement,
+      placement: () => this.#placement(),
     });
     const guarded = this.#guardedClock();
+    this.#rounds = new Rounds(guarded, (nowMs) => this.#round(nowMs));
     this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
@@ -195,9 +193,9 @@ class Corelet implements CoreletHandle {
       onAlive: (id, alive) => {
         this.#host.setAlive(id, alive);
         if (!alive) this.#gateway.peerSilent(id);
-        this.#wakeHealing();
+        this.#slotsChanged();
       },
-      onView: () => this.#wakeHealing(),
+      onView: () => this.#slotsChanged(),
       onDown: (id) => {
         this.#host.peerReset(id);
         this.#gateway.peerDown(id);
@@ -220,8 +218,7 @@ class Corelet implements CoreletHandle {
     for (const contact of this.#book.all()) if (contact.id !== this.id) this.#host.setAlive(contact.id, false);
     await this.#peering.start(seeds, this.#starts);
     this.#host.start();
-    this.#wakefulUntilMs = this.#ports.clock.nowMs() + wakefulMs;
-    this.#healingTick();
+    this.#rounds.start();
     this.#scrub.start();
   }
 
@@ -259,6 +256,10 @@ class Corelet implements CoreletHandle {
       nowMs: () => this.#ports.clock.nowMs(),
       scrub: () => this.#scrub.status(),
     });
+  }
+
+  onSlotsChanged(run: () => void): void {
+    this.#slotListeners.push(run);
   }
 
   setMemberState(id: CoreletId, state: MemberState): WishResult {
@@ -314,51 +315,29 @@ class Corelet implements CoreletHandle {
 
   #announce(route: Route): void {
     this.#gossip.announce(route);
-    this.#wakeHealing();
+    this.#rounds.wake();
   }
 
   // ---- time and failure -----------------------------------------------------------------------------------------------
 
-  #healingTick(): void {
-    if (this.#stopped) return;
-    const { clock } = this.#ports;
-    const now = clock.nowMs();
+  #round(nowMs: number): void {
     this.#healer.tick();
-    this.#leadNothingWithoutFlash();
+    if (this.#peering.flashWaitMs() >= flashStallMs) abdicate(this.#host);
     this.#peering.watchFlash();
-    if (now - this.#sampledMs >= rateSampleMs) {
-      this.#sampledMs = now;
-      this.#peering.refreshPeers();
-      this.#host.retireForgotten((arc) => this.#routes.get(arc));
-      let bytesLeft = 0;
-      for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
-      if (bytesLeft > 0) this.#wakefulUntilMs = now + wakefulMs;
-      this.#rate.sample(bytesLeft, now);
-    }
-    // At rest all that looks around now and then does it in the same turn: membership at every second one, the hardware too.
-    const delayMs = now < this.#wakefulUntilMs ? healingLimits.tickMs : restTickMs - (now % restTickMs);
-    this.#healingTimer = clock.after(delayMs, () => this.#guard(() => this.#healingTick()));
+    if (nowMs - this.#sampledMs < rateSampleMs) return;
+    this.#sampledMs = nowMs;
+    this.#peering.refreshPeers();
+    this.#host.retireForgotten((arc) => this.#routes.get(arc));
+    let bytesLeft = 0;
+    for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
+    if (bytesLeft > 0) this.#rounds.stayAwake();
+    this.#rate.sample(bytesLeft, nowMs);
   }
 
-  /** Something changed that arcs led here may have to follow. */
-  #wakeHealing(): void {
-    const { clock } = this.#ports;
-    const now = clock.nowMs();
-    const slept = now >= this.#wakefulUntilMs;
-    this.#wakefulUntilMs = now + wakefulMs;
-    if (!slept || this.#healingTimer === undefined || this.#stopped) return;
-    this.#healingTimer.cancel();
-    this.#healingTimer = clock.after(healingLimits.tickMs, () => this.#guard(() => this.#healingTick()));
-  }
-
-  #leadNothingWithoutFlash(): void {
-    const waitMs = this.#peering.flashWaitMs();
-    if (waitMs < flashStallMs) return;
-    for (const replica of this.#host.replicas()) {
-      if (!replica.isLeader) continue;
-      replica.core.abdicate(replica.now);
-      replica.flush();
-    }
+  /** Arcs led here may have to follow, and hosts may be told of a path that came or went. */
+  #slotsChanged(): void {
+    this.#rounds.wake();
+    for (const run of this.#slotListeners) run();
   }
 
   #guard(step: () => void): void {
@@ -371,13 +350,7 @@ class Corelet implements CoreletHandle {
   }
 
   #guardedClock(): CoreletPorts['clock'] {
-    const { clock } = this.#ports;
-    return {
-      nowMs: () => clock.nowMs(),
-      wallMs: () => clock.wallMs(),
-      after: (delayMs, run) => clock.after(delayMs, () => this.#guard(run)),
-      soon: (run) => clock.soon(() => this.#guard(run)),
-    };
+    return guardedClock(this.#ports.clock, (run) => this.#guard(run));
   }
 
   /** A bug or a failed device: this process doesn't know its state any more, and says nothing further. */
@@ -389,6 +362,7 @@ class Corelet implements CoreletHandle {
 
   #halt(): void {
     this.#stopped = true;
+    this.#rounds.stop();
     this.#peering.stop();
     this.#gateway.stop();
     this.#host.stop();

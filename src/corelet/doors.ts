@@ -41,6 +41,14 @@ export function iscsiDoor(corelet: CoreletHandle, options: IscsiDoorOptions): Is
     });
   const { catalog } = corelet;
   const scsi = new ScsiDeviceServer({ catalog, clock, port: portOf(slot), portGroups, targetName });
+  let told = JSON.stringify(portGroups());
+  const tell = (): void => {
+    const now = JSON.stringify(portGroups());
+    if (now === told) return;
+    told = now;
+    scsi.portGroupsChanged();
+  };
+  corelet.onSlotsChanged(() => clock.soon(tell)); // not from within what changes it
   const directory = directoryOf(corelet, slot, options.portals);
   return new IscsiTarget({ scsi, directory, clock, random, hashes });
 }

@@ -25,3 +25,12 @@ function heirOf(host: ArcHost, { core }: Replica): string | undefined {
   }
   return heir;
 }
+
+/** Gives every leadership up at once, to nobody: an election follows. */
+export function abdicate(host: ArcHost): void {
+  for (const replica of host.replicas()) {
+    if (!replica.isLeader) continue;
+    replica.core.abdicate(replica.now);
+    replica.flush();
+  }
+}

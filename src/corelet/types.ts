@@ -55,6 +55,8 @@ export interface CoreletHandle {
   /** Whether it hears a majority of the members: alone it can serve nothing. */
   isConnected(): boolean;
   status(): CoreletStatus;
+  /** Calls `run` whenever the state of a slot in `status()` may have changed, from then on. */
+  onSlotsChanged(run: () => void): void;
   /** Reads and checks every copy here now, of one volume (by name) or of all. Resolves when the round is done. */
   scrub(volume?: string): Promise<VolumeResult<ScrubStatus>>;
   /** For checkers: what this Corelet's replicas hold. */

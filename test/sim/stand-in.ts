@@ -77,6 +77,7 @@ export class StandIn implements SimProgram {
       },
       isConnected: () => true,
       rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
+      onSlotsChanged: () => {},
       status: () => ({}) as CoreletStatus,
       inspect: () => this.#inspect(self.slot),
       setMemberState: () => ({ ok: true }),

@@ -6,6 +6,7 @@ import { asyncEvents, initiatorOpcodes, type LoginStatus, loginStatuses } from '
 import { opcodeOf } from '../../wire/iscsi/header.ts';
 import { type LoginRequest, loginRequest } from '../../wire/iscsi/login-pdu.ts';
 import { encodeText } from '../../wire/iscsi/text.ts';
+import { askAgain } from './asking-again.ts';
 import { FullFeature, type PhaseListener } from './full-feature.ts';
 import { dataSegmentBytesMax, loginSegmentBytesMax } from './limits.ts';
 import { Login, type LoginEffect, type LoginIdentity } from './login.ts';
@@ -217,7 +218,10 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
       }
       case 'lookUp':
         this.#phase = 'asking';
-        void this.#context.directory.access(effect.volume, effect.initiator).then((access) => {
+        void this.#known(
+          () => this.#context.directory.access(effect.volume, effect.initiator),
+          ({ kind }) => kind === 'retry',
+        ).then((access) => {
           if (this.#phase !== 'asking') return;
           this.#phase = 'login';
           if (this.#isStopping) return this.#redirect();
@@ -244,7 +248,10 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
     const { initiator, isid, volume } = identity;
     let nexus: ScsiNexus | undefined;
     if (volume !== undefined) {
-      const connected = await scsi.connect(volume, { name: initiator, isid }, this);
+      const connected = await this.#known(
+        () => scsi.connect(volume, { name: initiator, isid }, this),
+        (answer) => answer === 'RETRYABLE',
+      );
       if (connected === 'NOT_FOUND') return loginStatuses.notFound;
       if (connected === 'RETRYABLE') return loginStatuses.serviceUnavailable;
       nexus = connected;
@@ -266,7 +273,11 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
       clock,
       hearing: this,
       share: this.#share,
-      targets: (value) => targetsText(directory, { initiator, volume, localAddress }, value),
+      targets: (value) =>
+        this.#known(
+          () => targetsText(directory, { initiator, volume, localAddress }, value),
+          (answer) => answer === 'retry',
+        ),
       listener: this,
     });
     // From here on the session is there, whatever becomes of the connection meanwhile.
@@ -306,6 +317,13 @@ export class IscsiConnection implements Hearing, NexusListener, PhaseListener {
       this.stop();
     }
     this.#advance();
+  }
+
+  /** Just after a start leaders may not be known here yet. */
+  #known<Answer>(ask: () => Promise<Answer>, isNotNow: (answer: Answer) => boolean): Promise<Answer> {
+    const { clock, limits } = this.#context;
+    const isOver = (): boolean => this.#phase === 'closed' || this.#isStopping;
+    return askAgain({ clock, limitMs: limits.openRetryMsMax, ask, isNotNow, isOver });
   }
 
   /** This Corelet stops: another one serves the volume as well. */

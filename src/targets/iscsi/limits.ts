@@ -20,6 +20,8 @@ export interface IscsiLimits {
   readonly floorBytes: number;
   /** From the connection's start to the full-feature phase. */
   readonly loginMsMax: number;
+  /** How long a volume, its rules or the list of all are asked for again, when they can't be read now, before the initiator is told so. */
+  readonly openRetryMsMax: number;
   /** Nothing heard for so long: the target asks with a NOP-In. */
   readonly idlePingMs: number;
   /** The same while commands are under way: whoever answers has given none of them up (docs/decisions/0020). */
@@ -40,6 +42,7 @@ export const defaultIscsiLimits: IscsiLimits = {
   sharedBytesMax: 256 * mebi,
   floorBytes: mebi,
   loginMsMax: 15_000,
+  openRetryMsMax: 5_000,
   idlePingMs: 10_000,
   busyPingMs: 250,
   pingAnswerMsMax: 10_000,

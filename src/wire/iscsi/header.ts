@@ -1,5 +1,5 @@
 import { RemoteProtocolError } from '../../base/errors.ts';
-import { readU24, writeU24 } from '../big-endian.ts';
+import { readU24, readU32, writeU24, writeU32 } from '../big-endian.ts';
 
 // Basic header segment of every PDU, 48 bytes (RFC 7143 §11.2.1):
 //   0  u8   bit 6: immediate delivery (requests); bits 5-0: opcode
@@ -65,4 +65,52 @@ const noLun = new Uint8Array(8);
 /** For PDUs about no logical unit. */
 export function zeroLun(): Uint8Array {
   return noLun;
+}
+
+// What most requests of an initiator have: bit 6 of byte 0; 16 u32 initiator task tag; 24 u32 CmdSN; 28 u32 ExpStatSN.
+export interface RequestStart {
+  readonly immediate: boolean;
+  readonly taskTag: number;
+  readonly cmdSn: number;
+  readonly expStatSn: number;
+  readonly dataBytes: number;
+}
+
+/** `beginHeader` with what `RequestStart` names. */
+export function beginRequest(bytes: Uint8Array, at: number, opcode: number, flags: number, start: RequestStart): void {
+  beginHeader(bytes, at, opcode | (start.immediate ? immediateBit : 0), flags, start.dataBytes);
+  writeU32(bytes, at + 16, start.taskTag);
+  writeU32(bytes, at + 24, start.cmdSn);
+  writeU32(bytes, at + 28, start.expStatSn);
+}
+
+export function readRequest(bytes: Uint8Array, at: number): RequestStart {
+  return {
+    immediate: isImmediate(bytes, at),
+    taskTag: readU32(bytes, at + 16),
+    cmdSn: readU32(bytes, at + 24),
+    expStatSn: readU32(bytes, at + 28),
+    dataBytes: dataBytesOf(bytes, at),
+  };
+}
+
+// What everything that a target says has: 24 u32 StatSN; 28 u32 ExpCmdSN; 32 u32 MaxCmdSN.
+export interface TargetNumbers {
+  readonly statSn: number;
+  readonly expCmdSn: number;
+  readonly maxCmdSn: number;
+}
+
+export function writeTargetNumbers(bytes: Uint8Array, at: number, numbers: TargetNumbers): void {
+  writeU32(bytes, at + 24, numbers.statSn);
+  writeU32(bytes, at + 28, numbers.expCmdSn);
+  writeU32(bytes, at + 32, numbers.maxCmdSn);
+}
+
+export function readTargetNumbers(bytes: Uint8Array, at: number): TargetNumbers {
+  return {
+    statSn: readU32(bytes, at + 24),
+    expCmdSn: readU32(bytes, at + 28),
+    maxCmdSn: readU32(bytes, at + 32),
+  };
 }

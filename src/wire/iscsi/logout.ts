@@ -2,12 +2,13 @@ import { readU16, readU32, writeU16, writeU32 } from '../big-endian.ts';
 import { initiatorOpcodes, targetOpcodes } from './codes.ts';
 import {
   beginHeader,
-  dataBytesOf,
+  beginRequest,
   expectOpcode,
   finalFlag,
-  immediateBit,
-  isImmediate,
   type PduCodec,
+  readRequest,
+  readTargetNumbers,
+  writeTargetNumbers,
 } from './header.ts';
 
 // Logout Request, initiator to target (RFC 7143 §11.14):
@@ -29,23 +30,15 @@ export interface LogoutRequest {
 export const logoutRequest: PduCodec<LogoutRequest> = {
   opcode: initiatorOpcodes.logoutRequest,
   encode(fields, bytes, at) {
-    const first = logoutRequest.opcode | (fields.immediate ? immediateBit : 0);
-    beginHeader(bytes, at, first, finalFlag | (fields.reason & 0x7f), fields.dataBytes);
-    writeU32(bytes, at + 16, fields.taskTag);
+    beginRequest(bytes, at, logoutRequest.opcode, finalFlag | (fields.reason & 0x7f), fields);
     writeU16(bytes, at + 20, fields.connectionId);
-    writeU32(bytes, at + 24, fields.cmdSn);
-    writeU32(bytes, at + 28, fields.expStatSn);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, logoutRequest.opcode);
     return {
-      immediate: isImmediate(bytes, at),
+      ...readRequest(bytes, at),
       reason: (bytes[at + 1] as number) & 0x7f,
-      taskTag: readU32(bytes, at + 16),
       connectionId: readU16(bytes, at + 20),
-      cmdSn: readU32(bytes, at + 24),
-      expStatSn: readU32(bytes, at + 28),
-      dataBytes: dataBytesOf(bytes, at),
     };
   },
 };
@@ -74,9 +67,7 @@ export const logoutResponse: PduCodec<LogoutResponse> = {
     beginHeader(bytes, at, logoutResponse.opcode, finalFlag, 0);
     bytes[at + 2] = fields.response;
     writeU32(bytes, at + 16, fields.taskTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
     writeU16(bytes, at + 40, fields.time2WaitSeconds);
     writeU16(bytes, at + 42, fields.time2RetainSeconds);
   },
@@ -85,9 +76,7 @@ export const logoutResponse: PduCodec<LogoutResponse> = {
     return {
       response: bytes[at + 2] as number,
       taskTag: readU32(bytes, at + 16),
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       time2WaitSeconds: readU16(bytes, at + 40),
       time2RetainSeconds: readU16(bytes, at + 42),
     };

@@ -2,12 +2,14 @@ import { readU32, writeU32 } from '../big-endian.ts';
 import { initiatorOpcodes, targetOpcodes } from './codes.ts';
 import {
   beginHeader,
+  beginRequest,
   dataBytesOf,
   expectOpcode,
   finalFlag,
-  immediateBit,
-  isImmediate,
   type PduCodec,
+  readRequest,
+  readTargetNumbers,
+  writeTargetNumbers,
 } from './header.ts';
 
 // NOP-Out, initiator to target (RFC 7143 §11.18); ping data follows:
@@ -28,24 +30,16 @@ export interface NopOut {
 export const nopOut: PduCodec<NopOut> = {
   opcode: initiatorOpcodes.nopOut,
   encode(fields, bytes, at) {
-    const first = nopOut.opcode | (fields.immediate ? immediateBit : 0);
-    beginHeader(bytes, at, first, finalFlag, fields.dataBytes);
+    beginRequest(bytes, at, nopOut.opcode, finalFlag, fields);
     bytes.set(fields.lun, at + 8);
-    writeU32(bytes, at + 16, fields.taskTag);
     writeU32(bytes, at + 20, fields.transferTag);
-    writeU32(bytes, at + 24, fields.cmdSn);
-    writeU32(bytes, at + 28, fields.expStatSn);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, nopOut.opcode);
     return {
-      immediate: isImmediate(bytes, at),
+      ...readRequest(bytes, at),
       lun: bytes.slice(at + 8, at + 16),
-      taskTag: readU32(bytes, at + 16),
       transferTag: readU32(bytes, at + 20),
-      cmdSn: readU32(bytes, at + 24),
-      expStatSn: readU32(bytes, at + 28),
-      dataBytes: dataBytesOf(bytes, at),
     };
   },
 };
@@ -73,9 +67,7 @@ export const nopIn: PduCodec<NopIn> = {
     bytes.set(fields.lun, at + 8);
     writeU32(bytes, at + 16, fields.taskTag);
     writeU32(bytes, at + 20, fields.transferTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, nopIn.opcode);
@@ -83,9 +75,7 @@ export const nopIn: PduCodec<NopIn> = {
       lun: bytes.slice(at + 8, at + 16),
       taskTag: readU32(bytes, at + 16),
       transferTag: readU32(bytes, at + 20),
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       dataBytes: dataBytesOf(bytes, at),
     };
   },

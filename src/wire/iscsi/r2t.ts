@@ -1,6 +1,13 @@
 import { readU32, writeU32 } from '../big-endian.ts';
 import { targetOpcodes } from './codes.ts';
-import { beginHeader, expectOpcode, finalFlag, type PduCodec } from './header.ts';
+import {
+  beginHeader,
+  expectOpcode,
+  finalFlag,
+  type PduCodec,
+  readTargetNumbers,
+  writeTargetNumbers,
+} from './header.ts';
 
 // Ready To Transfer, target to initiator (RFC 7143 §11.8):
 //   8  8    LUN
@@ -31,9 +38,7 @@ export const readyToTransfer: PduCodec<ReadyToTransfer> = {
     bytes.set(fields.lun, at + 8);
     writeU32(bytes, at + 16, fields.taskTag);
     writeU32(bytes, at + 20, fields.transferTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
     writeU32(bytes, at + 36, fields.r2tSn);
     writeU32(bytes, at + 40, fields.bufferOffset);
     writeU32(bytes, at + 44, fields.desiredBytes);
@@ -44,9 +49,7 @@ export const readyToTransfer: PduCodec<ReadyToTransfer> = {
       lun: bytes.slice(at + 8, at + 16),
       taskTag: readU32(bytes, at + 16),
       transferTag: readU32(bytes, at + 20),
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       r2tSn: readU32(bytes, at + 36),
       bufferOffset: readU32(bytes, at + 40),
       desiredBytes: readU32(bytes, at + 44),

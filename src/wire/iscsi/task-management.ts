@@ -2,12 +2,13 @@ import { readU32, writeU32 } from '../big-endian.ts';
 import { initiatorOpcodes, targetOpcodes } from './codes.ts';
 import {
   beginHeader,
-  dataBytesOf,
+  beginRequest,
   expectOpcode,
   finalFlag,
-  immediateBit,
-  isImmediate,
   type PduCodec,
+  readRequest,
+  readTargetNumbers,
+  writeTargetNumbers,
 } from './header.ts';
 
 // Task Management Function Request, initiator to target (RFC 7143 §11.5):
@@ -34,27 +35,19 @@ export interface TaskRequest {
 export const taskRequest: PduCodec<TaskRequest> = {
   opcode: initiatorOpcodes.taskRequest,
   encode(fields, bytes, at) {
-    const first = taskRequest.opcode | (fields.immediate ? immediateBit : 0);
-    beginHeader(bytes, at, first, finalFlag | (fields.function & 0x7f), fields.dataBytes);
+    beginRequest(bytes, at, taskRequest.opcode, finalFlag | (fields.function & 0x7f), fields);
     bytes.set(fields.lun, at + 8);
-    writeU32(bytes, at + 16, fields.taskTag);
     writeU32(bytes, at + 20, fields.referencedTag);
-    writeU32(bytes, at + 24, fields.cmdSn);
-    writeU32(bytes, at + 28, fields.expStatSn);
     writeU32(bytes, at + 32, fields.referencedCmdSn);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, taskRequest.opcode);
     return {
-      immediate: isImmediate(bytes, at),
+      ...readRequest(bytes, at),
       function: (bytes[at + 1] as number) & 0x7f,
       lun: bytes.slice(at + 8, at + 16),
-      taskTag: readU32(bytes, at + 16),
       referencedTag: readU32(bytes, at + 20),
-      cmdSn: readU32(bytes, at + 24),
-      expStatSn: readU32(bytes, at + 28),
       referencedCmdSn: readU32(bytes, at + 32),
-      dataBytes: dataBytesOf(bytes, at),
     };
   },
 };
@@ -79,18 +72,14 @@ export const taskResponse: PduCodec<TaskResponse> = {
     beginHeader(bytes, at, taskResponse.opcode, finalFlag, 0);
     bytes[at + 2] = fields.response;
     writeU32(bytes, at + 16, fields.taskTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, taskResponse.opcode);
     return {
       response: bytes[at + 2] as number,
       taskTag: readU32(bytes, at + 16),
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
     };
   },
 };

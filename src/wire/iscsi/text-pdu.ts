@@ -2,13 +2,15 @@ import { readU32, writeU32 } from '../big-endian.ts';
 import { initiatorOpcodes, targetOpcodes } from './codes.ts';
 import {
   beginHeader,
+  beginRequest,
   continueFlag,
   dataBytesOf,
   expectOpcode,
   finalFlag,
-  immediateBit,
-  isImmediate,
   type PduCodec,
+  readRequest,
+  readTargetNumbers,
+  writeTargetNumbers,
 } from './header.ts';
 
 // Text Request, initiator to target (RFC 7143 §11.10); text follows:
@@ -33,28 +35,20 @@ export interface TextRequest {
 export const textRequest: PduCodec<TextRequest> = {
   opcode: initiatorOpcodes.textRequest,
   encode(fields, bytes, at) {
-    const first = textRequest.opcode | (fields.immediate ? immediateBit : 0);
     const flags = (fields.final ? finalFlag : 0) | (fields.continued ? continueFlag : 0);
-    beginHeader(bytes, at, first, flags, fields.dataBytes);
+    beginRequest(bytes, at, textRequest.opcode, flags, fields);
     bytes.set(fields.lun, at + 8);
-    writeU32(bytes, at + 16, fields.taskTag);
     writeU32(bytes, at + 20, fields.transferTag);
-    writeU32(bytes, at + 24, fields.cmdSn);
-    writeU32(bytes, at + 28, fields.expStatSn);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, textRequest.opcode);
     const flags = bytes[at + 1] as number;
     return {
-      immediate: isImmediate(bytes, at),
+      ...readRequest(bytes, at),
       final: (flags & finalFlag) !== 0,
       continued: (flags & continueFlag) !== 0,
       lun: bytes.slice(at + 8, at + 16),
-      taskTag: readU32(bytes, at + 16),
       transferTag: readU32(bytes, at + 20),
-      cmdSn: readU32(bytes, at + 24),
-      expStatSn: readU32(bytes, at + 28),
-      dataBytes: dataBytesOf(bytes, at),
     };
   },
 };
@@ -87,9 +81,7 @@ export const textResponse: PduCodec<TextResponse> = {
     bytes.set(fields.lun, at + 8);
     writeU32(bytes, at + 16, fields.taskTag);
     writeU32(bytes, at + 20, fields.transferTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, textResponse.opcode);
@@ -100,9 +92,7 @@ export const textResponse: PduCodec<TextResponse> = {
       lun: bytes.slice(at + 8, at + 16),
       taskTag: readU32(bytes, at + 16),
       transferTag: readU32(bytes, at + 20),
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       dataBytes: dataBytesOf(bytes, at),
     };
   },

@@ -34,6 +34,12 @@ test('the demo says when it serves, where, and at what cost in memory', {
     assert.equal(admin, `http://127.0.0.1:${chassis.adminPort + slot}`);
   }
   assert.equal(new Set(slots.map(({ pid }) => pid)).size, 6, 'one process each');
+  for (const line of [
+    `qemu-img info nbd://127.0.0.1:${chassis.nbdPort}/demo`,
+    `iscsi-ls -s iscsi://127.0.0.1:${chassis.iscsiPort} `,
+    `nvme connect-all -t tcp -a 127.0.0.1 -s ${chassis.nvmeDiscoveryPort} `,
+  ])
+    assert.ok(chassis.printed.includes(line), `it says how to connect: ${line}`);
   for (const { slot } of slots) {
     const connection = await NbdConnection.open(chassis.nbdPort + slot, 'demo');
     assert.equal(connection.sizeBytes, 64 * 1024 * 1024, `served through slot ${slot}`);

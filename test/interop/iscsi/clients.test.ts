@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
@@ -116,10 +116,21 @@ withClients(['iscsi-inq'], 'CHAP and the list of hosts decide who gets in; nothi
   ]);
   assert.ok(!found.stdout.includes(':closed'), 'who may not use it need not know of it');
   const shown = await chassis.corelet(['volume', 'access', 'closed', '--json']);
-  const told = [shown.stdout, changed.stdout, chassis.printed];
+  const listed = await chassis.corelet(['volume', 'show', 'closed', '--json']);
+  const seen = await chassis.corelet(['sessions', '--json']);
+  const told = [shown, changed, listed, seen].map(({ stdout, stderr }) => stdout + stderr);
+  told.push(chassis.printed);
+  for (const path of ['volumes', 'volumes/closed', 'volumes/closed/access', 'sessions', 'events', 'status'])
+    told.push(await (await fetch(`${chassis.adminUrl(0)}/api/${path}`)).text());
   for (let slot = 0; slot < slots; slot++) {
     const at = join(chassis.data, 'slots', String(slot));
-    for (const name of readdirSync(at)) if (name !== 'flash.img') told.push(readFileSync(join(at, name), 'latin1'));
+    for (const name of readdirSync(at)) {
+      const file = join(at, name);
+      assert.equal(statSync(file).mode & 0o077, 0, `${name} is its owner's alone`);
+      if (name !== 'flash.img') told.push(readFileSync(file, 'latin1'));
+    }
+    const inspected = await chassis.corelet(['device', 'inspect', join(at, 'flash.img'), '--json', '--segments']);
+    told.push(inspected.stdout + inspected.stderr);
   }
   for (const text of told) for (const secret of Object.values(secrets)) assert.ok(!text.includes(secret));
 });

@@ -35,6 +35,7 @@ export function fakeCorelet(status: () => CoreletStatus): CoreletHandle & { read
     isConnected: () => true,
     rules: { rules: async () => 'NOT_FOUND', namesFor: async () => [] },
     status,
+    onSlotsChanged: () => {},
     inspect: () => [],
     setMemberState: () => ({ ok: true }),
     scrub: async () => ({ ok: true, value: neverScrubbed }),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { utf8Bytes } from '../../../src/base/bytes.ts';
 import { loginStatuses, stages } from '../../../src/wire/iscsi/codes.ts';
 import { encodeText, type TextPair } from '../../../src/wire/iscsi/text.ts';
@@ -152,8 +153,24 @@ for (const [why, fields] of [
     await refused(initiator, loginStatuses.initiatorError);
   });
 
-test('T4: refusals by class: what iscsid retries and what it gives up', async () => {
+test('a volume whose leader is not known yet is asked for again: a login just after a start succeeds', async () => {
   const target = new TestTarget();
+  target.access.set('vol', { kind: 'retry' });
+  const initiator = new Initiator(target);
+  const entered = initiator.login();
+  for (let tries = 0; tries < 3; tries++) {
+    await turn();
+    target.clock.advance(100);
+  }
+  assert.equal(initiator.received.length, 0, 'not refused');
+  target.access.set('vol', { kind: 'granted', chap: undefined });
+  await turn();
+  target.clock.advance(100);
+  await entered;
+});
+
+test('T4: refusals by class: what iscsid retries and what it gives up', async () => {
+  const target = new TestTarget({ openRetryMsMax: 0 });
   target.access.set('secret', { kind: 'forbidden' });
   target.access.set('slow', { kind: 'retry' });
   const cases: readonly (readonly [readonly TextPair[], number])[] = [

@@ -315,7 +315,7 @@ async function takePairs(initiator: Initiator): Promise<readonly TextPair[]> {
 }
 
 test('T5: SendTargets that is none is rejected, never answered with an empty success', async () => {
-  const target = new TestTarget();
+  const target = new TestTarget({ openRetryMsMax: 0 });
   const initiator = await new Initiator(target).start();
   for (const [key, value] of [
     ['SendTargetsPlease', 'All'],
