@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { eventsFile } from '../src/chassis/layout.ts';
+import type { EventRecord } from '../src/ports/events.ts';
+import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
+import { eventually } from '../test/interop/commands.ts';
+import { SteadyHost } from './steady-host.ts';
+
+const usage = `npm run bench:misfits -- [--only slow|pulled|paused] [--slots 6]
+
+slow     the flash of slot 5 answers ten times slower under a host's load: how soon it sits out, what the host notices, and how
+         soon it is live again when its flash is well
+pulled   slot 5 is killed and put back, every five seconds for a minute: how often its data moves, and what the status says
+paused   the same, stopped (SIGSTOP) and let go on`;
+
+const misfit = 5;
+const volumeBytes = 256 * 1024 * 1024;
+const sitsOutWithinMs = 10_000;
+const p99FactorMax = 1.5;
+const windowMs = 15_000;
+const flapMs = 5000;
+const flapRounds = 6;
+const ways = ['slow', 'pulled', 'paused'] as const;
+type Way = (typeof ways)[number];
+
+/** The scenario's own time. */
+const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+interface SlotState {
+  readonly slot: number;
+  readonly state: string;
+  readonly heldDownSeconds?: number;
+  readonly flapScore?: number;
+}
+
+async function stateOf(chassis: DemoChassis): Promise<SlotState> {
+  const { slots } = (await chassis.status()) as unknown as { slots: readonly SlotState[] };
+  return slots.find(({ slot }) => slot === misfit) as SlotState;
+}
+
+/** Milliseconds until slot 5 is in that state. */
+async function until(chassis: DemoChassis, state: string, limitMs: number): Promise<number> {
+  const fromMs = performance.now();
+  await eventually(`slot ${misfit} ${state}`, limitMs, async () =>
+    (await stateOf(chassis)).state === state ? true : undefined,
+  );
+  return performance.now() - fromMs;
+}
+
+async function tell(chassis: DemoChassis, args: readonly string[]): Promise<void> {
+  const { code, stderr } = await chassis.corelet(args);
+  if (code !== 0) throw new Error(`corelet ${args.join(' ')}: ${stderr}`);
+}
+
+async function slow(chassis: DemoChassis): Promise<boolean> {
+  const host = await SteadyHost.open({ port: chassis.nbdPort, volumeBytes, depth: 4 });
+  try {
+    const p99 = async (): Promise<number> => {
+      const fromMs = performance.now();
+      await rest(windowMs);
+      return host.p99Ms(fromMs);
+    };
+    await rest(10_000);
+    const healthyMs = await p99();
+    await tell(chassis, ['slot', 'slow', String(misfit), '10']);
+    const satOutMs = await until(chassis, 'sitting-out', 60_000);
+    await rest(2000);
+    const besideMs = await p99();
+    await tell(chassis, ['slot', 'slow', String(misfit), '1']);
+    const backMs = await until(chassis, 'live', 120_000);
+    if (host.failed !== undefined) throw new Error(`the host was told ${host.failed}`);
+    console.log(
+      `slow: slot ${misfit} sat out after ${(satOutMs / 1000).toFixed(1)} s (the bar: ${sitsOutWithinMs / 1000} s); the host's p99 ` +
+        `${healthyMs.toFixed(1)} ms before, ${besideMs.toFixed(1)} ms beside it (${(besideMs / healthyMs).toFixed(2)} times, the bar: ` +
+        `${p99FactorMax}); live again ${(backMs / 1000).toFixed(1)} s after its flash was well`,
+    );
+    return satOutMs <= sitsOutWithinMs && besideMs <= p99FactorMax * healthyMs;
+  } finally {
+    host.stop();
+  }
+}
+
+/** As the Corelet in slot 0 recorded them. */
+function events(chassis: DemoChassis, kind: string, fromMs: number): EventRecord[] {
+  const lines = readFileSync(join(chassis.data, eventsFile(0)), 'utf8')
+    .trimEnd()
+    .split('\n');
+  const all = lines.map((line) => JSON.parse(line) as EventRecord);
+  return all.filter((event) => event.kind === kind && event.slot === misfit && event.atWallMs >= fromMs);
+}
+
+async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused'): Promise<boolean> {
+  const host = await SteadyHost.open({ port: chassis.nbdPort, volumeBytes, depth: 1 });
+  const fromMs = Date.now();
+  const beganMs = performance.now();
+  try {
+    for (let round = 0; round < flapRounds; round++) {
+      const { pid } = chassis.slots().find(({ slot }) => slot === misfit) as SlotRecord;
+      process.kill(pid, way === 'pulled' ? 'SIGKILL' : 'SIGSTOP');
+      await rest(flapMs);
+      if (way === 'pulled') await tell(chassis, ['slot', 'insert', String(misfit)]);
+      else process.kill(pid, 'SIGCONT');
+      await rest(flapMs);
+    }
+    const { state, heldDownSeconds, flapScore } = await stateOf(chassis);
+    const removed = events(chassis, 'view.removed', fromMs).length;
+    const joined = events(chassis, 'view.joined', fromMs).length;
+    const longestMs = host.longestMs(beganMs);
+    const backMs = await until(chassis, 'live', 120_000);
+    if (host.failed !== undefined) throw new Error(`the host was told ${host.failed}`);
+    console.log(
+      `${way} and back every ${flapMs / 1000} s, ${flapRounds} times: removed ${removed} times, taken back ${joined} times; the status then: ` +
+        `${state}, flapped ${(flapScore ?? 0).toFixed(1)} times, held down ${heldDownSeconds ?? 0} s; live ${(backMs / 1000).toFixed(1)} s after ` +
+        `it stayed; the host's longest I/O ${Math.round(longestMs)} ms`,
+    );
+    return removed <= 2;
+  } finally {
+    host.stop();
+  }
+}
+
+async function bench(only: readonly Way[], slots: number): Promise<void> {
+  for (const way of only) {
+    const chassis = await startChassis({ slots });
+    try {
+      await chassis.full();
+      if (!(await (way === 'slow' ? slow(chassis) : flaps(chassis, way)))) process.exitCode = 1;
+    } finally {
+      await chassis.stop();
+    }
+  }
+}
+
+const { values } = parseArgs({
+  options: {
+    help: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    slots: { type: 'string', default: '6' },
+  },
+});
+if (values.help) console.log(usage);
+else
+  await bench(
+    ways.filter((way) => values.only === undefined || way === values.only),
+    Number(values.slots),
+  );
