@@ -122,6 +122,7 @@ test('every file is reached from a program, the page or a test', () => {
     'bench/failover.ts',
     'bench/idle.ts',
     'bench/membership.ts',
+    'bench/misfits.ts',
     'bench/protocols.ts',
     'bench/rebuild.ts',
   ];

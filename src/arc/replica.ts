@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex } from '../base/ids.ts';
+import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex, type Term } from '../base/ids.ts';
 import { RaftCore } from '../consensus/raft.ts';
 import { type Effects, entryKinds, type HardState, type MemberId, type Outgoing } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
@@ -46,6 +46,8 @@ export class Replica {
   #completeIndex: LogIndex;
   /** As it was given to the store last. */
   hardState: HardState;
+  /** Of what is sure to be found after a crash. */
+  durableTerm: Term;
   /** How often copied blocks were taken: they may change a chunk without making it newer. */
   copiesTaken = 0;
   /** Set while the questions at restart are open: nothing is told as a voter meanwhile. */
@@ -71,6 +73,7 @@ export class Replica {
     this.member = memberId(context.self, origin.generation);
     this.state = origin.state;
     this.hardState = origin.hardState;
+    this.durableTerm = origin.hardState.term;
     this.map = context.store.map(arc);
     this.installed = origin.installed;
     this.#completeIndex = origin.completeIndex;
@@ -264,6 +267,7 @@ export class Replica {
     if (hardState !== undefined) {
       this.hardState = hardState;
       store.appendHardState(this.arc, encodeHardState(hardState));
+      store.afterSync(() => (this.durableTerm = hardState.term));
     }
     const last = append.at(-1);
     const messages = effects.messages;

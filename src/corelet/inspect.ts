@@ -27,6 +27,9 @@ class ReplicaLook implements ReplicaInspection {
   get term(): number {
     return this.log.term;
   }
+  get durableTerm(): number {
+    return this.#replica.durableTerm;
+  }
   get commitIndex(): number {
     return this.log.commitIndex;
   }

@@ -201,6 +201,8 @@ export interface ReplicaInspection {
   readonly generation: Generation;
   readonly role: string;
   readonly term: Term;
+  /** What a crash leaves of it. */
+  readonly durableTerm: Term;
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   readonly complete: boolean;

@@ -119,7 +119,8 @@ test('a lost acknowledged write is named by the durability checker', () => {
 
 function replica(slot: number, fields: Partial<CoreletInspection['replicas'][number]>, start = 1): CoreletInspection {
   const base = { arc: 0, generation: 1, role: 'follower', term: 3, commitIndex: 9, appliedIndex: 9, complete: true };
-  const replicas = [{ ...base, voters: ['a.1', 'b.1', 'c.1'], digest: () => 'same', ...fields }];
+  const durableTerm = fields.term ?? base.term;
+  const replicas = [{ ...base, durableTerm, voters: ['a.1', 'b.1', 'c.1'], digest: () => 'same', ...fields }];
   return { slot, id: 'abc'[slot] as string, start, replicas: replicas as unknown as CoreletInspection['replicas'] };
 }
 
@@ -139,6 +140,10 @@ test('a replica that forgets its term over a restart, or its commit index within
   assert.equal(forgetful.violations.length, 0, 'commit may be learned anew');
   forgetful.observe([replica(0, { term: 4 }, 3)], 3);
   assert.match(forgetful.violations[0]?.summary ?? '', /forgot term 5/);
+  const hasty = new ReplicaWatch();
+  hasty.observe([replica(0, { term: 5, durableTerm: 4 }, 1)], 1);
+  hasty.observe([replica(0, { term: 4 }, 2)], 2);
+  assert.equal(hasty.violations.length, 0, 'nothing was told of a term that is not durable yet');
   const backwards = new ReplicaWatch();
   backwards.observe([replica(0, {})], 1);
   backwards.observe([replica(0, { commitIndex: 8, appliedIndex: 8 })], 2);

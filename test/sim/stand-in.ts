@@ -102,6 +102,7 @@ export class StandIn implements SimProgram {
       generation: 1,
       role: leads ? 'leader' : 'follower',
       term: this.#term,
+      durableTerm: this.#term,
       commitIndex: index,
       appliedIndex: index,
       complete: true,

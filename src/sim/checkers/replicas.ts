@@ -14,6 +14,7 @@ interface SeenReplica {
   start: number;
   generation: number;
   term: number;
+  durableTerm: number;
   commitIndex: number;
   appliedIndex: number;
 }
@@ -85,7 +86,7 @@ export class ReplicaWatch {
     seen: Map<number, SeenReplica>,
     atMs: number,
   ): void {
-    const { arc, generation, term, commitIndex, appliedIndex } = replica;
+    const { arc, generation, term, durableTerm, commitIndex, appliedIndex } = replica;
     const where = () => `arc ${arc} on slot ${slot}`;
     const at = () => `${atMs.toFixed(3)} ms`;
     if (appliedIndex > commitIndex) {
@@ -95,11 +96,11 @@ export class ReplicaWatch {
     }
     const known = seen.get(arc);
     if (known === undefined || known.generation !== generation) {
-      seen.set(arc, { start, generation, term, commitIndex, appliedIndex });
+      seen.set(arc, { start, generation, term, durableTerm, commitIndex, appliedIndex });
       return;
     }
-    if (term < known.term && known.start !== start) {
-      this.#report('INV-3', `${where()}: forgot term ${known.term} over a restart`, [`${at()}: term ${term}`]);
+    if (term < known.durableTerm && known.start !== start) {
+      this.#report('INV-3', `${where()}: forgot term ${known.durableTerm} over a restart`, [`${at()}: term ${term}`]);
     } else if (
       known.start === start &&
       (term < known.term || commitIndex < known.commitIndex || appliedIndex < known.appliedIndex)
@@ -109,8 +110,9 @@ export class ReplicaWatch {
         `${at()}: term ${term}, commit ${commitIndex}, applied ${appliedIndex}`,
       ]);
     }
+    known.term = known.start === start ? Math.max(known.term, term) : term;
     known.start = start;
-    known.term = Math.max(known.term, term);
+    known.durableTerm = Math.max(known.durableTerm, durableTerm);
     known.commitIndex = commitIndex;
     known.appliedIndex = appliedIndex;
   }
