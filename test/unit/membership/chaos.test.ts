@@ -199,7 +199,10 @@ test('a value whose proposer died between two rounds is brought to an end by ano
     network.drops = () => false;
     network.runUntil(() => [subject, third].every((id) => network.core(id).viewNumber === 2), 5000);
     const members = network.core(third).view?.members ?? [];
-    assert.deepEqual(members.filter((member) => member.state === 'draining').map(({ id }) => id), [subject]);
+    assert.deepEqual(
+      members.filter((member) => member.state === 'draining').map(({ id }) => id),
+      [subject],
+    );
     network.start(proposer);
     network.runUntil(() => network.agreed(ids), 10_000);
     assertRests(network, 'after an open value');
