@@ -74,7 +74,7 @@ export class Log {
     this.#durableSequence = tail.last?.sequence ?? 0;
     this.#segment = tail.segment;
     this.#nextSegment = this.#free.shift();
-    this.#preparer = new Preparer(ports.flash, layout, tail, (segment) => owner.isFresh(segment));
+    this.#preparer = new Preparer(ports, layout, tail, (segment) => owner.isFresh(segment));
     this.#open = new Batch();
     const sequence = (tail.last?.sequence ?? 0) + 1;
     this.#open.open(tail.position, sequence, tail.segmentSequence);
@@ -88,7 +88,7 @@ export class Log {
   }
   /** Bytes that can be appended now, about: batches leave some at the end of each segment. */
   get freeBytes(): number {
-    return this.#preparer.full ? 0 : this.unusedBytes;
+    return this.#preparer.isFull() ? 0 : this.unusedBytes;
   }
   /** Bytes of the device that hold nothing. */
   get unusedBytes(): number {

@@ -1,4 +1,5 @@
 import { assert } from '../base/assert.ts';
+import type { Clock } from '../ports/clock.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import { type Layout, segmentEnd, segmentOf, segmentStart } from './layout.ts';
 
@@ -15,6 +16,9 @@ const smallBatchBytesMax = 128 * 1024;
 /** For each byte of small batches so much may be prepared: space that large ones take would be written twice for nothing. */
 const preparedPerSmallByte = 2;
 
+/** Where the file system had no space, it is asked again so often at most: somebody may have made room. */
+const askAgainMs = 1000;
+
 interface Place {
   readonly segment: number;
   readonly position: number;
@@ -27,6 +31,7 @@ interface Place {
  */
 export class Preparer {
   readonly #flash: Flash;
+  readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #layout: Layout;
   /** What was written, or is being written, ends here. */
   #log: Place;
@@ -38,21 +43,36 @@ export class Preparer {
   #creditBytes = aheadBytesMin;
   #underWay: { readonly from: number; readonly to: number; readonly done: Promise<void> } | undefined;
   #full = false;
+  #askAgainAtMs = 0;
   #stopped = false;
 
   readonly #isFresh: (segment: number) => boolean;
 
-  constructor(flash: Flash, layout: Layout, log: Place, isFresh: (segment: number) => boolean) {
+  constructor(
+    ports: { readonly flash: Flash; readonly clock: Pick<Clock, 'nowMs'> },
+    layout: Layout,
+    log: Place,
+    isFresh: (segment: number) => boolean,
+  ) {
     this.#isFresh = isFresh;
-    this.#flash = flash;
+    this.#flash = ports.flash;
+    this.#clock = ports.clock;
     this.#layout = layout;
     this.#log = { segment: log.segment, position: log.position };
     this.#frontier = this.#behindGap();
   }
 
-  /** The file system refused to give space: there is no more than what is prepared. */
-  get full(): boolean {
+  /** The file system refused to give space: there is no more than what is prepared. Who is told so writes nothing that would find out more, so it is asked again. */
+  isFull(): boolean {
+    if (this.#full && this.#underWay === undefined && this.#clock.nowMs() >= this.#askAgainAtMs) this.#askAgain();
     return this.#full;
+  }
+
+  #askAgain(): void {
+    const from = this.#next();
+    if (from === undefined || !this.#isFresh(from.segment)) this.#full = false; // none is wanted now
+    this.#creditBytes = Math.max(this.#creditBytes, pieceBytes);
+    this.#go();
   }
 
   stop(): void {
@@ -106,7 +126,10 @@ export class Preparer {
       (error: unknown) => {
         // Not being able to prepare fails nothing by itself: the write that needs the space will say what is wrong.
         this.#underWay = undefined;
-        if (error instanceof FlashError && error.code === 'ENOSPC') this.#full = true;
+        if (error instanceof FlashError && error.code === 'ENOSPC') {
+          this.#full = true;
+          this.#askAgainAtMs = this.#clock.nowMs() + askAgainMs;
+        }
       },
     );
     this.#underWay = { from: from.position, to, done };
