@@ -181,11 +181,12 @@ export class Copies {
   #copyEnded(replica: Replica, sender: CopySender, result: CopyResult): void {
     this.#senders.delete(replica.arc);
     replica.pinnedIndex = Number.MAX_SAFE_INTEGER;
+    const wanted = this.#wanted.get(replica.arc);
+    const waited = wanted?.delete(result.member) === true;
     if (result.ok) {
-      this.#wanted.get(replica.arc)?.delete(result.member);
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
-    }
+    } else if (waited) wanted?.add(result.member); // behind the others: who refuses for ever holds up nobody
     const to = replicaOf(result.member).id;
     this.#context.events.record({
       kind: result.ok ? 'arc.copied' : 'arc.copy-failed',

@@ -260,7 +260,8 @@ export class ArcHost {
         generation: message.fromGeneration,
         configurationIndex,
       });
-      return;
+      // Who still leads an earlier term takes no such order: from the newer term it learns that it was overtaken.
+      if (message.type !== 'append' || message.term >= core.term) return;
     }
     replica.receive(from, message);
   }
