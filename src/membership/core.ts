@@ -217,8 +217,8 @@ export class MembershipCore {
     this.#nowMs = nowMs;
     this.#tickMs = nowMs;
     const { accused, withdrawn } = this.#watch.scan(nowMs);
-    for (const id of accused) this.#observe('membership.accused', id, 'does not answer this Corelet');
-    for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers this Corelet again');
+    for (const id of accused) this.#observe('membership.accused', id, 'does not answer');
+    for (const id of withdrawn) this.#observe('membership.withdrawn', id, 'answers again');
     if (this.#isMember()) {
       const changed = accused.length + withdrawn.length > 0;
       this.#alarm.speak(this.#knownView(), changed, this.#standing === 'leaving', nowMs);

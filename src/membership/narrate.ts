@@ -26,7 +26,7 @@ export function narrateProposal(view: View, { kind, decision }: Move): Membershi
   const removed = decision.removals.map((removal) => removal.id);
   return {
     kind: kind === 'vote' ? 'membership.voted' : 'membership.proposed',
-    text: `This Corelet ${kind === 'vote' ? 'votes for' : 'proposes'} view ${number} with ${members.length} members.`,
+    text: `View ${number} with ${members.length} members is ${kind === 'vote' ? 'voted for' : 'proposed'}.`,
     data: { viewNumber: number, removedSlots: slotsOf(view, removed) },
   };
 }
