@@ -242,6 +242,8 @@ class Storm {
   calm(): void {
     this.#calm = true;
     this.#cut.clear();
+    // Every connection is a new one: what the old ones carried is lost, and never comes after the word of it.
+    this.#flying = [];
     for (const replica of this.replicas.values()) if (replica.core === undefined) replica.start();
     for (const id of this.#names) {
       for (const other of this.replicas.values()) if (other.id !== id) other.core?.reset(id, this.#nowMs);
