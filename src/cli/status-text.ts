@@ -87,15 +87,16 @@ function hardwareRow({ slots }: CoreletStatus, out: Terminal): readonly (readonl
 function scrubText({ scrub, answeredBy }: CoreletStatus, nowMs: number): string {
   if (scrub === undefined) return 'not told';
   const { round, completed, completedAtWallMs } = scrub;
+  if (round.chunks === 0 && completed === null) return `slot ${answeredBy.slot} holds nothing to read yet`;
   const now = `slot ${answeredBy.slot} is at chunk ${round.chunksDone} of ${round.chunks}${round.badBlocks > 0 ? `, ${round.badBlocks} bad blocks so far` : ''}`;
   if (completed === null || completedAtWallMs === null) return now;
   const ago = formatSeconds(Math.max(0, nowMs - completedAtWallMs) / 1000);
   return `${scrub.running ? `${now}; ` : ''}last whole round of slot ${answeredBy.slot} ${ago} ago: ${formatBytes(completed.bytesVerified)} verified, ${completed.badBlocks} bad blocks, ${completed.repairedBlocks} repaired`;
 }
 
-export function rebuildText({ rebuild }: CoreletStatus, nowMs: number): string {
+export function rebuildText({ arcs, rebuild }: CoreletStatus, nowMs: number): string {
   const { bytesLeft, bytesPerSecond, secondsLeft } = rebuild;
-  if (bytesLeft === 0) return 'nothing to rebuild';
+  if (bytesLeft === 0) return arcs.full < arcs.total ? 'nothing is being copied now' : 'nothing to rebuild';
   const left = `${formatBytes(bytesLeft)} left at ${formatBytes(bytesPerSecond)}/s`;
   if (secondsLeft === null) return `${left}, no estimate yet`;
   const range = `${formatSeconds(secondsLeft * estimateRange.low)} to ${formatSeconds(secondsLeft * estimateRange.high)}`;

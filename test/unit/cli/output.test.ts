@@ -28,6 +28,12 @@ test('status says the margin and, while rebuilding, a range: no green that lies'
   assert.match(hurt, /100 MiB left at 1 MiB\/s, full again in 1 min 20 s to 2 min 30 s/);
   assert.match(hurt, /The next loss makes data unavailable/);
   assert.match(hurt, /✕ gone .*no: 14 arcs would lose their majority/);
+  const waiting = statusOf(6, {
+    arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0 },
+    rebuild: { bytesLeft: 0, bytesPerSecond: 0, secondsLeft: null },
+  });
+  assert.match(statusText(waiting, plain, 0), /nothing is being copied now/);
+  assert.match(whole, /nothing to rebuild/);
   assert.ok(!hurt.includes('\u001b'), 'no colour where there is no terminal');
 });
 
