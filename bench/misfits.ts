@@ -11,7 +11,7 @@ const usage = `npm run bench:misfits -- [--only slow|pulled|paused] [--slots 6]
 
 slow     the flash of slot 5 answers ten times slower under a host's load: how soon it sits out, what the host notices, and how
          soon it is live again when its flash is well
-pulled   slot 5 is killed and put back, every five seconds for a minute: how often its data moves, and what the status says
+pulled   slot 5 is killed and put back, every five seconds for a minute: how often it is removed and taken back, and what the status says
 paused   the same, stopped (SIGSTOP) and let go on`;
 
 const misfit = 5;
