@@ -1,8 +1,8 @@
-import { parseArgs } from 'node:util';
 import { blockBytes, chunkBytes } from '../src/base/ids.ts';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
 import { eventually } from '../test/interop/commands.ts';
 import { type Answer, HistoryConnection } from '../test/interop/history-connection.ts';
+import { rest, runBench } from './command-line.ts';
 import { median } from './jobs.ts';
 
 const usage = `npm run bench:failover -- [--json] [--tries 20] [--slots 6]
@@ -18,9 +18,6 @@ const gateway = 0;
 
 const bars = { killed: 150, paused: 600 } as const;
 type Fault = keyof typeof bars;
-
-/** The scenario's own time. */
-const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const done = (answer: Answer): void => {
   if (answer === 'lost' || 'error' in answer) throw new Error(`the host was told ${JSON.stringify(answer)}`);
@@ -138,13 +135,6 @@ async function bench(tries: number, slots: number, json: boolean): Promise<void>
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-    tries: { type: 'string', default: '20' },
-    slots: { type: 'string', default: '6' },
-  },
-});
-if (values.help) console.log(usage);
-else await bench(Number(values.tries), Number(values.slots), values.json);
+await runBench(usage, { tries: '20', slots: '6' }, ({ tries, slots, json }) =>
+  bench(Number(tries), Number(slots), json),
+);

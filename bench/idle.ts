@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { startChassis } from '../test/interop/chassis.ts';
 import { cpuMicros } from '../test/interop/processes.ts';
+import { rest, runBench } from './command-line.ts';
 
 const usage = `npm run bench:idle -- [--json] [--slots 24] [--seconds 30] [--settle 20]
 
@@ -26,18 +26,17 @@ async function countersOf(admins: readonly string[]): Promise<Counters> {
 }
 
 async function bench(slots: number, seconds: number, settleSeconds: number, json: boolean): Promise<void> {
-  const rest = (s: number) => new Promise((resolve) => setTimeout(resolve, s * 1000));
   const chassis = await startChassis({ slots, limitMs: 180_000 });
   try {
     await chassis.full(180_000);
-    await rest(settleSeconds);
+    await rest(1000 * settleSeconds);
     const records = chassis.slots();
     const pids = records.map(({ pid }) => pid);
     const admins = records.map(({ admin }) => admin);
     const before = await countersOf(admins);
     const cpuBefore = cpuMicros(pids);
     const began = performance.now();
-    await rest(seconds);
+    await rest(1000 * seconds);
     const cpu = cpuMicros(pids) - cpuBefore;
     const tookSeconds = (performance.now() - began) / 1000;
     const after = await countersOf(admins);
@@ -64,14 +63,6 @@ async function bench(slots: number, seconds: number, settleSeconds: number, json
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-    slots: { type: 'string', default: '24' },
-    seconds: { type: 'string', default: '30' },
-    settle: { type: 'string', default: '20' },
-  },
-});
-if (values.help) console.log(usage);
-else await bench(Number(values.slots), Number(values.seconds), Number(values.settle), values.json);
+await runBench(usage, { slots: '24', seconds: '30', settle: '20' }, ({ slots, seconds, settle, json }) =>
+  bench(Number(slots), Number(seconds), Number(settle), json),
+);

@@ -1,10 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { eventsFile } from '../src/chassis/layout.ts';
-import type { EventRecord } from '../src/ports/events.ts';
 import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
 import { eventually } from '../test/interop/commands.ts';
+import { rest, runBench } from './command-line.ts';
 import { median } from './jobs.ts';
 import { SteadyHost } from './steady-host.ts';
 
@@ -26,16 +22,9 @@ interface Tried {
 
 const barsMs: Readonly<Record<Fault, number>> = { killed: 2000, paused: 3000, 'last gasp': 500 };
 
-/** The scenario's own time. */
-const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** When this slot's Corelet recorded a view without the lost one, after `fromMs`. */
 function removedAt(chassis: DemoChassis, slot: number, lost: string, fromMs: number): number | undefined {
-  const lines = readFileSync(join(chassis.data, eventsFile(slot)), 'utf8')
-    .trimEnd()
-    .split('\n');
-  for (const line of lines.toReversed()) {
-    const event = JSON.parse(line) as EventRecord;
+  for (const event of chassis.recorded(slot).toReversed()) {
     if (event.atWallMs < fromMs) return undefined;
     if (event.kind === 'view.removed' && event.corelet === lost) return event.atWallMs;
   }
@@ -117,13 +106,6 @@ async function bench(tries: number, slots: number, json: boolean): Promise<void>
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    tries: { type: 'string', default: '5' },
-    slots: { type: 'string', default: '24' },
-    help: { type: 'boolean', default: false },
-  },
-});
-if (values.help) console.log(usage);
-else await bench(Number(values.tries), Number(values.slots), values.json);
+await runBench(usage, { tries: '5', slots: '24' }, ({ tries, slots, json }) =>
+  bench(Number(tries), Number(slots), json),
+);

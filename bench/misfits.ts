@@ -1,13 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { eventsFile } from '../src/chassis/layout.ts';
-import type { EventRecord } from '../src/ports/events.ts';
 import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
 import { eventually } from '../test/interop/commands.ts';
+import { rest, runBench } from './command-line.ts';
 import { SteadyHost } from './steady-host.ts';
 
-const usage = `npm run bench:misfits -- [--only slow|pulled|paused] [--slots 6]
+const usage = `npm run bench:misfits -- [--json] [--only slow|pulled|paused] [--slots 6]
 
 slow     the flash of slot 5 answers ten times slower under a host's load: how soon it sits out, what the host notices, and how
          soon it is live again when its flash is well
@@ -23,9 +19,6 @@ const flapMs = 5000;
 const flapRounds = 6;
 const ways = ['slow', 'pulled', 'paused'] as const;
 type Way = (typeof ways)[number];
-
-/** The scenario's own time. */
-const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface SlotState {
   readonly slot: number;
@@ -53,7 +46,11 @@ async function tell(chassis: DemoChassis, args: readonly string[]): Promise<void
   if (code !== 0) throw new Error(`corelet ${args.join(' ')}: ${stderr}`);
 }
 
-async function slow(chassis: DemoChassis): Promise<boolean> {
+function tellResult(json: boolean, figures: object, text: string): void {
+  console.log(json ? JSON.stringify({ schemaVersion: 1, bench: 'misfits', ...figures }) : text);
+}
+
+async function slow(chassis: DemoChassis, json: boolean): Promise<boolean> {
   const host = await SteadyHost.open({ port: chassis.nbdPort, volumeBytes, depth: 4 });
   try {
     const p99 = async (): Promise<number> => {
@@ -70,7 +67,9 @@ async function slow(chassis: DemoChassis): Promise<boolean> {
     await tell(chassis, ['slot', 'slow', String(misfit), '1']);
     const backMs = await until(chassis, 'live', 120_000);
     if (host.failed !== undefined) throw new Error(`the host was told ${host.failed}`);
-    console.log(
+    tellResult(
+      json,
+      { way: 'slow', satOutMs, healthyMs, besideMs, backMs },
       `slow: slot ${misfit} sat out after ${(satOutMs / 1000).toFixed(1)} s (the bar: ${sitsOutWithinMs / 1000} s); the host's p99 ` +
         `${healthyMs.toFixed(1)} ms before, ${besideMs.toFixed(1)} ms beside it (${(besideMs / healthyMs).toFixed(2)} times, the bar: ` +
         `${p99FactorMax}); live again ${(backMs / 1000).toFixed(1)} s after its flash was well`,
@@ -81,16 +80,13 @@ async function slow(chassis: DemoChassis): Promise<boolean> {
   }
 }
 
-/** As the Corelet in slot 0 recorded them. */
-function events(chassis: DemoChassis, kind: string, fromMs: number): EventRecord[] {
-  const lines = readFileSync(join(chassis.data, eventsFile(0)), 'utf8')
-    .trimEnd()
-    .split('\n');
-  const all = lines.map((line) => JSON.parse(line) as EventRecord);
-  return all.filter((event) => event.kind === kind && event.slot === misfit && event.atWallMs >= fromMs);
+/** As the Corelet in slot 0 recorded them: how many. */
+function countOf(chassis: DemoChassis, kind: string, fromMs: number): number {
+  return chassis.recorded(0).filter((event) => event.kind === kind && event.slot === misfit && event.atWallMs >= fromMs)
+    .length;
 }
 
-async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused'): Promise<boolean> {
+async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused', json: boolean): Promise<boolean> {
   const host = await SteadyHost.open({ port: chassis.nbdPort, volumeBytes, depth: 1 });
   const fromMs = Date.now();
   const beganMs = performance.now();
@@ -104,12 +100,14 @@ async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused'): Promise<bo
       await rest(flapMs);
     }
     const { state, heldDownSeconds, flapScore } = await stateOf(chassis);
-    const removed = events(chassis, 'view.removed', fromMs).length;
-    const joined = events(chassis, 'view.joined', fromMs).length;
+    const removed = countOf(chassis, 'view.removed', fromMs);
+    const joined = countOf(chassis, 'view.joined', fromMs);
     const longestMs = host.longestMs(beganMs);
     const backMs = await until(chassis, 'live', 120_000);
     if (host.failed !== undefined) throw new Error(`the host was told ${host.failed}`);
-    console.log(
+    tellResult(
+      json,
+      { way, removed, joined, state, flapScore, heldDownSeconds, backMs, longestMs },
       `${way} and back every ${flapMs / 1000} s, ${flapRounds} times: removed ${removed} times, taken back ${joined} times; the status then: ` +
         `${state}, flapped ${(flapScore ?? 0).toFixed(1)} times, held down ${heldDownSeconds ?? 0} s; live ${(backMs / 1000).toFixed(1)} s after ` +
         `it stayed; the host's longest I/O ${Math.round(longestMs)} ms`,
@@ -120,28 +118,22 @@ async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused'): Promise<bo
   }
 }
 
-async function bench(only: readonly Way[], slots: number): Promise<void> {
+async function bench(only: readonly Way[], slots: number, json: boolean): Promise<void> {
   for (const way of only) {
     const chassis = await startChassis({ slots });
     try {
       await chassis.full();
-      if (!(await (way === 'slow' ? slow(chassis) : flaps(chassis, way)))) process.exitCode = 1;
+      if (!(await (way === 'slow' ? slow(chassis, json) : flaps(chassis, way, json)))) process.exitCode = 1;
     } finally {
       await chassis.stop();
     }
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    help: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    slots: { type: 'string', default: '6' },
-  },
-});
-if (values.help) console.log(usage);
-else
-  await bench(
-    ways.filter((way) => values.only === undefined || way === values.only),
-    Number(values.slots),
-  );
+await runBench(usage, { only: '', slots: '6' }, ({ only, slots, json }) =>
+  bench(
+    ways.filter((way) => only === '' || way === only),
+    Number(slots),
+    json,
+  ),
+);

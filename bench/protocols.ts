@@ -1,8 +1,8 @@
-import { parseArgs } from 'node:util';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
 import { ensureClient } from '../test/interop/clients.ts';
 import { runWell } from '../test/interop/commands.ts';
 import { cpuMicros } from '../test/interop/processes.ts';
+import { runBench } from './command-line.ts';
 import { median } from './jobs.ts';
 
 const usage = `npm run bench:protocols -- [--json] [--rounds 5] [--seconds 1] [--slots 6] [--jobs REGEX]
@@ -150,23 +150,12 @@ async function bench(setting: { rounds: number; seconds: number; slots: number; 
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '1' },
-    slots: { type: 'string', default: '6' },
-    jobs: { type: 'string', default: '.' },
-  },
-});
-if (values.help) console.log(usage);
-else {
-  await bench({
-    rounds: Number(values.rounds),
-    seconds: Number(values.seconds),
-    slots: Number(values.slots),
-    jobs: new RegExp(values.jobs),
-    json: values.json,
-  });
-}
+await runBench(usage, { rounds: '5', seconds: '1', slots: '6', jobs: '.' }, (chosen) =>
+  bench({
+    rounds: Number(chosen.rounds),
+    seconds: Number(chosen.seconds),
+    slots: Number(chosen.slots),
+    jobs: new RegExp(chosen.jobs),
+    json: chosen.json,
+  }),
+);

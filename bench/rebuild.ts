@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ensureClient } from '../test/interop/clients.ts';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
 import { runFio } from '../test/interop/fio.ts';
+import { rest, runBench } from './command-line.ts';
 
 const usage = `npm run bench:rebuild -- [--slots 6,12,24] [--gib 2] [--block 4096] [--depth 16] [--healthy 10] [--json]
 
@@ -40,9 +40,6 @@ interface Rebuild {
   readonly share: number;
   readonly longestMs: number;
 }
-
-/** The scenario's own time. */
-const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** fio, until told to end: I/Os per second over time, from its start on. */
 class HostLoad {
@@ -183,28 +180,18 @@ function tell(result: Rebuild): string {
   );
 }
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-    slots: { type: 'string', default: '6,12,24' },
-    gib: { type: 'string', default: '2' },
-    block: { type: 'string', default: '4096' },
-    depth: { type: 'string', default: '16' },
-    healthy: { type: 'string', default: '10' },
-  },
-});
-if (values.help) console.log(usage);
-else {
+const defaults = { slots: '6,12,24', gib: '2', block: '4096', depth: '16', healthy: '10' };
+
+await runBench(usage, defaults, async (chosen) => {
   await ensureClient('fio');
   const setting = {
-    gib: Number(values.gib),
-    blockBytes: Number(values.block),
-    depth: Number(values.depth),
-    healthySeconds: Number(values.healthy),
+    gib: Number(chosen.gib),
+    blockBytes: Number(chosen.block),
+    depth: Number(chosen.depth),
+    healthySeconds: Number(chosen.healthy),
   };
   const results: Rebuild[] = [];
-  for (const slots of values.slots.split(',').map(Number)) {
+  for (const slots of chosen.slots.split(',').map(Number)) {
     const chassis = await startChassis({ slots, volume: `demo:${setting.gib * 1024}MiB`, limitMs: 120_000 });
     try {
       results.push(await measure(chassis, slots, setting));
@@ -212,7 +199,7 @@ else {
       await chassis.stop();
     }
     const newest = results.at(-1);
-    if (newest !== undefined && !values.json) console.log(tell(newest));
+    if (newest !== undefined && !chosen.json) console.log(tell(newest));
   }
-  if (values.json) console.log(JSON.stringify({ schemaVersion: 1, bench: 'rebuild', bars, results }));
-}
+  if (chosen.json) console.log(JSON.stringify({ schemaVersion: 1, bench: 'rebuild', bars, results }));
+});

@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventsFile } from '../../src/chassis/layout.ts';
+import type { EventRecord } from '../../src/ports/events.ts';
 import { eventually, type Finished, type RunOptions, run } from './commands.ts';
 
 export const projectRoot = join(import.meta.dirname, '..', '..');
@@ -159,6 +161,14 @@ export class DemoChassis {
     }).catch((error: unknown) => {
       throw new Error(`${String(error)}; last status ${JSON.stringify(seen)}\n${this.printed}`, { cause: error });
     });
+  }
+
+  /** What the Corelet in that slot recorded, oldest first. */
+  recorded(slot: number): EventRecord[] {
+    const lines = readFileSync(join(this.data, eventsFile(slot)), 'utf8')
+      .trimEnd()
+      .split('\n');
+    return lines.map((line) => JSON.parse(line) as EventRecord);
   }
 
   /** A power cut: the chassis program and every Corelet end at once, without a word. */

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { chunkBytes } from '../../../src/base/ids.ts';
-import { eventsFile } from '../../../src/chassis/layout.ts';
 import type { EventRecord } from '../../../src/ports/events.ts';
 import { type DemoChassis, isRunning, startChassis } from '../chassis.ts';
 import { eventually } from '../commands.ts';
@@ -14,10 +13,7 @@ const volumeBytes = 64 * 1024 * 1024;
 
 /** What this slot's Corelet recorded of changed views. */
 function viewsOf(chassis: DemoChassis, slot: number): EventRecord[] {
-  const lines = readFileSync(join(chassis.data, eventsFile(slot)), 'utf8')
-    .trimEnd()
-    .split('\n');
-  return lines.map((line) => JSON.parse(line) as EventRecord).filter(({ kind }) => kind.startsWith('view.'));
+  return chassis.recorded(slot).filter(({ kind }) => kind.startsWith('view.'));
 }
 
 async function ask(
