@@ -182,11 +182,12 @@ export class Copies {
     this.#senders.delete(replica.arc);
     replica.pinnedIndex = Number.MAX_SAFE_INTEGER;
     const wanted = this.#wanted.get(replica.arc);
-    const waited = wanted?.delete(result.member) === true;
+    // Who refuses waits behind the others, and holds up nobody.
+    if (wanted?.delete(result.member) === true && !result.ok) wanted.add(result.member);
     if (result.ok) {
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
-    } else if (waited) wanted?.add(result.member); // behind the others: who refuses for ever holds up nobody
+    }
     const to = replicaOf(result.member).id;
     this.#context.events.record({
       kind: result.ok ? 'arc.copied' : 'arc.copy-failed',

@@ -4,7 +4,7 @@ import { placeOf } from '../ports/events.ts';
 import type { ArcMap } from '../store/map.ts';
 import type { ReplicaContext } from './context.ts';
 import type { EndedLives } from './ended-lives.ts';
-import { holdsMember, type MemberId, replicaOf } from './members.ts';
+import { holdsMember, type MemberId, membersOf, replicaOf } from './members.ts';
 import { originOf, type ReplicaOrigin } from './origin.ts';
 import type { Replica } from './replica.ts';
 import { encodeSnapshot, type ReplicaSnapshot } from './snapshot.ts';
@@ -58,14 +58,8 @@ export class Lives {
   /** The life that ended here and is still named in the configuration that was known then; undefined where there is none. */
   formerLife(replica: Replica): MemberId | undefined {
     if (replica.installed) return undefined;
-    const { voters, votersOutgoing, learners } = replica.core.configuration;
-    for (const members of [voters, votersOutgoing, learners]) {
-      for (const member of members) {
-        const { id, generation } = replicaOf(member);
-        if (id === this.#context.self && this.#ended.has(replica.arc, generation)) return member;
-      }
-    }
-    return undefined;
+    const own = membersOf(replica.core.configuration, this.#context.self);
+    return own.find((member) => this.#ended.has(replica.arc, replicaOf(member).generation));
   }
 
   /** That Corelet says that this life of a member is over. */

@@ -1,3 +1,4 @@
+import { placeName } from '../ports/events.ts';
 import type { MergedEvent } from './merge-events.ts';
 
 /** The same step of many arcs, each following the one before within this time, is one sentence. */
@@ -65,6 +66,7 @@ function textOf(first: MergedEvent, all: readonly MergedEvent[]): string {
   const named = arcs.slice(0, namedMax).join(', ');
   const subject = `${arcs.length} arcs (${named}${arcs.length > namedMax ? ', …' : ''})`;
   const blocks = all.reduce((sum, event) => sum + blocksOf(event), 0);
-  const place = first.slot === undefined ? `Corelet ${first.corelet?.slice(0, 8) ?? '?'}` : `slot ${first.slot}`;
-  return sentence(subject, place) + (blocks > 0 ? ` ${blocks} blocks in all.` : '');
+  return (
+    sentence(subject, placeName(first.slot, first.corelet ?? '?')) + (blocks > 0 ? ` ${blocks} blocks in all.` : '')
+  );
 }

@@ -1,5 +1,5 @@
 import type { CoreletId } from '../base/ids.ts';
-import type { EventRecord, Events } from '../ports/events.ts';
+import { type EventRecord, type Events, placeName } from '../ports/events.ts';
 import type { AddressBook } from './address-book.ts';
 
 const places = /\{([0-9a-f]{32})\}/g;
@@ -16,16 +16,11 @@ export class Recorder implements Events {
 
   record(event: Omit<EventRecord, 'atWallMs'>): void {
     const slot = event.slot ?? (event.corelet === undefined ? undefined : this.#slotOf(event.corelet));
-    const text = event.text.replaceAll(places, (_, id: string) => this.#named(id));
+    const text = event.text.replaceAll(places, (_, id: string) => placeName(this.#slotOf(id), id));
     this.#events.record(slot === undefined ? { ...event, text } : { ...event, slot, text });
   }
 
   #slotOf(id: string): number | undefined {
     return this.#book.get(id as CoreletId)?.slot;
-  }
-
-  #named(id: string): string {
-    const slot = this.#slotOf(id);
-    return slot === undefined ? `Corelet ${id.slice(0, 8)}` : `slot ${slot}`;
   }
 }

@@ -9,9 +9,13 @@ export class LoopTurns {
   longestMs = 0;
   /** Turns over 100 ms. */
   longCount = 0;
+  #countedUntilMs = Number.NEGATIVE_INFINITY;
 
-  took(turnMs: number): void {
+  /** Several watches tell of the same one, each where hosts of its protocol are connected: it is counted once. */
+  took(turnMs: number, endedMs: number): void {
     if (turnMs > this.longestMs) this.longestMs = turnMs;
-    if (turnMs > longTurnMs) this.longCount += 1;
+    if (turnMs <= longTurnMs || endedMs - turnMs < this.#countedUntilMs) return;
+    this.#countedUntilMs = endedMs;
+    this.longCount += 1;
   }
 }

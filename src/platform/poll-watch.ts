@@ -20,16 +20,16 @@ export class PollWatch {
   readonly #clock: Clock;
   readonly #stalledMsMax: number;
   readonly #onStalled: () => void;
-  readonly #onTurn: (turnMs: number) => void;
+  readonly #onTurn: (turnMs: number, endedMs: number) => void;
   #sampledMs = 0;
   #timer: Timer | undefined;
 
-  /** `onTurn`: how long each took from look to look, the pause between two looks (20 ms) included. */
+  /** `onTurn`: how long each took from look to look, the pause between two looks (20 ms) included, and when it ended by the clock. */
   constructor(
     clock: Clock,
     stalledMsMax: number,
     onStalled: () => void,
-    onTurn: (turnMs: number) => void = () => undefined,
+    onTurn: (turnMs: number, endedMs: number) => void = () => undefined,
   ) {
     this.#clock = clock;
     this.#stalledMsMax = stalledMsMax;
@@ -61,7 +61,7 @@ export class PollWatch {
   #sample(): void {
     const now = this.#clock.nowMs();
     const turnMs = now - this.#sampledMs;
-    this.#onTurn(turnMs);
+    this.#onTurn(turnMs, now);
     if (turnMs > this.#stalledMsMax) this.#onStalled();
     this.#sampledMs = now;
     setImmediate(() => {

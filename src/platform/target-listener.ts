@@ -56,7 +56,7 @@ export interface ListenOptions {
   readonly clock: Clock;
   readonly limits?: Partial<ListenerLimits>;
   /** Told how long the event loop's turns take while anyone is connected. */
-  readonly turns?: { took(turnMs: number): void };
+  readonly turns?: { took(turnMs: number, endedMs: number): void };
   /** Makes the session of a new connection; `start` follows. */
   readonly openSession: (output: SocketOutput) => SocketSession;
 }
@@ -76,7 +76,9 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
   const dropAll = (): void => {
     for (const connection of connections) connection.destroy();
   };
-  const watch = new PollWatch(options.clock, ticketLifeMs, dropAll, (turnMs) => options.turns?.took(turnMs));
+  const watch = new PollWatch(options.clock, ticketLifeMs, dropAll, (turnMs, endedMs) =>
+    options.turns?.took(turnMs, endedMs),
+  );
   const bufferBytesMax = receiveBufferBytesMax();
   /** Set by `close`. */
   let noneLeft: (() => void) | undefined;

@@ -20,6 +20,11 @@ export function placeOf(id: CoreletId): string {
   return `{${id}}`;
 }
 
+/** How people are told where that is: by the slot, where it is known. */
+export function placeName(slot: number | undefined, id: string): string {
+  return slot === undefined ? `Corelet ${id.slice(0, 8)}` : `slot ${slot}`;
+}
+
 export interface Events {
   record(event: Omit<EventRecord, 'atWallMs'>): void;
 }

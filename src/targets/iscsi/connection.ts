@@ -6,7 +6,7 @@ import { asyncEvents, initiatorOpcodes, type LoginStatus, loginStatuses } from '
 import { opcodeOf } from '../../wire/iscsi/header.ts';
 import { type LoginRequest, loginRequest } from '../../wire/iscsi/login-pdu.ts';
 import { encodeText } from '../../wire/iscsi/text.ts';
-import { askAgain } from './asking-again.ts';
+import { askAgain } from '../asking-again.ts';
 import { FullFeature, type PhaseListener } from './full-feature.ts';
 import { dataSegmentBytesMax, loginSegmentBytesMax } from './limits.ts';
 import { Login, type LoginEffect, type LoginIdentity } from './login.ts';

@@ -42,18 +42,12 @@ export class Share {
 
   /** Received and not yet worked on. */
   set unreadBytes(bytes: number) {
-    const counted = bytes < trifleBytes ? 0 : bytes;
-    const more = counted - this.#unreadBytes;
-    this.#unreadBytes = counted;
-    this.#move(more);
+    this.#unreadBytes = this.#count(this.#unreadBytes, bytes);
   }
 
   /** Answered, and not taken by the system yet. */
   set unsentBytes(bytes: number) {
-    const counted = bytes < trifleBytes ? 0 : bytes;
-    const more = counted - this.#unsentBytes;
-    this.#unsentBytes = counted;
-    this.#move(more);
+    this.#unsentBytes = this.#count(this.#unsentBytes, bytes);
   }
 
   /** The connection is gone: its buffers are. Its commands give back what is theirs. */
@@ -61,6 +55,13 @@ export class Share {
     this.#budget.forget(this.#wake);
     this.unreadBytes = 0;
     this.unsentBytes = 0;
+  }
+
+  /** @returns what is counted now, instead of `before`. */
+  #count(before: number, bytes: number): number {
+    const counted = bytes < trifleBytes ? 0 : bytes;
+    this.#move(counted - before);
+    return counted;
   }
 
   #move(bytes: number): void {

@@ -13,6 +13,7 @@ import {
 import { encodeExport } from '../../wire/nbd/handshake.ts';
 import { decodeContextQuery, decodeExportQuery } from '../../wire/nbd/option.ts';
 import { encodeOptionReply, type OptionReply } from '../../wire/nbd/option-reply.ts';
+import { askAgain } from '../asking-again.ts';
 import type { NbdLimits } from './limits.ts';
 import type { Agreement } from './request-check.ts';
 
@@ -36,7 +37,6 @@ export interface NegotiationOptions {
 }
 
 const description = 'Corelet volume';
-const openRetryDelayMs = 100;
 const stay: NextPhase = { phase: 'options' };
 const drop: OptionAnswer = { messages: [], next: { phase: 'drop' } };
 
@@ -168,12 +168,13 @@ export class Negotiation {
       if (only === undefined || volumes.length > 1) return 'NOT_FOUND';
       exportName = only.name;
     }
-    const endMs = this.#clock.nowMs() + this.#limits.openRetryMsMax;
-    for (;;) {
-      const device = await this.#catalog.open(exportName);
-      if (device !== 'RETRYABLE' || this.#isStopping || this.#clock.nowMs() >= endMs) return device;
-      await new Promise<void>((resolve) => void this.#clock.after(openRetryDelayMs, resolve));
-    }
+    return askAgain({
+      clock: this.#clock,
+      limitMs: this.#limits.openRetryMsMax,
+      ask: () => this.#catalog.open(exportName),
+      isNotNow: (device) => device === 'RETRYABLE',
+      isOver: () => this.#isStopping,
+    });
   }
 
   #transmission(device: BlockDevice): NextPhase {

@@ -1,6 +1,14 @@
-import { readU16, readU32, writeU16, writeU32 } from '../big-endian.ts';
+import { readU16, writeU16, writeU32 } from '../big-endian.ts';
 import { reservedTag, targetOpcodes } from './codes.ts';
-import { beginHeader, dataBytesOf, expectOpcode, finalFlag, type PduCodec } from './header.ts';
+import {
+  beginHeader,
+  dataBytesOf,
+  expectOpcode,
+  finalFlag,
+  type PduCodec,
+  readTargetNumbers,
+  writeTargetNumbers,
+} from './header.ts';
 
 // Asynchronous Message, target to initiator (RFC 7143 §11.9):
 //  16  u32  FFFFFFFFh
@@ -28,9 +36,7 @@ export const asyncMessage: PduCodec<AsyncMessage> = {
   encode(fields, bytes, at) {
     beginHeader(bytes, at, asyncMessage.opcode, finalFlag, fields.dataBytes);
     writeU32(bytes, at + 16, reservedTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
     bytes[at + 36] = fields.event;
     writeU16(bytes, at + 38, fields.parameter1);
     writeU16(bytes, at + 40, fields.parameter2);
@@ -40,9 +46,7 @@ export const asyncMessage: PduCodec<AsyncMessage> = {
     expectOpcode(bytes, at, asyncMessage.opcode);
     return {
       event: bytes[at + 36] as number,
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       parameter1: readU16(bytes, at + 38),
       parameter2: readU16(bytes, at + 40),
       parameter3: readU16(bytes, at + 42),

@@ -94,7 +94,8 @@ export function readRequest(bytes: Uint8Array, at: number): RequestStart {
   };
 }
 
-// What everything that a target says has: 24 u32 StatSN; 28 u32 ExpCmdSN; 32 u32 MaxCmdSN.
+// What everything that a target says has (Data-In and SCSI Response, of which there is one for each command, write it themselves:
+// a piece that meets every PDU's shape is slow): 24 u32 StatSN; 28 u32 ExpCmdSN; 32 u32 MaxCmdSN.
 export interface TargetNumbers {
   readonly statSn: number;
   readonly expCmdSn: number;

@@ -9,6 +9,8 @@ import {
   finalFlag,
   immediateBit,
   type PduCodec,
+  readTargetNumbers,
+  writeTargetNumbers,
 } from './header.ts';
 
 /** Of the login PDUs, the final bit says that the sender is ready for the next stage. */
@@ -127,9 +129,7 @@ export const loginResponse: PduCodec<LoginResponse> = {
     writeIsid(bytes, at + 8, fields.isid); // version 0, the only one, is zeros
     writeU16(bytes, at + 14, fields.tsih);
     writeU32(bytes, at + 16, fields.taskTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
     writeU16(bytes, at + 36, fields.status);
   },
   decode(bytes, at) {
@@ -139,9 +139,7 @@ export const loginResponse: PduCodec<LoginResponse> = {
       isid: hexText(bytes.subarray(at + 8, at + 14)),
       tsih: readU16(bytes, at + 14),
       taskTag: readU32(bytes, at + 16),
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       status: readU16(bytes, at + 36),
       dataBytes: dataBytesOf(bytes, at),
     };

@@ -1,6 +1,14 @@
-import { readU32, writeU32 } from '../big-endian.ts';
+import { writeU32 } from '../big-endian.ts';
 import { reservedTag, targetOpcodes } from './codes.ts';
-import { beginHeader, dataBytesOf, expectOpcode, finalFlag, type PduCodec } from './header.ts';
+import {
+  beginHeader,
+  dataBytesOf,
+  expectOpcode,
+  finalFlag,
+  type PduCodec,
+  readTargetNumbers,
+  writeTargetNumbers,
+} from './header.ts';
 
 // Reject, target to initiator (RFC 7143 §11.17); the header that is rejected follows as data:
 //   2  u8   reason
@@ -22,17 +30,13 @@ export const reject: PduCodec<RejectPdu> = {
     beginHeader(bytes, at, reject.opcode, finalFlag, fields.dataBytes);
     bytes[at + 2] = fields.reason;
     writeU32(bytes, at + 16, reservedTag);
-    writeU32(bytes, at + 24, fields.statSn);
-    writeU32(bytes, at + 28, fields.expCmdSn);
-    writeU32(bytes, at + 32, fields.maxCmdSn);
+    writeTargetNumbers(bytes, at, fields);
   },
   decode(bytes, at) {
     expectOpcode(bytes, at, reject.opcode);
     return {
       reason: bytes[at + 2] as number,
-      statSn: readU32(bytes, at + 24),
-      expCmdSn: readU32(bytes, at + 28),
-      maxCmdSn: readU32(bytes, at + 32),
+      ...readTargetNumbers(bytes, at),
       dataBytes: dataBytesOf(bytes, at),
     };
   },

@@ -1,4 +1,4 @@
-import type { Clock } from '../../ports/clock.ts';
+import type { Clock } from '../ports/clock.ts';
 
 const delayMs = 100;
 
@@ -12,8 +12,8 @@ export interface AskingAgain<Answer> {
 }
 
 /**
- * "Not now" is no answer for most initiators: they take a login that is refused for lack of a leader as refused for good. Asks again for a
- * while. @returns the last answer.
+ * "Not now" is no answer for most hosts: they take what is refused for lack of a leader as refused for good. Asks again for a while.
+ * @returns the last answer.
  */
 export async function askAgain<Answer>(options: AskingAgain<Answer>): Promise<Answer> {
   const { clock, limitMs, ask, isNotNow, isOver } = options;
