@@ -160,7 +160,7 @@ class Corelet implements CoreletHandle {
       routes: this.#routes,
       send: (to, message) => this.#send(to, message),
       isAlive: (id) => this.#host.isAlive(id),
-      doubt: (leader, arc) => this.#peering.spreadDoubt(leader, arc),
+      doubt: (route) => this.#peering.spreadDoubt(route),
       candidates: (arc) => this.#placement()?.of(arc) ?? [],
       wantTickets: (wanted) => this.#peering.wantTickets(wanted),
     });

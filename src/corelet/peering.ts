@@ -1,5 +1,5 @@
 import { RemoteProtocolError } from '../base/errors.ts';
-import type { ArcId, CoreletId } from '../base/ids.ts';
+import type { CoreletId } from '../base/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import { type Events, placeOf } from '../ports/events.ts';
 import type { Fabric, Hello } from '../ports/fabric.ts';
@@ -8,7 +8,7 @@ import { Echoes } from '../membership/echoes.ts';
 import { type LivenessDue, PairLiveness } from '../membership/liveness.ts';
 import { type MemberState, memberById, stateOfMember } from '../ring/view.ts';
 import type { Store } from '../store/store.ts';
-import type { Liveness, PeerMessage } from '../wire/peer/types.ts';
+import type { Liveness, PeerMessage, Route } from '../wire/peer/types.ts';
 import type { AddressBook } from './address-book.ts';
 import { FlashWatch } from './flash-watch.ts';
 import type { DeviceFill } from './status.ts';
@@ -162,13 +162,14 @@ export class Peering {
   }
 
   /**
-   * A leader doesn't answer the gateway here. All are told, not only that arc's voters: when its Corelet stands still, all that it led
+   * A leader doesn't answer the gateway here. All are told, and not only that arc's voters, by the gateway: when its Corelet stands still, all that it led
    * need other leaders, and each of their voters must have found out for itself before it helps to elect one.
    */
-  spreadDoubt(leader: CoreletId, arc: ArcId): void {
+  spreadDoubt({ leader, arc, voters }: Route): void {
     this.doubt(leader);
     for (const id of this.#peers.keys()) {
-      if (id !== leader && this.isAlive(id)) this.#options.fabric.send(id, { type: 'complaint', arc, leader });
+      if (id === leader || !this.isAlive(id) || voters.some((voter) => voter.id === id)) continue;
+      this.#options.fabric.send(id, { type: 'complaint', arc, leader });
     }
   }
 

@@ -18,7 +18,7 @@ import { Admission, contactsOf, type Seed, someOf } from './admission.ts';
 import { Alarm } from './alarm.ts';
 import { Agreement, numberOf } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
-import { fastBallot } from './fast.ts';
+import { fastBallot, keepUncounted } from './fast.ts';
 import { Campaign } from './campaign.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { HoldDown, isCurrent, Joins } from './joins.ts';
@@ -41,9 +41,6 @@ import {
 } from './types.ts';
 import { type Failing, Watch } from './watch.ts';
 import { Wishes } from './wishes.ts';
-
-/** After a fast decision so many tell it to those who come and those who go. */
-const fastTellersMax = 2;
 
 interface Newest {
   readonly ballot: Ballot;
@@ -364,20 +361,12 @@ export class MembershipCore {
     // Alone, our own disk is the majority; and among fast votes our own counts before it is durable.
     const unsynced = before.length === 1 || ballot.round === fastBallot.round;
     const told = new Set([...before, ...decision.view.members].map((member) => member.id));
-    if (ballot.round === fastBallot.round) this.#keepUncounted(told, before, decision);
+    if (ballot.round === fastBallot.round) keepUncounted(told, this.#self.id, before, decision);
     told.delete(this.#self.id);
     for (const id of told) {
       this.#outbox.send(id, message, unsynced);
       this.#news.told(id, this.#nowMs); // their late answers need no news
     }
-  }
-
-  // Who voted counts for itself. Those who could not, the first few tell.
-  #keepUncounted(told: Set<CoreletId>, before: readonly Member[], { view, removals }: Decision): void {
-    const gone = new Set(removals.map((removal) => removal.id));
-    const tells = view.members.slice(0, fastTellersMax).some((member) => member.id === this.#self.id);
-    for (const { id } of before) if (!tells || !gone.has(id)) told.delete(id);
-    if (!tells) told.clear();
   }
 
   #adopt(ballot: Ballot, decision: Decision, nowMs: number): void {

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { CoreletId } from '../base/ids.ts';
-import type { View } from '../ring/view.ts';
+import type { Member, View } from '../ring/view.ts';
 import type { AcceptedValue, Ballot, Decision, ViewDelta, Vote } from '../wire/membership/types.ts';
 import { foundingBallot } from './ballots.ts';
 import { applyDelta, deltaKey, deltaOf } from './delta.ts';
@@ -9,6 +9,8 @@ import { applyDelta, deltaKey, deltaOf } from './delta.ts';
 export const fastBallot: Ballot = foundingBallot;
 /** Up to so many members go straight to classic rounds: there the quorum of three quarters is (nearly) all of them. */
 const classicMembersMax = 6;
+/** After a fast decision so many tell it to those who come and those who go. */
+const tellersMax = 2;
 
 /** So many of `members` must vote for the same view: any two such quorums and any majority have a member in common. */
 export function fastQuorum(members: number): number {
@@ -17,6 +19,19 @@ export function fastQuorum(members: number): number {
 
 export function votesFast(members: number): boolean {
   return members > classicMembersMax;
+}
+
+/** Of `told`, whom `self` tells of a fast decision: who voted counts for itself; those who could not, the first few tell. */
+export function keepUncounted(
+  told: Set<CoreletId>,
+  self: CoreletId,
+  before: readonly Member[],
+  { view, removals }: Decision,
+): void {
+  const gone = new Set(removals.map((removal) => removal.id));
+  const tells = view.members.slice(0, tellersMax).some((member) => member.id === self);
+  for (const { id } of before) if (!tells || !gone.has(id)) told.delete(id);
+  if (!tells) told.clear();
 }
 
 interface Count {

@@ -2,9 +2,10 @@ import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { Relay } from '../wire/peer/relay.ts';
-import type { PeerMessage, Ticket } from '../wire/peer/types.ts';
+import type { PeerMessage, Route, Ticket } from '../wire/peer/types.ts';
 import type { HostCommand } from './block-device.ts';
 import type { Ask, Exchange, ExchangeEnd, GatewayReply } from './exchange.ts';
+import { gatewayLimits } from './gateway-limits.ts';
 import { HostPresence } from './host-presence.ts';
 import type { OperateOptions, OpOutcome } from './operation.ts';
 import { Operation } from './operation.ts';
@@ -12,24 +13,6 @@ import { Relays } from './relay.ts';
 import type { RouteTable } from './routes.ts';
 import { ArcSession } from './session.ts';
 import { isStale, Tickets } from './tickets.ts';
-
-/** Times in milliseconds. */
-export const gatewayLimits = {
-  /** An answer that doesn't come for this long: complain about the leader … */
-  complainMs: 150,
-  /** … and after this long ask elsewhere, too. */
-  hedgeMs: 400,
-  /** A Corelet is doubted as a whole, which concerns everybody, at most this often. */
-  doubtMs: 500,
-  /** Between tries that were refused for now. */
-  retryMs: 5,
-  retryMaxMs: 100,
-  tickMs: 5,
-  /** Tries that follow a hint at once; later ones wait a moment first. */
-  promptTriesMax: 4,
-  /** Answers of older tries are still taken; beyond this many the oldest is forgotten. */
-  requestsPerExchangeMax: 16,
-} as const;
 
 /** Of an exchange that was not tried yet. Nobody changes it. */
 const none: number[] = [];
@@ -44,8 +27,8 @@ export interface GatewayOptions {
   /** False: not sent, no connection or its queue is full. */
   send(to: CoreletId, message: PeerMessage): boolean;
   isAlive(id: CoreletId): boolean;
-  /** The leader of this arc doesn't answer: its Corelet may stand still as a whole. */
-  doubt(leader: CoreletId, arc: ArcId): void;
+  /** The leader of this route doesn't answer: its Corelet may stand still as a whole. The arc's voters are told by the gateway. */
+  doubt(route: Route): void;
   /** Whom to ask about an arc that no leader has announced yet. */
   candidates(arc: ArcId): readonly CoreletId[];
   /** Hosts are here, or gone: whether peers shall send tickets often. */
@@ -396,7 +379,7 @@ export class Gateway {
     this.#complainedMs.set(arc, nowMs);
     if (nowMs - (this.#doubtedMs.get(leader) ?? Number.NEGATIVE_INFINITY) >= gatewayLimits.doubtMs) {
       this.#doubtedMs.set(leader, nowMs);
-      this.#options.doubt(leader, arc);
+      this.#options.doubt(route);
     }
     for (const voter of route.voters) {
       if (voter.id !== leader && this.#options.isAlive(voter.id)) {

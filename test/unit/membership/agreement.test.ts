@@ -5,7 +5,8 @@ import { Agreement, type AgreementMessage } from '../../../src/membership/agreem
 import { defaultLimits } from '../../../src/membership/types.ts';
 import { viewOf } from '../../../src/ring/view.ts';
 import type { AcceptedValue, Ballot, MembershipMessage } from '../../../src/wire/membership/types.ts';
-import { memberOf, Seeded } from './network.ts';
+import { memberOf } from './network.ts';
+import { Seeded } from './seeded.ts';
 
 interface Durable {
   readonly promised: Ballot | undefined;

@@ -4,7 +4,8 @@ import type { CoreletId } from '../../../src/base/ids.ts';
 import { Echoes } from '../../../src/membership/echoes.ts';
 import { Slowness } from '../../../src/membership/slowness.ts';
 import { viewOf, withState } from '../../../src/ring/view.ts';
-import { memberOf, Seeded } from './network.ts';
+import { memberOf } from './network.ts';
+import { Seeded } from './seeded.ts';
 
 const members = Array.from({ length: 8 }, (_, slot) => memberOf(slot));
 const view = viewOf(1, members);

@@ -5,7 +5,8 @@ import { MembershipCore } from '../../../src/membership/core.ts';
 import { PairLiveness } from '../../../src/membership/liveness.ts';
 import { EventHeap } from '../../../src/sim/heap.ts';
 import { type View, viewOf } from '../../../src/ring/view.ts';
-import { memberOf, Seeded } from './network.ts';
+import { memberOf } from './network.ts';
+import { Seeded } from './seeded.ts';
 
 interface Peer {
   readonly id: CoreletId;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VolumeId } from '../../../src/base/ids.ts';
 import { Abandonment } from '../../../src/volume/abandonment.ts';
-import { gatewayLimits } from '../../../src/volume/gateway.ts';
+import { gatewayLimits } from '../../../src/volume/gateway-limits.ts';
 import { ticketLifeMs } from '../../../src/wire/peer/limits.ts';
 import type { OpBody } from '../../../src/wire/peer/types.ts';
 import { a, arc, b, c, Leaders, self } from './leaders.ts';

@@ -48,7 +48,7 @@ export class Leaders {
         return true;
       },
       isAlive: (id) => !this.dead.has(id),
-      doubt: (leader) => void this.doubted.push(leader),
+      doubt: ({ leader }) => void this.doubted.push(leader),
       candidates: () => [a, b, c],
       wantTickets: (wanted) => void this.wanted.push(wanted),
     });
