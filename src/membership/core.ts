@@ -17,10 +17,10 @@ import { Campaign } from './campaign.ts';
 import { Chain, type Place } from './chain.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { isCurrent, Joins } from './joins.ts';
-import { narrateOne, narrateProposal } from './narrate.ts';
+import { narrateOne, narrateProposal, narrateSlow } from './narrate.ts';
 import { Outbox } from './outbox.ts';
 import { decodeRegister } from './register.ts';
-import { Slowness } from './slowness.ts';
+import { type Slow, Slowness } from './slowness.ts';
 import { Tally } from './tally.ts';
 import {
   defaultLimits,
@@ -33,7 +33,7 @@ import {
   tickMaxMs,
 } from './types.ts';
 import { type Failing, Watch } from './watch.ts';
-import { Wishes } from './wishes.ts';
+import { type Ground, slowOnWire, Wishes } from './wishes.ts';
 
 export interface Flapping {
   readonly score: number;
@@ -137,6 +137,11 @@ export class MembershipCore {
     return { score: this.#chain.holdDown.scoreOf(id, nowMs), heldDownMs };
   }
 
+  /** Why it sits out; undefined when it doesn't, or when this Corelet wasn't there as it was agreed. */
+  whySittingOut(id: CoreletId): Ground | undefined {
+    return this.#wishes.groundOf(id);
+  }
+
   accuses(id: CoreletId): boolean {
     return this.#watch.accuses(id);
   }
@@ -203,8 +208,13 @@ export class MembershipCore {
   }
 
   /** How long a member's flash takes, as a median of its newest durable writes; 0: not known. */
-  latency(id: CoreletId, latencyMs: number, nowMs: number): void {
-    this.#slowness.tell(id, latencyMs, nowMs);
+  flashLatency(id: CoreletId, latencyMs: number, nowMs: number): void {
+    this.#slowness.tellFlash(id, latencyMs, nowMs);
+  }
+
+  /** How long a member takes to answer this Corelet, as a median of its newest answers; 0: not known. */
+  answerLatency(id: CoreletId, latencyMs: number, nowMs: number): void {
+    this.#slowness.tellAnswers(id, latencyMs, nowMs);
   }
 
   /** What a member's own messages, or this Corelet's own device, tell: its flash hangs, or it hears nothing of ours. Undefined: nothing is wrong (any more). */
@@ -247,11 +257,11 @@ export class MembershipCore {
    * Asks the members to agree that `id` be in `state`; the view says when it is. It is asked again for `wishLifeMs`. To drain
    * a member, and to let it live again, one Corelet's wish is enough; to sit out several must wish it.
    */
-  setState(id: CoreletId, state: MemberState, nowMs: number): WishResult {
+  setState(id: CoreletId, state: MemberState, nowMs: number, slow: Slow = {}): WishResult {
     const member = this.view === undefined ? undefined : memberById(this.view, id);
     if (this.standing !== 'member' || member === undefined) return { ok: false, code: 'NOT_A_MEMBER' };
     const from = stateOfMember(member);
-    if (from !== state) this.#wishes.want({ subject: id, from, to: state }, nowMs);
+    if (from !== state) this.#wishes.want({ subject: id, from, to: state, slow: slowOnWire(slow) }, nowMs);
     return { ok: true };
   }
 
@@ -303,6 +313,7 @@ export class MembershipCore {
   /** Whatever was gathered about the view before is void. */
   #enter(view: View, { inside, dropped }: Place): void {
     const nowMs = this.#nowMs;
+    for (const [id, ground] of this.#wishes.agreed(view)) this.#outbox.event(narrateSlow(view, id, ground));
     this.#tally.clear();
     this.#campaign.clear();
     this.#admission.remember(view);
@@ -314,8 +325,8 @@ export class MembershipCore {
 
   #judgeSlowness(): void {
     if (this.standing !== 'member') return;
-    for (const { id, state } of this.#slowness.judge(this.#chain.known(), this.#sittingOutMax, this.#nowMs)) {
-      this.setState(id, state, this.#nowMs);
+    for (const { id, state, slow } of this.#slowness.judge(this.#chain.known(), this.#sittingOutMax, this.#nowMs)) {
+      this.setState(id, state, this.#nowMs, slow);
     }
   }
 
