@@ -106,6 +106,14 @@ test('who sits out for one cause does not come back because the other one is wel
   assert.deepEqual(wished(new Slowness(), unknown, { fromMs: 0, seconds: 40 }, sitting, 1, ill), []);
 });
 
+test('of two peers the quicker one says what is usual', () => {
+  const [quick, ill] = [ids[0], slow];
+  const of = (id: CoreletId) => (id === ill ? 40 : id === quick ? 1 : 0);
+  assert.deepEqual(wished(new Slowness(), unknown, { fromMs: 0, seconds: 10 }, view, 1, of), ['3 sitting-out answers']);
+  const even = (id: CoreletId) => (id === ill || id === quick ? 40 : 0);
+  assert.deepEqual(wished(new Slowness(), unknown, { fromMs: 0, seconds: 60 }, view, 1, even), []);
+});
+
 test('an observer that is slow itself finds nobody slow: it compares the others with each other', () => {
   const random = new Seeded(4);
   const seen = wished(
