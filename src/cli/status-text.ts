@@ -47,7 +47,7 @@ function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
   return [
     String(slot.slot),
     slot.id.slice(0, 8),
-    paint(out, style, `${glyph} ${slot.state}${flapText(slot)}`),
+    paint(out, style, `${glyph} ${slot.state}${flapText(slot)}${slowText(slot)}`),
     String(slot.leads),
     String(slot.copies),
     used,
@@ -59,6 +59,14 @@ function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
 function flapText({ heldDownSeconds, flapScore }: SlotStatus): string {
   if (heldDownSeconds === undefined) return '';
   return `, flapped ${Math.round(flapScore ?? 0)} times: held down ${formatSeconds(heldDownSeconds)}`;
+}
+
+/** Why it sits out. */
+function slowText({ state, slow }: SlotStatus): string {
+  if (state !== 'sitting-out' || slow === undefined) return '';
+  const part = (what: string, ms?: number, usualMs?: number): string =>
+    ms === undefined ? '' : `, ${what} in ${ms} ms (usual: ${usualMs} ms)`;
+  return part('syncs', slow.flashMs, slow.flashUsualMs) + part('answers', slow.answersMs, slow.answersUsualMs);
 }
 
 function arcsText({ arcs }: CoreletStatus, out: Terminal): string {

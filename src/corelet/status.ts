@@ -111,6 +111,7 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
         ...fill,
         ...safeToPull(sources, contact.id, state, held, all),
         ...flapStatus(sources, contact.id),
+        ...slowStatus(sources, contact.id),
         ...(contact.id === sources.self.id ? { device: sources.device() } : {}),
       };
     });
@@ -123,6 +124,18 @@ function flapStatus(sources: StatusSources, id: CoreletId): Pick<SlotStatus, Fla
   return {
     ...(score < 0.1 ? {} : { flapScore: Math.round(10 * score) / 10 }),
     ...(member || heldDownMs <= 0 ? {} : { heldDownSeconds: Math.ceil(heldDownMs / 1000) }),
+  };
+}
+
+function slowStatus({ membership }: StatusSources, id: CoreletId): Pick<SlotStatus, 'slow'> {
+  const ground = membership.whySittingOut(id);
+  if (ground === undefined) return {};
+  const { flash, answers } = ground;
+  return {
+    slow: {
+      ...(flash && { flashMs: flash.ms, flashUsualMs: flash.usualMs }),
+      ...(answers && { answersMs: answers.ms, answersUsualMs: answers.usualMs }),
+    },
   };
 }
 

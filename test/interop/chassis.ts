@@ -24,7 +24,12 @@ export interface SlotRecord {
 
 /** The part of `GET /api/status` that is promised. */
 export interface ChassisStatus {
-  readonly slots: readonly { readonly slot: number; readonly id: string; readonly state: string }[];
+  readonly slots: readonly {
+    readonly slot: number;
+    readonly id: string;
+    readonly state: string;
+    readonly slow?: { readonly flashMs?: number; readonly answersMs?: number; readonly answersUsualMs?: number };
+  }[];
   readonly arcs: {
     readonly total: number;
     readonly full: number;

@@ -3,6 +3,7 @@ import type { Mutation } from './types.ts';
 
 const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
+const cohort = 'src/membership/cohort.ts';
 
 /** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9). */
 export const toldMutations: readonly Mutation[] = [
@@ -43,5 +44,47 @@ export const toldMutations: readonly Mutation[] = [
     edits: [{ file: state, find: 'if (answer !== undefined) return answer;', replace: '' }],
     hunt: story('05-retry-after-a-newer-write', 3),
     expect: ['INV-2', 'INV-5'],
+  },
+  {
+    name: 'one-voice-makes-sit-out',
+    rule: '§5 fail-slow',
+    what: 'a member sits out because a single other one finds it slow',
+    edits: [
+      {
+        file: 'src/membership/wishes.ts',
+        find: 'const judges = Math.max(2, Math.ceil(heard.size / 3));',
+        replace: 'const judges = 1;',
+      },
+    ],
+    hunt: story('20e-one-slow-path-is-nobodys-fault', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'slow-by-a-fixed-bound',
+    rule: '§5 fail-slow',
+    what: 'a member is slow by the clock, whatever its siblings take at the same time',
+    edits: [
+      {
+        file: cohort,
+        find: 'const slow = Math.max(median * slowFactor, median + deviations * madScale * mad, median + slowMs);',
+        replace: 'const slow = slowMs + 0 * (slowFactor + deviations * madScale * mad);',
+      },
+    ],
+    hunt: story('20e-one-slow-path-is-nobodys-fault', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'back-when-the-other-cause-is-well',
+    rule: '§5 fail-slow',
+    what: 'who sits out for its answers lives again because its flash is quick',
+    edits: [
+      {
+        file: 'src/membership/slowness.ts',
+        find: 'this.#flash.isWell(id, nowMs) && this.#answers.isWell(id, nowMs)',
+        replace: 'this.#flash.isWell(id, nowMs)',
+      },
+    ],
+    hunt: story('20d-slow-to-answer-sits-out', 3),
+    expect: ['STORY'],
   },
 ];

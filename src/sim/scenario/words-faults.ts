@@ -149,6 +149,14 @@ const links: readonly Sentence<Act>[] = [
     run: eachSlot((stage, slot, places) => stage.cluster.slowLink(slot, Number(place(places, 'factor')))),
   },
   {
+    pattern: 'slow path <from:slots> - <to:slots> x<factor:number>',
+    run: (stage, places) => {
+      for (const [from, to] of pairsOf(stage, places)) {
+        stage.hardware.wires.network.slowPath(idOf(stage, from), idOf(stage, to), Number(place(places, 'factor')));
+      }
+    },
+  },
+  {
     pattern: 'lose <percent:number> % of messages of <slots:slots>',
     run: eachSlot((stage, slot, places) => stage.cluster.loseMessages(slot, Number(place(places, 'percent')) / 100)),
   },

@@ -48,6 +48,8 @@ export interface Liveness {
   readonly sequence: number; // u32, per sender and incarnation, from 1
   /** The newest `sequence` that the sender heard from the receiver, 0 when none. */
   readonly echo: number; // u32
+  /** So long before this message that one was heard, by the sender's clock: what remains of the time since it was sent is the way, and the sender's slowness. */
+  readonly echoHeldUs: number; // u32
   /** The sender may be silent for so long from here on; longer is a reason to ask. */
   readonly nextMs: number; // u32
   /** Please answer at once: the sender doubts that the receiver is there, or needs something of it. */

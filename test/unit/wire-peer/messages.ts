@@ -213,6 +213,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     liveness: typed('liveness', {
       sequence: u32,
       echo: u32,
+      echoHeldUs: u32,
       nextMs: u32,
       answer: fc.boolean(),
       wantsTickets: fc.boolean(),
