@@ -364,10 +364,12 @@ export class ArcHost {
     const { core } = replica;
     if (!replica.isLeader || !core.ownTermCommitted || core.configurationIndex > core.commitIndex) return;
     const { self, limits } = this.#options;
-    const summary = `${core.term} ${core.configurationIndex} ${this.completeVoters(replica)} ${healBytesLeft}`;
+    const waitsForRoom = this.copies.waitForRoom.has(replica.arc);
+    const news = [core.term, core.configurationIndex, this.completeVoters(replica), healBytesLeft, waitsForRoom];
+    const summary = news.join(' ');
     if (this.#announced.get(replica.arc) === summary) return;
     this.#announced.set(replica.arc, summary);
-    this.#options.onRoute(routeOf(replica, self, limits.completeLagMax, healBytesLeft));
+    this.#options.onRoute(routeOf(replica, self, limits.completeLagMax, { healBytesLeft, waitsForRoom }));
   }
 
   /** Leaders whose oldest operation waits too long give the leadership away (design §10.13). */

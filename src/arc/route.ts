@@ -16,8 +16,10 @@ export function completeVoters(replica: Replica, lagMax: number): number {
   return complete;
 }
 
+export type HealingLeft = Pick<Route, 'healBytesLeft' | 'waitsForRoom'>;
+
 /** What a leader tells everybody of its arc. */
-export function routeOf(replica: Replica, self: CoreletId, lagMax: number, healBytesLeft: number): Route {
+export function routeOf(replica: Replica, self: CoreletId, lagMax: number, left: HealingLeft): Route {
   const { arc, core } = replica;
   const { voters, votersOutgoing, learners } = core.configuration;
   return {
@@ -29,6 +31,6 @@ export function routeOf(replica: Replica, self: CoreletId, lagMax: number, healB
     votersOutgoing: votersOutgoing.map(replicaOf),
     learners: learners.map(replicaOf),
     complete: completeVoters(replica, lagMax),
-    healBytesLeft,
+    ...left,
   };
 }

@@ -131,6 +131,8 @@ class Corelet implements CoreletHandle {
       events,
       host: this.#host,
       copies: founding.copies,
+      copyFillMax: limits.copyFillMax,
+      fill: (id) => this.#peering.fills.get(id),
       placement: () => this.#placement(),
     });
     const guarded = this.#guardedClock();
