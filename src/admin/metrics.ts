@@ -42,13 +42,7 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
   add('info', 'gauge', 'The Corelet that answers.', [
     { labels: { id, slot, cluster: status.cluster, version: figures.version }, value: 1 },
   ]);
-  const { full, reduced, noRedundancy, unavailable } = status.arcs;
-  add('arcs', 'gauge', 'Arcs by redundancy; no_redundancy is part of reduced.', [
-    { labels: { state: 'full' }, value: full },
-    { labels: { state: 'reduced' }, value: reduced },
-    { labels: { state: 'no_redundancy' }, value: noRedundancy },
-    { labels: { state: 'unavailable' }, value: unavailable },
-  ]);
+  arcMetrics(status, add);
   gauge(
     'losses_survivable',
     'Corelets that may still be lost without an arc becoming unavailable.',
@@ -100,6 +94,19 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
 }
 
 type Add = (name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]) => void;
+
+function arcMetrics({ arcs }: CoreletStatus, add: Add): void {
+  const { full, reduced, noRedundancy, unavailable, waitingForRoom } = arcs;
+  add('arcs', 'gauge', 'Arcs by redundancy; no_redundancy is part of reduced.', [
+    { labels: { state: 'full' }, value: full },
+    { labels: { state: 'reduced' }, value: reduced },
+    { labels: { state: 'no_redundancy' }, value: noRedundancy },
+    { labels: { state: 'unavailable' }, value: unavailable },
+  ]);
+  const help =
+    'Arcs whose next copy is not begun, since it would fill a flash too far: insert a module, or delete or trim volumes.';
+  add('arcs_waiting_for_room', 'gauge', help, [{ value: waitingForRoom }]);
+}
 
 function slotMetrics({ slots }: CoreletStatus, add: Add): void {
   const perSlot = (name: string, help: string, value: (slot: CoreletStatus['slots'][number]) => number): void =>

@@ -97,7 +97,12 @@ export class CopySender {
     this.#startedMs = context.clock.nowMs();
     this.#heardMs = this.#startedMs;
     this.#bytesLeft = replica.dataBytes;
-    this.#send({ type: 'copyOffer', index: this.index, voter: isVoter(replica.core.configuration, member) });
+    this.#send({
+      type: 'copyOffer',
+      index: this.index,
+      bytes: replica.dataBytes,
+      voter: isVoter(replica.core.configuration, member),
+    });
   }
 
   get bytesLeft(): number {
@@ -108,6 +113,7 @@ export class CopySender {
     if (this.#ended || reply.copy !== this.#copy) return;
     this.#heardMs = this.#context.clock.nowMs();
     if (reply.code === 'refused') this.#end(false, 'the receiver refused');
+    else if (reply.code === 'full') this.#end(false, 'there is no room for it');
     else if (reply.code === 'done') this.#end(true, 'done');
     else if (reply.code === 'ready' && !this.#streaming) {
       this.#streaming = true;
@@ -160,7 +166,7 @@ export class CopySender {
   #send(
     message:
       | Pick<CopyCheck, 'type' | 'check' | 'volume' | 'layer' | 'chunk' | 'digest'>
-      | { type: 'copyOffer'; index: LogIndex; voter: boolean }
+      | { type: 'copyOffer'; index: LogIndex; bytes: number; voter: boolean }
       | { type: 'copyFinish'; index: LogIndex; indexTerm: number; state: Uint8Array },
   ): void {
     const envelope = {

@@ -31,6 +31,7 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
     ],
     ['Arcs', arcsText(status, out)],
     ['Rebuild', rebuildText(status, nowMs)],
+    ...roomRow(status, out),
     ['Margin', marginText(status, out)],
     ['Scrub', scrubText(status, nowMs)],
     ...hardwareRow(status, out),
@@ -76,6 +77,14 @@ function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
   if (arcs.noRedundancy > 0) parts.push(paint(out, 'red', `${arcs.noRedundancy} with no redundancy`));
   if (arcs.unavailable > 0) parts.push(paint(out, 'red', `${arcs.unavailable} unavailable`));
   return parts.join(', ');
+}
+
+/** Healing that doesn't go on by itself: what is in its way, and what to do. */
+function roomRow({ arcs: { waitingForRoom } }: CoreletStatus, out: Terminal): readonly (readonly [string, string])[] {
+  if (waitingForRoom === 0) return [];
+  const who = waitingForRoom === 1 ? '1 arc waits' : `${waitingForRoom} arcs wait`;
+  const text = `${who} for room: another copy would fill a flash too far. Insert a module, or delete or trim volumes; healing goes on by itself then.`;
+  return [['Room', paint(out, 'red', text)]];
 }
 
 /** The sensors of the chassis, as the Corelet that answers sees them. */

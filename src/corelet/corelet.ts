@@ -122,6 +122,7 @@ class Corelet implements CoreletHandle {
       registers: restarted.registers,
       isFull: (id) => this.#isFull(id),
       onRoute: (route) => this.#announce(route),
+      routeTo: (arc) => this.#routes.get(arc),
     });
     this.#gateway = this.#makeGateway();
     this.#healer = new Healer({
@@ -131,6 +132,8 @@ class Corelet implements CoreletHandle {
       events,
       host: this.#host,
       copies: founding.copies,
+      copyFillMax: limits.copyFillMax,
+      fill: (id) => this.#peering.fills.get(id),
       placement: () => this.#placement(),
     });
     const guarded = this.#guardedClock();
@@ -327,7 +330,7 @@ class Corelet implements CoreletHandle {
     if (nowMs - this.#sampledMs < rateSampleMs) return;
     this.#sampledMs = nowMs;
     this.#peering.refreshPeers();
-    this.#host.retireForgotten((arc) => this.#routes.get(arc));
+    this.#host.retireForgotten();
     let bytesLeft = 0;
     for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
     if (bytesLeft > 0) this.#rounds.stayAwake();

@@ -74,12 +74,15 @@ function arcsStatus(founding: Founding, served: readonly Route[]): ArcsStatus {
   let full = 0;
   let reduced = 0;
   let noRedundancy = 0;
+  let waitingForRoom = 0;
   for (const route of served) {
     if (route.complete >= founding.copies) full += 1;
     else reduced += 1;
     if (route.complete < founding.copies && route.complete <= majorityOf(route)) noRedundancy += 1;
+    if (route.waitsForRoom) waitingForRoom += 1;
   }
-  return { total: founding.arcs, full, reduced, noRedundancy, unavailable: founding.arcs - full - reduced };
+  const unavailable = founding.arcs - full - reduced;
+  return { total: founding.arcs, full, reduced, noRedundancy, unavailable, waitingForRoom };
 }
 
 type FlapField = 'flapScore' | 'heldDownSeconds';

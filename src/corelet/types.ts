@@ -165,6 +165,8 @@ export interface ArcsStatus {
   readonly noRedundancy: number;
   /** No leader known to the Corelet that answers. */
   readonly unavailable: number;
+  /** A copy of them is wanted and not begun: the flash that it is to go to would be too full. */
+  readonly waitingForRoom: number;
 }
 
 /** What `GET /api/status` answers, on any Corelet. `slots` names every slot that is or was a member. */

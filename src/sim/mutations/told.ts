@@ -4,8 +4,9 @@ import type { Mutation } from './types.ts';
 const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
 const cohort = 'src/membership/cohort.ts';
+const room = 'src/arc/room.ts';
 
-/** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9). */
+/** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9; brakes). */
 export const toldMutations: readonly Mutation[] = [
   {
     name: 'copy-from-an-unapplied-state',
@@ -86,5 +87,49 @@ export const toldMutations: readonly Mutation[] = [
     ],
     hunt: story('20d-slow-to-answer-sits-out', 3),
     expect: ['STORY'],
+  },
+  {
+    name: 'healed-full',
+    rule: 'never heal a cluster full',
+    what: 'copies are begun, and taken in, whatever room there is',
+    edits: [
+      {
+        file: 'src/healing/brake.ts',
+        find: 'return filledBytes <= (copyFillMax - slack) * known.sizeBytes;',
+        replace: 'return filledBytes > 0;',
+      },
+      { file: room, find: 'return needBytes === 0 ||', replace: 'return needBytes >= 0 ||' },
+    ],
+    hunt: story('16b-never-healed-full', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'room-promised-twice',
+    rule: 'never heal a cluster full',
+    what: 'a receiver forgets what it promised to other leaders, and leaders what they decided',
+    edits: [
+      { file: room, find: 'this.#promised.set(arc, bytes);', replace: '' },
+      {
+        file: 'src/healing/brake.ts',
+        find: 'this.#promisedBytes.set(id, (this.#promisedBytes.get(id) ?? 0) + bytes);',
+        replace: '',
+      },
+    ],
+    hunt: story('16b-never-healed-full', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'room-is-never-looked-for-again',
+    rule: 'never heal a cluster full, INV-9',
+    what: 'who was refused for want of room is never asked again',
+    edits: [
+      {
+        file: room,
+        find: '?? Number.NEGATIVE_INFINITY) < refusalMs;',
+        replace: '?? Number.NEGATIVE_INFINITY) < Number.POSITIVE_INFINITY;',
+      },
+    ],
+    hunt: story('16b-never-healed-full', 3),
+    expect: ['STORY', 'INV-9'],
   },
 ];

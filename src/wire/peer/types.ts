@@ -345,6 +345,8 @@ export interface Route {
   readonly complete: number;
   /** Bytes still to copy until every wanted copy is complete. */
   readonly healBytesLeft: number;
+  /** A copy is wanted and isn't begun: the flash that it is to go to would be too full with it. */
+  readonly waitsForRoom: boolean;
 }
 export interface Routes {
   readonly type: 'routes';

@@ -17,7 +17,7 @@ test('status says the margin and, while rebuilding, a range: no green that lies'
         slotStatus(0),
         slotStatus(1, { state: 'gone', safeToPull: false, why: '14 arcs would lose their majority' }),
       ],
-      arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0 },
+      arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0, waitingForRoom: 0 },
       rebuild: { bytesLeft: 100 * 2 ** 20, bytesPerSecond: 2 ** 20, secondsLeft: 100 },
       lossesSurvivable: 0,
     }),
@@ -29,7 +29,7 @@ test('status says the margin and, while rebuilding, a range: no green that lies'
   assert.match(hurt, /The next loss makes data unavailable/);
   assert.match(hurt, /✕ gone .*no: 14 arcs would lose their majority/);
   const waiting = statusOf(6, {
-    arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0 },
+    arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0, waitingForRoom: 0 },
     rebuild: { bytesLeft: 0, bytesPerSecond: 0, secondsLeft: null },
   });
   assert.match(statusText(waiting, plain, 0), /nothing is being copied now/);

@@ -138,6 +138,7 @@ const route = fc.record({
   learners: replicas,
   complete: u8,
   healBytesLeft: u64,
+  waitsForRoom: fc.boolean(),
 });
 
 const blockList = (maxLength: number) =>
@@ -251,7 +252,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     complaint: typed('complaint', { arc, leader: id }),
     routes: typed('routes', { ask: fc.boolean(), routes: fc.array(route, { maxLength: 4 }) }),
     retire: typed('retire', { arc, generation: u32, configurationIndex: u64 }),
-    copyOffer: typed('copyOffer', { ...between, copy: u32, index: u64, voter: fc.boolean() }),
+    copyOffer: typed('copyOffer', { ...between, copy: u32, index: u64, bytes: u64, voter: fc.boolean() }),
     copyCheck: typed('copyCheck', { ...between, copy: u32, check: u32, volume, layer: u32, chunk: u64, digest: u32 }),
     fetch,
     fetchReply,
