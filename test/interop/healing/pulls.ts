@@ -3,6 +3,7 @@ import { blockBytes } from '../../../src/base/ids.ts';
 import { readValue, writeValue } from '../../../src/sim/contents.ts';
 import { checkLinearizability } from '../../../src/sim/checkers/linearizability.ts';
 import { History, type Operation } from '../../../src/sim/history.ts';
+import type { EventRecord } from '../../../src/ports/events.ts';
 import { type ChassisStatus, type DemoChassis, isRunning, startChassis } from '../chassis.ts';
 import { eventually } from '../commands.ts';
 import { type Answer, HistoryConnection } from '../history-connection.ts';
@@ -36,7 +37,7 @@ export interface PullsOptions {
 export interface Pull {
   readonly slot: number;
   readonly left: number;
-  /** Until the last of the others had a view without it, by what each recorded. */
+  /** Until the last of the others had a view without it, by what each recorded; NaN: all were killed before they recorded it. */
   readonly agreedMs: number;
   readonly fullMs: number;
   /** What finished copies sent to others meanwhile. */
@@ -173,7 +174,7 @@ class PullsRun {
     return {
       slot,
       left,
-      agreedMs: (await this.#agreedAt(record.id, atWallMs)) - atWallMs,
+      agreedMs: (await this.#agreedAt(record.id, atWallMs, kill !== undefined)) - atWallMs,
       fullMs,
       copiedBytes: await eventually('what was copied', healMsMax, () => this.#copiedBytes(atWallMs)),
       longestMs: this.#longestMs(atMs),
@@ -243,20 +244,17 @@ class PullsRun {
     return records.map(({ slot }) => slot);
   }
 
-  /** When the last of those that run recorded a view without that one. */
-  #agreedAt(lost: string, sinceWallMs: number): Promise<number> {
+  /** When the last of those that run recorded a view without that one. Who was killed meanwhile may have it without a record of it. */
+  #agreedAt(lost: string, sinceWallMs: number, killed: boolean): Promise<number> {
     return eventually('all agreed', healMsMax, () => {
-      const times = this.#running().map(
-        (slot) =>
-          this.#chassis
-            .recorded(slot)
-            .find(
-              ({ kind, corelet, atWallMs }) =>
-                kind === 'view.removed' && corelet === lost && atWallMs >= sinceWallMs - 1000,
-            )?.atWallMs,
-      );
-      const known = times.filter((time) => time !== undefined);
-      return known.length === times.length ? Math.max(...known) : undefined;
+      const recorded = this.#running().map((slot) => {
+        const isIt = ({ kind, corelet, atWallMs }: EventRecord): boolean =>
+          kind === 'view.removed' && corelet === lost && atWallMs >= sinceWallMs - 1000;
+        return this.#chassis.recorded(slot).find(isIt)?.atWallMs;
+      });
+      const times = recorded.filter((time) => time !== undefined);
+      if (times.length < recorded.length && !killed) return undefined;
+      return times.length === 0 ? Number.NaN : Math.max(...times);
     });
   }
 
