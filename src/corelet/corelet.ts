@@ -131,6 +131,7 @@ class Corelet implements CoreletHandle {
       events,
       host: this.#host,
       copies: founding.copies,
+      flapScore: (id) => this.#membership.flapping(id, clock.nowMs()).score,
       placement: () => this.#placement(),
     });
     const guarded = this.#guardedClock();
