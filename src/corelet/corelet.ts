@@ -134,6 +134,7 @@ class Corelet implements CoreletHandle {
       copies: founding.copies,
       copyFillMax: limits.copyFillMax,
       fill: (id) => this.#peering.fills.get(id),
+      flapScore: (id) => this.#membership.flapping(id, clock.nowMs()).score,
       placement: () => this.#placement(),
     });
     const guarded = this.#guardedClock();

@@ -10,6 +10,7 @@ import type { PlacementTable } from '../ring/placement.ts';
 import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import { type Fill, RoomBrake } from './brake.ts';
 import { type ArcFacts, fullTargets, type HealingStep, planStep } from './plan.ts';
+import { Proving } from './proving.ts';
 
 export const healingLimits = {
   /** Between two looks at the arcs led here. */
@@ -45,6 +46,8 @@ export interface HealerOptions {
   readonly copyFillMax: number;
   /** Of a Corelet's flash, as far as it is known. */
   fill(id: CoreletId): Fill | undefined;
+  /** How often a Corelet was removed for silence, less what time forgave. */
+  flapScore(id: CoreletId): number;
   /** Of the view that is current; undefined while there is none. */
   placement(): PlacementTable | undefined;
 }
@@ -58,6 +61,7 @@ export class Healer {
   readonly #options: HealerOptions;
   /** Since when a learner of an arc led here has answered nothing. */
   readonly #muteSinceMs = new Map<MemberId, number>();
+  readonly #proving: Proving;
   #ticks = 0;
   /** Of arcs led here, the voter that the newest change leaves out: nobody speaks to it any more, so it is told to go. */
   readonly #leaving = new Map<ArcId, MemberId>();
@@ -66,12 +70,14 @@ export class Healer {
   constructor(options: HealerOptions) {
     this.#options = options;
     this.#brake = new RoomBrake(options);
+    this.#proving = new Proving(options);
   }
 
   /** One look at all arcs led here. Call every `tickMs`. */
   tick(): void {
     const { host } = this.#options;
     const table = this.#options.placement();
+    if (table !== undefined) this.#proving.look(table.view);
     const led: { replica: Replica; margin: number }[] = [];
     for (const replica of host.replicas()) {
       if (replica.isLeader) led.push({ replica, margin: this.#margin(replica) });
@@ -117,6 +123,7 @@ export class Healer {
         replica.flush();
       } else if (step.kind === 'addLearner') {
         const missing = this.#options.host.completeVoters(replica) < this.#options.copies;
+        if (!missing && this.#proving.isOn(step.id)) continue;
         if (learners >= (missing ? healingLimits.repairsMax : healingLimits.movesMax)) continue;
         learners += 1;
         this.#brake.promised(step.id, replica.dataBytes);

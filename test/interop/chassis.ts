@@ -242,7 +242,9 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
       printed: output,
     });
   } catch (error) {
+    const pids = [program.pid ?? 0, ...readSlots(data).map(({ pid }) => pid)];
     endNow(program, data);
+    await gone(pids);
     if (fresh) rmSync(data, { recursive: true, force: true, maxRetries: 5 });
     throw new Error(`${String(error)}\n${printed}`, { cause: error });
   }
