@@ -108,7 +108,7 @@ class FlashFile implements Flash {
     if (this.#underWay === 0) this.#idle?.();
   }
 
-  /** Always by a thread: a device may take a tenth of a second now and then, and nobody else is to wait for it (docs/decisions/0029). */
+  /** Always by a thread: a device may take a tenth of a second now and then, and nobody else is to wait for it (docs/decisions/0028). */
   async writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
     let lengthBytes = 0;
     for (const part of parts) lengthBytes += part.length;
