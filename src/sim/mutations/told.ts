@@ -4,6 +4,8 @@ import type { Mutation } from './types.ts';
 const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
 const room = 'src/arc/room.ts';
+const comparing = 'src/arc/comparing.ts';
+const twoContents = story('15c-two-contents-of-one-version', 3);
 
 /** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9; brakes). */
 export const toldMutations: readonly Mutation[] = [
@@ -88,5 +90,58 @@ export const toldMutations: readonly Mutation[] = [
     ],
     hunt: story('16b-never-healed-full', 3),
     expect: ['STORY', 'INV-9'],
+  },
+  {
+    name: 'two-contents-given-to-hosts',
+    rule: '§10.8',
+    what: 'a leader gives hosts its own content of a block of which another valid one of the same version is known',
+    edits: [
+      {
+        file: 'src/arc/reads.ts',
+        find: 'if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;',
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'two-contents-compared',
+    rule: '§10.8',
+    what: 'a compare-and-write, or a write of a part, takes one of two valid contents for the block',
+    edits: [
+      {
+        file: 'src/arc/mending.ts',
+        find: "if (this.#context.quarantine.holds(this.#replica.arc, page, blocks)) return 'lost';",
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'quarantine-known-to-two-only',
+    rule: '§10.8',
+    what: 'the third member, which has one of the two contents, is not told',
+    edits: [
+      { file: comparing, find: 'this.#tellQuarantined(key, this.#others());', replace: '' },
+      { file: comparing, find: 'this.#tellQuarantined(key, [member]);\n    const first', replace: 'const first' },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'quarantine-forgotten-at-restart',
+    rule: '§10.8',
+    what: 'blocks in quarantine are remembered in memory only',
+    edits: [
+      {
+        file: 'src/arc/quarantine.ts',
+        find: 'this.#store.setRegister(`${registerPrefix}${arc}`, writer.copy());',
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
   },
 ];
