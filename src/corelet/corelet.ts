@@ -332,9 +332,19 @@ class Corelet implements CoreletHandle {
     this.#peering.refreshPeers();
     this.#host.retireForgotten();
     let bytesLeft = 0;
-    for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
+    let whole = 0;
+    for (const route of this.#routes.all()) {
+      if (!this.#host.isAlive(route.leader)) continue;
+      bytesLeft += route.healBytesLeft;
+      if (route.complete >= this.#founding.copies && this.#isHeard(route)) whole += 1;
+    }
+    if (whole === this.#founding.arcs) this.#membership.madeGood();
     if (bytesLeft > 0) this.#rounds.stayAwake();
     this.#rate.sample(bytesLeft, nowMs);
+  }
+
+  #isHeard({ voters }: Route): boolean {
+    return voters.every(({ id }) => this.#host.isAlive(id));
   }
 
   /** Arcs led here may have to follow, and hosts may be told of a path that came or went. */

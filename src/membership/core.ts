@@ -23,6 +23,7 @@ import { Campaign } from './campaign.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { HoldDown, isCurrent, Joins } from './joins.ts';
 import { causeOf, narrateChange, narrateOne, narrateProposal } from './narrate.ts';
+import { Losses } from './losses.ts';
 import { News } from './news.ts';
 import { Outbox } from './outbox.ts';
 import { decodeRegister, encodeRegister, type Register } from './register.ts';
@@ -88,6 +89,7 @@ export class MembershipCore {
   readonly #restored: Register | undefined;
   readonly #founding: View | undefined;
   readonly #frozen = new FrozenWatch();
+  readonly #losses = new Losses();
   #holdDown: HoldDown;
   #newest: Newest | undefined;
   #standing: Standing = 'outside';
@@ -107,7 +109,13 @@ export class MembershipCore {
     this.#tally = new Tally(this.#limits);
     this.#joins = new Joins(this.#limits);
     this.#wishes = new Wishes(this.#limits);
-    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
+    const senses = {
+      watch: this.#watch,
+      tally: this.#tally,
+      joins: this.#joins,
+      wishes: this.#wishes,
+      losses: this.#losses,
+    };
     this.#sittingOutMax = options.sittingOutMax ?? 1;
     this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, this.#sittingOutMax);
     this.#alarm = new Alarm(options.self.id, this.#limits, senses, this.#outbox);
@@ -143,7 +151,14 @@ export class MembershipCore {
 
   /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
   get frozen(): Frozen {
-    return frozenBy(this.#standing, this.view?.members.length ?? 0, this.#watch.hears());
+    const members = this.view?.members.length ?? 0;
+    const lost = this.#tally.braked && this.view !== undefined ? this.#losses.recent(this.view, this.#nowMs) : 0;
+    return frozenBy(this.#standing, members, this.#watch.hears(), lost);
+  }
+
+  /** Every arc has all its copies again. */
+  madeGood(): void {
+    this.#losses.madeGood();
   }
 
   /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */
@@ -372,7 +387,9 @@ export class MembershipCore {
   #adopt(ballot: Ballot, decision: Decision, nowMs: number): void {
     const previous = this.view;
     for (const removal of decision.removals) {
-      if (removal.reason === 'silent') this.#holdDown.removed(removal.id, nowMs);
+      if (removal.reason !== 'silent') continue;
+      this.#holdDown.removed(removal.id, nowMs);
+      this.#losses.lost(removal.id, nowMs);
     }
     this.#install(ballot, decision, nowMs);
     this.#agreement.begin(this.#knownView());

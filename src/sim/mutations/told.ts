@@ -144,4 +144,26 @@ export const toldMutations: readonly Mutation[] = [
     hunt: twoContents,
     expect: ['STORY', 'INV-2'],
   },
+  {
+    name: 'members-removed-however-many-fail',
+    rule: 'stop removing members when too many fail at once',
+    what: 'each remnant of a view removes whoever is silent, however many went just before',
+    edits: [{ file: 'src/membership/tally.ts', find: 'if (this.braked) return [];', replace: '' }],
+    hunt: story('18d-nobody-more-is-removed', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'half-of-the-members-decide',
+    rule: 'a minority never decides',
+    what: 'half of a view is enough to decide the next one',
+    edits: [
+      {
+        file: 'src/ring/view.ts',
+        find: 'return Math.floor(count / 2) + 1;',
+        replace: 'return Math.ceil(count / 2);',
+      },
+    ],
+    hunt: story('18d-nobody-more-is-removed', 3),
+    expect: ['STORY'],
+  },
 ];
