@@ -166,4 +166,18 @@ export const toldMutations: readonly Mutation[] = [
     hunt: story('18d-nobody-more-is-removed', 3),
     expect: ['STORY'],
   },
+  {
+    name: 'voter-before-its-copy-is-whole',
+    rule: '§10.14',
+    what: 'a learner takes the place of a voter before it has everything',
+    edits: [
+      {
+        file: 'src/healing/plan.ts',
+        find: 'return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;',
+        replace: 'return replaceBy(facts, learner);',
+      },
+    ],
+    hunt: story('07e-drained-without-a-copy-less', 3),
+    expect: ['STORY', 'INV-1'],
+  },
 ];
