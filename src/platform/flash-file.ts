@@ -1,17 +1,4 @@
-import {
-  close,
-  constants,
-  fdatasync,
-  fstat,
-  ftruncate,
-  open,
-  read,
-  readSync,
-  stat,
-  type Stats,
-  writev,
-  writevSync,
-} from 'node:fs';
+import { close, constants, fdatasync, fstat, ftruncate, open, read, readSync, stat, type Stats, writev } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { type Flash, FlashError } from '../ports/flash.ts';
 import { blockDeviceShape, whoHolds } from './flash-file-device.ts';
@@ -22,16 +9,6 @@ const partsPerCallMax = 1024;
 const prepareBytesMax = 1024 * 1024;
 const sectorBytes = 4096;
 /**
- * Writes up to this size are made on the spot while the device is quick: handing one to a thread and hearing of its end
- * costs two wake-ups, as much CPU as the write (measured: 64–89 µs against 108–127 µs for 8 KiB), and what arrives
- * meanwhile shares the next write. A device that hangs then hangs the whole Corelet: its peers see a failed one, as it is.
- * Larger batches go to a thread: while it waits for the device, the next commands are read (docs/decisions/0022).
- */
-const inlineBytesMax = 16 * 1024;
-/** Slower than this, on average over the newest writes, and they go to a thread again. */
-const inlineMsMax = 2;
-const inlineSmoothing = 0.1;
-/**
  * Reads up to this size are made on the spot while most are answered from the system's cache: handing one to a thread
  * costs three quarters of what one process can read (measured: 100–130 thousand 4 KiB reads a second against 490–580
  * thousand).
@@ -39,6 +16,7 @@ const inlineSmoothing = 0.1;
 const inlineReadBytesMax = 64 * 1024;
 /** Slower than this, on average, and reads go to a thread; one in so many then still tells how it would be. */
 const inlineReadMsMax = 0.03;
+const inlineReadSmoothing = 0.1;
 const inlineReadProbe = 32;
 /** One in so many goes to a thread all the same: whoever reads in a loop would let nobody else run. */
 const inlineReadRun = 64;
@@ -101,7 +79,6 @@ class FlashFile implements Flash {
   readonly #lock: FlashLock | undefined;
   readonly #isFile: boolean;
   #underWay = 0;
-  #writeMs = 0;
   #readMs = 0;
   #reads = 0;
   #closed = false;
@@ -131,28 +108,15 @@ class FlashFile implements Flash {
     if (this.#underWay === 0) this.#idle?.();
   }
 
+  /** Always by a thread: a device may take a tenth of a second now and then, and nobody else is to wait for it (docs/decisions/0028). */
   async writeDurably(offset: number, parts: readonly Uint8Array[]): Promise<void> {
     let lengthBytes = 0;
     for (const part of parts) lengthBytes += part.length;
     this.#begin(offset, lengthBytes);
-    const startedMs = performance.now();
     try {
-      if (lengthBytes <= inlineBytesMax && this.#writeMs < inlineMsMax) this.#writeInline(offset, parts, lengthBytes);
-      else await this.#writeAll(offset, parts);
+      await this.#writeAll(offset, parts);
     } finally {
-      if (lengthBytes <= inlineBytesMax) {
-        this.#writeMs += (performance.now() - startedMs - this.#writeMs) * inlineSmoothing;
-      }
       this.#end();
-    }
-  }
-
-  #writeInline(offset: number, parts: readonly Uint8Array[], lengthBytes: number): void {
-    try {
-      const written = writevSync(this.#descriptor, parts as Uint8Array[], offset);
-      if (written !== lengthBytes) throw new FlashError('EIO', `${written} of ${lengthBytes} bytes written`);
-    } catch (error) {
-      throw error instanceof FlashError ? error : flashError(error);
     }
   }
 
@@ -209,7 +173,7 @@ class FlashFile implements Flash {
     } catch (error) {
       throw error instanceof FlashError ? error : flashError(error);
     } finally {
-      this.#readMs += (performance.now() - startedMs - this.#readMs) * inlineSmoothing;
+      this.#readMs += (performance.now() - startedMs - this.#readMs) * inlineReadSmoothing;
     }
   }
 

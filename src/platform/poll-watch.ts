@@ -75,7 +75,7 @@ export class Arrivals {
   readonly #watch: PollWatch;
   readonly #receiveBufferBytesMax: number;
   #drainedMs: number;
-  /** When the last read filled its buffer, if it did: there may have been more, until a whole poll brings nothing. */
+  /** When the last read filled its buffer or was the last of its turn, if so: there may have been more, until a whole poll brings nothing. */
   #filledMs = Number.NEGATIVE_INFINITY;
   /** When reading was taken up again: what comes may have waited, until a whole poll has passed. */
   #resumedMs = Number.NEGATIVE_INFINITY;
@@ -110,8 +110,8 @@ export class Arrivals {
     return isWatched ? passedMs : this.#drainedMs;
   }
 
-  /** A chunk was read at `nowMs`. @returns the moment. */
-  read(lengthBytes: number, nowMs: number): number {
+  /** A chunk was read at `nowMs`; `isHeld`: and no more in this turn, whatever was there (reading-turn.ts). @returns the moment. */
+  read(lengthBytes: number, nowMs: number, isHeld = false): number {
     const { passedMs } = this.#watch;
     // After a read that didn't fill its buffer it was empty: then, or in the poll that brought nothing since.
     if (passedMs > this.#filledMs && passedMs > this.#resumedMs) this.#drainedMs = passedMs;
@@ -121,7 +121,7 @@ export class Arrivals {
       this.#markBytes = this.#bytes;
     }
     this.#bytes += lengthBytes;
-    this.#filledMs = lengthBytes >= readBytesMax ? nowMs : Number.NEGATIVE_INFINITY;
+    this.#filledMs = isHeld || lengthBytes >= readBytesMax ? nowMs : Number.NEGATIVE_INFINITY;
     return this.#drainedMs;
   }
 }

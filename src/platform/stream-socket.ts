@@ -1,8 +1,15 @@
 import { writeSync, writevSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { ReadingTurn } from './reading-turn.ts';
 
 /** One read takes at most this, as libuv's own do (poll-watch.ts counts on it). All sockets of the process share the buffer: what is read is used up before the next read. */
 const receiveBytes = 64 * 1024;
+/**
+ * So much do all sockets of the process take in between two rounds of the event loop; then each that has more waits for the
+ * next. libuv alone takes up to 32 reads of each socket at once, 2 MiB: with a few hosts and peers that send large blocks, 30 to
+ * 55 ms of processor time (measured), in which no timer, no probe and no other host has its turn.
+ */
+export const turnBytesMax = 256 * 1024;
 /** Copies of what was received are cut from slabs of this size; larger ones have memory of their own. */
 const slabBytes = 64 * 1024;
 const cutBytesMax = slabBytes / 4;
@@ -14,6 +21,7 @@ const directPartsMax = 1024;
 const shared = Buffer.allocUnsafeSlow(receiveBytes);
 let slab = Buffer.allocUnsafeSlow(slabBytes);
 let slabUsed = 0;
+const turn = new ReadingTurn(turnBytesMax, setImmediate);
 
 /** Uninitialised memory for what was received; nobody else gets it, so views of it may be kept. */
 export function roomFor(bytes: number): Uint8Array {
@@ -44,8 +52,8 @@ interface WithHandle {
 }
 
 export interface StreamListener {
-  /** `bytes` is only there during the call: the next read overwrites it. */
-  received(bytes: Uint8Array): void;
+  /** `bytes` is only there during the call: the next read overwrites it. `isHeld`: what arrived behind it is read in the next turn. */
+  received(bytes: Uint8Array, isHeld: boolean): void;
   ended(): void;
   closed(): void;
   drained?(): void;
@@ -58,16 +66,31 @@ export interface StreamListener {
  */
 export class StreamSocket {
   readonly #socket: Socket;
+  #isPaused = false;
+  /** Has had its part of this turn. */
+  #isHeld = false;
+  readonly #goOn = (): void => {
+    this.#isHeld = false;
+    if (!this.#isPaused) this.#socket.resume();
+  };
 
   /** Takes over a socket; what it had read before is delivered first, from within the constructor. */
   constructor(socket: Socket, listener: StreamListener) {
-    const { socket: mine, rest } = adopt(socket, listener.received.bind(listener));
+    const { socket: mine, rest } = adopt(socket, (bytes) => {
+      const isOver = turn.took(bytes.length);
+      if (isOver && !this.#isHeld) {
+        this.#isHeld = true;
+        turn.whenNext(this.#goOn);
+      }
+      listener.received(bytes, isOver);
+      return !isOver;
+    });
     this.#socket = mine;
     mine.on('end', () => listener.ended());
     mine.on('close', () => listener.closed());
     mine.on('error', () => {}); // 'close' follows
     if (listener.drained !== undefined) mine.on('drain', () => listener.drained?.());
-    if (rest !== undefined) listener.received(rest);
+    if (rest !== undefined) listener.received(rest, false);
   }
 
   /** Bytes that the system hasn't taken yet. */
@@ -114,11 +137,13 @@ export class StreamSocket {
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#isPaused = false;
+    if (!this.#isHeld) this.#socket.resume();
   }
 
   end(): void {
@@ -130,17 +155,19 @@ export class StreamSocket {
   }
 }
 
-function plain(socket: Socket, received: (bytes: Uint8Array) => void): { socket: Socket; rest: undefined } {
-  socket.on('data', (chunk: Buffer) => received(view(chunk, 0, chunk.length)));
+/** Takes what was read. @returns whether to read on at once. */
+type Received = (bytes: Uint8Array) => boolean;
+
+function plain(socket: Socket, received: Received): { socket: Socket; rest: undefined } {
+  socket.on('data', (chunk: Buffer) => {
+    if (!received(view(chunk, 0, chunk.length))) socket.pause();
+  });
   socket.resume();
   return { socket, rest: undefined };
 }
 
 /** A socket over the same handle that reads into the shared buffer: Node offers that for sockets it makes, not for those that it accepts. */
-function adopt(
-  old: Socket,
-  received: (bytes: Uint8Array) => void,
-): { readonly socket: Socket; readonly rest: Uint8Array | undefined } {
+function adopt(old: Socket, received: Received): { readonly socket: Socket; readonly rest: Uint8Array | undefined } {
   const owner = old as unknown as WithHandle;
   const handle = owner._handle;
   if (handle === undefined || handle === null || old.writableLength > 0 || old.readableEnded || old.destroyed) {
@@ -156,10 +183,8 @@ function adopt(
   old.destroy(); // only its shell: a server no longer counts it
   const onread = {
     buffer: shared,
-    callback: (count: number, buffer: Uint8Array): boolean => {
-      received(buffer === shared ? sharedView(count) : buffer.subarray(0, count));
-      return true;
-    },
+    callback: (count: number, buffer: Uint8Array): boolean =>
+      received(buffer === shared ? sharedView(count) : buffer.subarray(0, count)),
   };
   const options = { handle, allowHalfOpen, onread };
   const socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);

@@ -171,10 +171,10 @@ class Connection implements SocketOutput, StreamListener {
   }
 
   /** Copied out of the receive buffer: the session keeps views. */
-  received(bytes: Uint8Array): void {
+  received(bytes: Uint8Array, isHeld: boolean): void {
     const chunk = roomFor(bytes.length);
     chunk.set(bytes);
-    this.session.receive(chunk, this.#arrivals.read(chunk.length, this.#clock.nowMs()));
+    this.session.receive(chunk, this.#arrivals.read(chunk.length, this.#clock.nowMs(), isHeld));
   }
 
   ended(): void {

@@ -41,6 +41,16 @@ test('after a read that filled its buffer more may have waited: only a whole pol
   assert.equal(arrivals.read(50, 170), 160);
 });
 
+test('a connection that had to wait for the next turn may have held more: as after a read that filled its buffer', () => {
+  const { watch, arrivals } = watched(100);
+  assert.equal(arrivals.read(50, 120, true), 100);
+  watch.passedMs = 110;
+  assert.equal(arrivals.openMs, 100, 'that poll had its part of this connection only');
+  assert.equal(arrivals.read(50, 130), 100);
+  watch.passedMs = 140;
+  assert.equal(arrivals.read(50, 150), 140);
+});
+
 test('what came while reading was paused may be as old as the pause', () => {
   const { watch, arrivals } = watched(100);
   arrivals.read(50, 110);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { roomFor, StreamSocket } from '../../../src/platform/stream-socket.ts';
+import { roomFor, StreamSocket, turnBytesMax } from '../../../src/platform/stream-socket.ts';
 
 /** Two ends of a TCP connection: a plain socket and, behind a server, the one to be taken over. */
 async function pair(t: TestContext, allowHalfOpen = false): Promise<{ client: Socket; accepted: Socket }> {
@@ -125,4 +125,57 @@ test('memory for what was received is never given twice', () => {
   const rooms = Array.from({ length: 200 }, (_, i) => roomFor(1 + ((i * 523) % 20_000)));
   for (const [i, room] of rooms.entries()) room.fill(i);
   for (const [i, room] of rooms.entries()) assert.ok(room.every((byte) => byte === (i & 0xff)));
+});
+
+test('who sends much has its turn, then others have theirs: between two rounds of the event loop little is read', async (t) => {
+  const { client, accepted } = await pair(t);
+  const sentBytes = 4 * 1024 * 1024;
+  const oneReadBytes = 64 * 1024;
+  let receivedBytes = 0;
+  let turnBytes = 0;
+  let longestTurnBytes = 0;
+  const stream = new StreamSocket(accepted, {
+    received: (bytes) => {
+      receivedBytes += bytes.length;
+      turnBytes += bytes.length;
+      longestTurnBytes = Math.max(longestTurnBytes, turnBytes);
+    },
+    ended: () => undefined,
+    closed: () => undefined,
+  });
+  stream.pause();
+  // As much lies ready in the system as it holds.
+  client.write(Buffer.alloc(sentBytes));
+  for (let round = 0; round < 50; round++) await new Promise<void>((resolve) => void setImmediate(resolve));
+  stream.resume();
+  while (receivedBytes < sentBytes) {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+    turnBytes = 0;
+  }
+  assert.ok(longestTurnBytes > oneReadBytes, 'more than one read lay ready');
+  assert.ok(longestTurnBytes < turnBytesMax + oneReadBytes, `${longestTurnBytes} bytes in one turn`);
+});
+
+test('a socket that waits for its next turn stays paused if it is paused meanwhile', async (t) => {
+  const { client, accepted } = await pair(t);
+  let receivedBytes = 0;
+  let isHeldOnce = false;
+  const stream = new StreamSocket(accepted, {
+    received: (bytes, isHeld) => {
+      receivedBytes += bytes.length;
+      if (!isHeld || isHeldOnce) return;
+      isHeldOnce = true;
+      stream.pause();
+    },
+    ended: () => undefined,
+    closed: () => undefined,
+  });
+  const sentBytes = 2 * 1024 * 1024;
+  client.write(Buffer.alloc(sentBytes));
+  while (!isHeldOnce) await new Promise<void>((resolve) => void setImmediate(resolve));
+  const readBytes = receivedBytes;
+  for (let round = 0; round < 50; round++) await new Promise<void>((resolve) => void setImmediate(resolve));
+  assert.equal(receivedBytes, readBytes);
+  stream.resume();
+  while (receivedBytes < sentBytes) await new Promise<void>((resolve) => void setImmediate(resolve));
 });
