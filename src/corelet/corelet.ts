@@ -327,24 +327,25 @@ class Corelet implements CoreletHandle {
     this.#healer.tick();
     if (this.#peering.flashWaitMs() >= flashStallMs) abdicate(this.#host);
     this.#peering.watchFlash();
+    if (this.#membership.losses.open && this.#isWhole()) this.#membership.losses.madeGood();
     if (nowMs - this.#sampledMs < rateSampleMs) return;
     this.#sampledMs = nowMs;
     this.#peering.refreshPeers();
     this.#host.retireForgotten();
     let bytesLeft = 0;
-    let whole = 0;
-    for (const route of this.#routes.all()) {
-      if (!this.#host.isAlive(route.leader)) continue;
-      bytesLeft += route.healBytesLeft;
-      if (route.complete >= this.#founding.copies && this.#isHeard(route)) whole += 1;
-    }
-    if (whole === this.#founding.arcs) this.#membership.madeGood();
+    for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
     if (bytesLeft > 0) this.#rounds.stayAwake();
     this.#rate.sample(bytesLeft, nowMs);
   }
 
-  #isHeard({ voters }: Route): boolean {
-    return voters.every(({ id }) => this.#host.isAlive(id));
+  /** Every arc has all its copies, as its leader says, on Corelets that are heard. */
+  #isWhole(): boolean {
+    let whole = 0;
+    for (const { leader, complete, voters } of this.#routes.all()) {
+      const heard = this.#host.isAlive(leader) && voters.every(({ id }) => this.#host.isAlive(id));
+      if (heard && complete >= this.#founding.copies) whole += 1;
+    }
+    return whole === this.#founding.arcs;
   }
 
   /** Arcs led here may have to follow, and hosts may be told of a path that came or went. */

@@ -89,7 +89,8 @@ export class MembershipCore {
   readonly #restored: Register | undefined;
   readonly #founding: View | undefined;
   readonly #frozen = new FrozenWatch();
-  readonly #losses = new Losses();
+  /** The owner says when they are made good. */
+  readonly losses = new Losses();
   #holdDown: HoldDown;
   #newest: Newest | undefined;
   #standing: Standing = 'outside';
@@ -114,7 +115,7 @@ export class MembershipCore {
       tally: this.#tally,
       joins: this.#joins,
       wishes: this.#wishes,
-      losses: this.#losses,
+      losses: this.losses,
     };
     this.#sittingOutMax = options.sittingOutMax ?? 1;
     this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, this.#sittingOutMax);
@@ -152,13 +153,8 @@ export class MembershipCore {
   /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
   get frozen(): Frozen {
     const members = this.view?.members.length ?? 0;
-    const lost = this.#tally.braked && this.view !== undefined ? this.#losses.recent(this.view, this.#nowMs) : 0;
+    const lost = this.#tally.braked && this.view !== undefined ? this.losses.recent(this.view, this.#nowMs) : 0;
     return frozenBy(this.#standing, members, this.#watch.hears(), lost);
-  }
-
-  /** Every arc has all its copies again. */
-  madeGood(): void {
-    this.#losses.madeGood();
   }
 
   /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */
@@ -389,7 +385,7 @@ export class MembershipCore {
     for (const removal of decision.removals) {
       if (removal.reason !== 'silent') continue;
       this.#holdDown.removed(removal.id, nowMs);
-      this.#losses.lost(removal.id, nowMs);
+      this.losses.lost(removal.id, nowMs);
     }
     this.#install(ballot, decision, nowMs);
     this.#agreement.begin(this.#knownView());

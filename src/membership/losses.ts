@@ -20,6 +20,11 @@ export class Losses {
     this.#atMs.set(id, nowMs);
   }
 
+  /** Members were lost, and nobody has said yet that it is made good. */
+  get open(): boolean {
+    return this.#atMs.size > 0;
+  }
+
   /** Every arc has all its copies again: what was lost is made good, and the next loss is a new one. */
   madeGood(): void {
     this.#atMs.clear();

@@ -44,7 +44,7 @@ test('after three of seven, a fourth stays a member for a minute, the view says 
 
 test('after what was lost is made good, the next loss is one of its own', () => {
   const { swarm, next, rest } = shrunk(2);
-  for (const id of [next, ...rest]) swarm.core(id).madeGood();
+  for (const id of [next, ...rest]) swarm.core(id).losses.madeGood();
   swarm.kill([next]);
   swarm.runUntil(() => swarm.evicted.has(next), 10_000);
   assert(swarm.evicted.has(next));
