@@ -60,6 +60,11 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
       { value: status.livenessSent },
     ]);
   }
+  gauge(
+    'quarantined_blocks',
+    'Blocks in this Corelet with two valid contents of one version: an error for hosts until they are written anew.',
+    status.scrub?.quarantinedBlocks ?? 0,
+  );
   slotMetrics(status, add);
   deviceMetrics(status, add);
   add('events_recorded_total', 'counter', 'Observations and decisions recorded since the start.', [

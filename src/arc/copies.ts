@@ -201,6 +201,7 @@ export class Copies {
     // Who refuses waits behind the others, and holds up nobody.
     if (wanted?.delete(result.member) === true && !result.ok) wanted.add(result.member);
     if (result.ok) {
+      replica.comparing.tellAllQuarantined(result.member);
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
     }

@@ -13,6 +13,7 @@ import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
 import { keyRefusal, readRefusal } from './reads.ts';
 import { Positions } from './positions.ts';
+import { Quarantine } from './quarantine.ts';
 import { Questions } from './questions.ts';
 import type { ReplicaOrigin } from './origin.ts';
 import { Replica } from './replica.ts';
@@ -54,6 +55,7 @@ export class ArcHost {
   readonly #forgottenSinceMs = new WeakMap<Replica, number>();
   readonly #ended: EndedLives;
   readonly copies: Copies;
+  readonly quarantine: Quarantine;
   readonly #lives: Lives;
   readonly #positions: Positions;
   readonly #questions: Questions;
@@ -64,6 +66,7 @@ export class ArcHost {
     this.#options = options;
     this.#news = new RouteNews(options, options.limits.completeLagMax);
     this.#ended = new EndedLives(options.store, options.registers);
+    this.quarantine = new Quarantine(options.store, options.registers);
     const { self, incarnation, clock, random, store, events, limits } = options;
     this.#wheel = new Wheel(clock, limits.wheelStepMs);
     this.#context = {
@@ -74,6 +77,7 @@ export class ArcHost {
       store,
       events,
       limits,
+      quarantine: this.quarantine,
       send: (to, message) => options.send(to, message),
       isFull: (id) => options.isFull(id),
       isAlive: (id) => id === self || !this.#dead.has(id),
@@ -225,6 +229,7 @@ export class ArcHost {
         return;
       case 'scrub':
       case 'scrubReply':
+      case 'quarantine':
         if (replica?.generation === message.toGeneration) replica.comparing.receive(from, message);
         return;
       default:

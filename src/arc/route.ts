@@ -72,19 +72,16 @@ export class RouteNews {
   }
 
   /**
-   * A leader that has just begun hasn't asked every voter yet. Where the one before told that all copies of this configuration
-   * were complete, those that live still are, but for what was written since: it says so until they have answered.
+   * A leader that has just begun hasn't asked every voter yet. Where the one before told that all copies were complete, those
+   * that live still are, but for what was written since: it says so until they have answered. Also where that was told of an older
+   * configuration: whoever came in since had everything, or didn't come in.
    */
   #complete(replica: Replica): number {
     const { core, leadingMs } = replica;
     const { voters } = core.configuration;
     const former = this.#former.get(replica);
     const complete = completeVoters(replica, this.#lagMax);
-    const wasWhole =
-      former !== undefined &&
-      former.term < core.term &&
-      former.configurationIndex === core.configurationIndex &&
-      former.complete >= voters.length;
+    const wasWhole = former !== undefined && former.term < core.term && former.complete >= former.voters.length;
     if (!wasWhole || leadingMs > askedMs) return complete;
     const unasked = voters.filter((voter) => {
       const progress = core.progress().get(voter);

@@ -34,6 +34,7 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
     ...roomRow(status, out),
     ['Margin', marginText(status, out)],
     ['Scrub', scrubText(status, nowMs)],
+    ...quarantineRow(status, out),
     ...hardwareRow(status, out),
   ].map(([name, text]) => `${paint(out, 'bold', (name ?? '').padEnd(8))} ${text}\n`);
   const columns = ['SLOT', 'ID', 'STATE', 'LEADS', 'COPIES', 'USED', 'SAFE TO PULL'];
@@ -85,6 +86,15 @@ function roomRow({ arcs: { waitingForRoom } }: CoreletStatus, out: Terminal): re
   const who = waitingForRoom === 1 ? '1 arc waits' : `${waitingForRoom} arcs wait`;
   const text = `${who} for room: another copy would fill a flash too far. Insert a module, or delete or trim volumes; healing goes on by itself then.`;
   return [['Room', paint(out, 'red', text)]];
+}
+
+/** Of the Corelet that answers; the others of its arcs say the same. */
+function quarantineRow({ scrub, answeredBy }: CoreletStatus, out: Terminal): readonly (readonly [string, string])[] {
+  const count = scrub?.quarantinedBlocks ?? 0;
+  if (count === 0) return [];
+  const blocks = count === 1 ? '1 block in quarantine' : `${count} blocks in quarantine`;
+  const text = `${blocks} in slot ${answeredBy.slot}: two valid contents of one version, neither is proven wrong. Hosts get an error for them until they write them anew; see corelet why ${answeredBy.slot}.`;
+  return [['Doubt', paint(out, 'red', text)]];
 }
 
 /** The sensors of the chassis, as the Corelet that answers sees them. */

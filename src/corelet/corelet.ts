@@ -328,6 +328,7 @@ class Corelet implements CoreletHandle {
     this.#healer.tick();
     if (this.#peering.flashWaitMs() >= flashStallMs) abdicate(this.#host);
     this.#peering.watchFlash();
+    if (this.#membership.losses.open && this.#isWhole()) this.#membership.losses.madeGood();
     if (nowMs - this.#sampledMs < rateSampleMs) return;
     this.#sampledMs = nowMs;
     this.#peering.refreshPeers();
@@ -336,6 +337,16 @@ class Corelet implements CoreletHandle {
     for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
     if (bytesLeft > 0) this.#rounds.stayAwake();
     this.#rate.sample(bytesLeft, nowMs);
+  }
+
+  /** Every arc has all its copies, as its leader says, on Corelets that are heard. */
+  #isWhole(): boolean {
+    let whole = 0;
+    for (const { leader, complete, voters } of this.#routes.all()) {
+      const heard = this.#host.isAlive(leader) && voters.every(({ id }) => this.#host.isAlive(id));
+      if (heard && complete >= this.#founding.copies) whole += 1;
+    }
+    return whole === this.#founding.arcs;
   }
 
   /** Arcs led here may have to follow, and hosts may be told of a path that came or went. */

@@ -46,6 +46,8 @@ export interface ScrubStatus {
   /** Wall time at which a whole round ended last; null: none since the start. */
   readonly completedAtWallMs: number | null;
   readonly completed: ScrubRound | null;
+  /** Blocks here of which two valid contents of one version were found: they are given to no host until they are written anew. */
+  readonly quarantinedBlocks: number;
 }
 
 export interface ScrubOptions {
@@ -73,7 +75,13 @@ const none: ScrubRound = {
 };
 
 /** Of a Corelet that has just begun. */
-export const neverScrubbed: ScrubStatus = { running: false, round: none, completedAtWallMs: null, completed: null };
+export const neverScrubbed: ScrubStatus = {
+  running: false,
+  round: none,
+  completedAtWallMs: null,
+  completed: null,
+  quarantinedBlocks: 0,
+};
 
 interface Step {
   readonly replica: Replica;
@@ -128,6 +136,7 @@ export class Scrub {
       round: { ...this.#round },
       completedAtWallMs: this.#completedAtWallMs,
       completed: this.#completed,
+      quarantinedBlocks: this.#options.host.quarantine.count,
     };
   }
 
@@ -158,8 +167,10 @@ export class Scrub {
     const round = this.#round;
     const next = steps?.next();
     const startedMs = clock.nowMs();
-    if (next === undefined || next.done === true) this.#end();
-    else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
+    if (next === undefined || next.done === true) {
+      for (const replica of Array.from(host.replicas())) await replica.comparing.settleQuarantine();
+      this.#end();
+    } else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
       await this.#scrub(next.value, round);
     }
     round.chunksDone = Math.min(round.chunks, round.chunksDone + 1);

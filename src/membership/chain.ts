@@ -7,6 +7,7 @@ import { Agreement } from './agreement.ts';
 import { foundingBallot } from './ballots.ts';
 import { fastBallot, keepUncounted } from './fast.ts';
 import { HoldDown } from './joins.ts';
+import type { Losses } from './losses.ts';
 import { causeOf, narrateChange, narrateOne } from './narrate.ts';
 import { News } from './news.ts';
 import type { Outbox } from './outbox.ts';
@@ -35,6 +36,8 @@ export interface ChainOptions {
   readonly restored: Register | undefined;
   readonly founding: MembershipOptions['founding'];
   readonly outbox: Outbox;
+  /** Told of whoever is removed for silence. */
+  readonly losses: Losses;
   /** Of the step that is being made. */
   nowMs(): number;
   /** A view took the place of the one before: what was gathered about that one is void. */
@@ -178,7 +181,9 @@ export class Chain {
   #adopt(ballot: Ballot, decision: Decision): void {
     const previous = this.view;
     for (const removal of decision.removals) {
-      if (removal.reason === 'silent') this.#holdDown.removed(removal.id, this.#options.nowMs());
+      if (removal.reason !== 'silent') continue;
+      this.#holdDown.removed(removal.id, this.#options.nowMs());
+      this.#options.losses.lost(removal.id, this.#options.nowMs());
     }
     this.#install(ballot, decision);
     this.agreement.begin(this.known());

@@ -17,6 +17,7 @@ import { Campaign } from './campaign.ts';
 import { Chain, type Place } from './chain.ts';
 import { type Frozen, frozenBy, FrozenWatch } from './frozen.ts';
 import { isCurrent, Joins } from './joins.ts';
+import { Losses } from './losses.ts';
 import { narrateOne, narrateProposal, narrateSlow } from './narrate.ts';
 import { Outbox } from './outbox.ts';
 import { decodeRegister } from './register.ts';
@@ -70,6 +71,8 @@ export class MembershipCore {
   readonly #alarm: Alarm;
   readonly #chain: Chain;
   readonly #frozen = new FrozenWatch();
+  /** The owner says when they are made good. */
+  readonly losses = new Losses();
   #ownFailing = false;
   #nowMs = 0;
   #tickMs = 0;
@@ -85,7 +88,13 @@ export class MembershipCore {
     this.#tally = new Tally(this.#limits);
     this.#joins = new Joins(this.#limits);
     this.#wishes = new Wishes(this.#limits);
-    const senses = { watch: this.#watch, tally: this.#tally, joins: this.#joins, wishes: this.#wishes };
+    const senses = {
+      watch: this.#watch,
+      tally: this.#tally,
+      joins: this.#joins,
+      wishes: this.#wishes,
+      losses: this.losses,
+    };
     this.#sittingOutMax = options.sittingOutMax ?? 1;
     this.#campaign = new Campaign(options.self.id, this.#limits, options.random, senses, this.#sittingOutMax);
     this.#alarm = new Alarm(options.self.id, this.#limits, senses, this.#outbox);
@@ -97,6 +106,7 @@ export class MembershipCore {
       restored: options.restored === undefined ? undefined : decodeRegister(options.restored),
       founding: options.founding,
       outbox: this.#outbox,
+      losses: this.losses,
       nowMs: () => this.#nowMs,
       onView: (view, place) => this.#enter(view, place),
     });
@@ -123,7 +133,9 @@ export class MembershipCore {
 
   /** Whether this view can lose nobody now, as this Corelet sees it, and why. */
   get frozen(): Frozen {
-    return frozenBy(this.standing, this.view?.members.length ?? 0, this.#watch.hears());
+    const members = this.view?.members.length ?? 0;
+    const lost = this.#tally.braked && this.view !== undefined ? this.losses.recent(this.view, this.#nowMs) : 0;
+    return frozenBy(this.standing, members, this.#watch.hears(), lost);
   }
 
   /** Heard, not lapsed, not accused by us: for status pages, not for decisions. */

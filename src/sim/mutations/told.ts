@@ -5,6 +5,8 @@ const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
 const cohort = 'src/membership/cohort.ts';
 const room = 'src/arc/room.ts';
+const comparing = 'src/arc/comparing.ts';
+const twoContents = story('15c-two-contents-of-one-version', 3);
 
 /** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9; brakes). */
 export const toldMutations: readonly Mutation[] = [
@@ -131,5 +133,94 @@ export const toldMutations: readonly Mutation[] = [
     ],
     hunt: story('16b-never-healed-full', 3),
     expect: ['STORY', 'INV-9'],
+  },
+  {
+    name: 'two-contents-given-to-hosts',
+    rule: '§10.8',
+    what: 'a leader gives hosts its own content of a block of which another valid one of the same version is known',
+    edits: [
+      {
+        file: 'src/arc/reads.ts',
+        find: 'if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;',
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'two-contents-compared',
+    rule: '§10.8',
+    what: 'a compare-and-write, or a write of a part, takes one of two valid contents for the block',
+    edits: [
+      {
+        file: 'src/arc/mending.ts',
+        find: "if (this.#context.quarantine.holds(this.#replica.arc, page, blocks)) return 'lost';",
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'quarantine-known-to-two-only',
+    rule: '§10.8',
+    what: 'the third member, which has one of the two contents, is not told',
+    edits: [
+      { file: comparing, find: 'this.#tellQuarantined(key, this.#others());', replace: '' },
+      { file: comparing, find: 'this.#tellQuarantined(key, [member]);\n    const first', replace: 'const first' },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'quarantine-forgotten-at-restart',
+    rule: '§10.8',
+    what: 'blocks in quarantine are remembered in memory only',
+    edits: [
+      {
+        file: 'src/arc/quarantine.ts',
+        find: 'this.#store.setRegister(`${registerPrefix}${arc}`, writer.copy());',
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'members-removed-however-many-fail',
+    rule: 'stop removing members when too many fail at once',
+    what: 'each remnant of a view removes whoever is silent, however many went just before',
+    edits: [{ file: 'src/membership/tally.ts', find: 'if (this.braked) return [];', replace: '' }],
+    hunt: story('18d-nobody-more-is-removed', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'half-of-the-members-decide',
+    rule: 'a minority never decides',
+    what: 'half of a view is enough to decide the next one',
+    edits: [
+      {
+        file: 'src/ring/view.ts',
+        find: 'return Math.floor(count / 2) + 1;',
+        replace: 'return Math.ceil(count / 2);',
+      },
+    ],
+    hunt: story('18d-nobody-more-is-removed', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'voter-before-its-copy-is-whole',
+    rule: '§10.14',
+    what: 'a learner takes the place of a voter before it has everything',
+    edits: [
+      {
+        file: 'src/healing/plan.ts',
+        find: 'return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;',
+        replace: 'return replaceBy(facts, learner);',
+      },
+    ],
+    hunt: story('07e-drained-without-a-copy-less', 3),
+    expect: ['STORY', 'INV-1'],
   },
 ];

@@ -1,3 +1,4 @@
+import type { ArcId } from '../../base/ids.ts';
 import type { SlotStatus } from '../../corelet/types.ts';
 import { place, type Places, type Sentence } from './grammar.ts';
 import { rangeOf } from './range.ts';
@@ -42,6 +43,20 @@ function viewOf(stage: Stage, places: Places): ReadonlyMap<number, string> | str
   const handle = cluster.handle(witness);
   if (handle === undefined) return `slot ${witness} is ${cluster.state(witness)}`;
   return new Map(handle.status().slots.map(({ slot, state }) => [slot, state]));
+}
+
+/** An arc whose leader goes by a configuration with fewer complete copies now. */
+function shortArc(stage: Stage, count: number): string | undefined {
+  for (let number = 0; number < stage.story.shape.arcs; number++) {
+    const arc = number as ArcId;
+    const voters = stage.leaderOf(arc)?.replica.voters;
+    if (voters === undefined) continue;
+    const complete = stage
+      .replicasOf(arc)
+      .filter(({ id, replica }) => replica.complete && voters.includes(`${id}.${replica.generation}`)).length;
+    if (complete < count) return `arc ${arc} has ${complete}`;
+  }
+  return undefined;
 }
 
 /** Of each device, as its own Corelet says it. */
@@ -167,6 +182,18 @@ export const conditions: readonly Sentence<Test>[] = [
       const kind = place(places, 'event');
       const found = stage.cluster.events.some((record) => record.slot === slot && record.event.kind === kind);
       return found || `slot ${slot} recorded no ${kind}`;
+    },
+  },
+  {
+    pattern: 'every arc has <count:count> complete copies',
+    run: (stage, places) => shortArc(stage, Number(place(places, 'count'))) ?? true,
+  },
+  {
+    pattern: '<slot:slot> holds no copies',
+    run: (stage, places) => {
+      const slot = stage.slot(place(places, 'slot'));
+      const held = stage.cluster.inspections().find((one) => one.slot === slot)?.replicas.length ?? 0;
+      return held === 0 || `it holds ${held}`;
     },
   },
   {

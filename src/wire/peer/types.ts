@@ -2,6 +2,7 @@ import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } 
 import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from './copy.ts';
 import type { Relay } from './relay.ts';
 import type { Fetch, FetchReply } from './fetch.ts';
+import type { QuarantineBlocks } from './quarantine.ts';
 import type { Scrub, ScrubReply } from './scrub.ts';
 import type { Answer, Question } from './question.ts';
 
@@ -37,6 +38,7 @@ export type PeerMessage =
   | FetchReply
   | Scrub
   | ScrubReply
+  | QuarantineBlocks
   | Question
   | Answer
   | Membership;

@@ -68,6 +68,10 @@ export class Swarm {
     }
   }
 
+  core(id: CoreletId): MembershipCore {
+    return this.#peer(id).core;
+  }
+
   view(id: CoreletId): View | undefined {
     return this.#peer(id).core.view;
   }

@@ -169,6 +169,9 @@ const blocksAsked = fc.record({ request: u32, volume, layer: u32, chunk: u64, fl
 const fetch = fc
   .tuple(blockList(5), blocksAsked, fc.record(between))
   .map(([wanted, asked, fields]) => ({ type: 'fetch' as const, ...fields, ...asked, ...wanted }));
+const quarantine = fc
+  .tuple(blockList(5), fc.record({ ...between, volume, layer: u32, chunk: u64 }))
+  .map(([{ blocks, versions }, fields]) => ({ type: 'quarantine' as const, ...fields, blocks, versions }));
 const fetchReply = fc
   .tuple(
     blockList(3),
@@ -272,6 +275,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
       code: fc.constantFrom('same' as const, 'differs' as const, 'later' as const),
       holdings,
     }),
+    quarantine,
     question: typed('question', {
       arcs: fc.array(fc.record({ arc, generation: u32, lost: fc.boolean() }), { maxLength: 4 }),
     }),
