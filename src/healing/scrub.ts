@@ -53,6 +53,8 @@ export interface ScrubOptions {
   readonly clock: Clock;
   readonly events: Events;
   readonly host: ArcHost;
+  /** Writes anew what of the device's superblock isn't whole, and says how many copies that was. */
+  mendSuperblock(): Promise<number>;
   /** Between two chunks while nobody asked; `scrubLimits.stepMs` unless given. */
   readonly stepMs: number | undefined;
 }
@@ -158,8 +160,10 @@ export class Scrub {
     const round = this.#round;
     const next = steps?.next();
     const startedMs = clock.nowMs();
-    if (next === undefined || next.done === true) this.#end();
-    else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
+    if (next === undefined || next.done === true) {
+      await this.#mendSuperblock();
+      if (round === this.#round) this.#end();
+    } else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
       await this.#scrub(next.value, round);
     }
     round.chunksDone = Math.min(round.chunks, round.chunksDone + 1);
@@ -173,6 +177,14 @@ export class Scrub {
       ? scrubLimits.restWhenIdle
       : scrubLimits.restWhenBusy;
     this.#after(Math.min(scrubLimits.restMsMax, tookMs * rest));
+  }
+
+  async #mendSuperblock(): Promise<void> {
+    const { events, self } = this.#options;
+    const copies = await this.#options.mendSuperblock();
+    if (copies === 0 || this.#stopped) return;
+    const text = `${copies} of 2 copies of the superblock in ${placeOf(self)} could not be read as they were written: written anew.`;
+    events.record({ kind: 'flash.superblock-mended', corelet: self, text, data: { copies } });
   }
 
   #end(): void {
