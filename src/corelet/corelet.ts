@@ -141,7 +141,7 @@ class Corelet implements CoreletHandle {
       clock: guarded,
       events,
       host: this.#host,
-      mendSuperblock: () => store.mendSuperblock(),
+      mendOwn: (anew) => store.mendOwn(anew),
       stepMs: options.scrubStepMs,
     });
     this.#peering = this.#makePeering(events);

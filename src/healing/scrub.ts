@@ -53,8 +53,8 @@ export interface ScrubOptions {
   readonly clock: Clock;
   readonly events: Events;
   readonly host: ArcHost;
-  /** Writes anew what of the device's superblock isn't whole, and says how many copies that was. */
-  mendSuperblock(): Promise<number>;
+  /** Writes anew what isn't whole of what only a restart of this Corelet reads, and says how many copies that was. `anew`: its blocks were bad, too. */
+  mendOwn(anew: boolean): Promise<{ readonly superblocks: number; readonly tables: number }>;
   /** Between two chunks while nobody asked; `scrubLimits.stepMs` unless given. */
   readonly stepMs: number | undefined;
 }
@@ -161,7 +161,7 @@ export class Scrub {
     const next = steps?.next();
     const startedMs = clock.nowMs();
     if (next === undefined || next.done === true) {
-      await this.#mendSuperblock();
+      await this.#mendOwn(round);
       if (round === this.#round) this.#end();
     } else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
       await this.#scrub(next.value, round);
@@ -179,12 +179,13 @@ export class Scrub {
     this.#after(Math.min(scrubLimits.restMsMax, tookMs * rest));
   }
 
-  async #mendSuperblock(): Promise<void> {
+  /** Last, so that what was found bad before is known. */
+  async #mendOwn({ badBlocks }: Count): Promise<void> {
     const { events, self } = this.#options;
-    const copies = await this.#options.mendSuperblock();
-    if (copies === 0 || this.#stopped) return;
-    const text = `${copies} of 2 copies of the superblock in ${placeOf(self)} could not be read as they were written: written anew.`;
-    events.record({ kind: 'flash.superblock-mended', corelet: self, text, data: { copies } });
+    const { superblocks, tables } = await this.#options.mendOwn(badBlocks > 0);
+    if (superblocks + tables === 0 || this.#stopped) return;
+    const text = `${superblocks} of 2 copies of the superblock and ${tables} of the checkpoint's tables in ${placeOf(self)} weren't what was written: they are written anew.`;
+    events.record({ kind: 'flash.own-repaired', corelet: self, text, data: { superblocks, tables } });
   }
 
   #end(): void {

@@ -350,14 +350,19 @@ export class Store {
     return { usedBytes, sizeBytes: Math.floor(this.#door.usableBytes), syncs: this.#syncTimes.count };
   }
 
-  /** Only a restart reads the superblock: whoever scrubs looks whether both copies are whole. @returns how many were written anew. */
-  async mendSuperblock(): Promise<number> {
+  /**
+   * What only a restart reads, whoever scrubs has looked at: copies of the superblock and of the newest checkpoint that aren't whole are written
+   * anew. `anew`: blocks here were bad, so the log may be, too; a checkpoint leaves it behind. @returns how many copies weren't whole.
+   * Never resolves after a failure.
+   */
+  async mendOwn(anew: boolean): Promise<{ readonly superblocks: number; readonly tables: number }> {
     try {
-      return await mendSuperblock(this.#flash, this.#superblock);
+      const superblocks = await mendSuperblock(this.#flash, this.#superblock);
+      return { superblocks, tables: (await this.#upkeep?.mend(anew)) ?? 0 };
     } catch (error) {
       if (!(error instanceof FlashError)) throw error;
       if (!this.#isClosed) this.#failed(error); // as with any other write
-      return 0;
+      return new Promise(() => {});
     }
   }
 

@@ -72,10 +72,10 @@ test('a copy of the superblock that rots is written anew from what was read at t
   const medium = await formatted();
   const opened = await Store.open(medium.attach(), { clock }, new Recorder());
   assert.ok(opened.ok);
-  assert.equal(await opened.store.mendSuperblock(), 0, 'nothing is written while both are whole');
+  assert.equal((await opened.store.mendOwn(false)).superblocks, 0, 'nothing is written while both are whole');
   for (const position of [0, 128 * 1024]) {
     medium.poke(position + 20, Uint8Array.of(0xa5, 0x5a));
-    assert.equal(await opened.store.mendSuperblock(), 1);
+    assert.equal((await opened.store.mendOwn(false)).superblocks, 1);
   }
   await opened.store.close();
   const read = await readSuperblock(medium.attach());
