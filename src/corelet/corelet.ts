@@ -139,7 +139,14 @@ class Corelet implements CoreletHandle {
     });
     const guarded = this.#guardedClock();
     this.#rounds = new Rounds(guarded, (nowMs) => this.#round(nowMs));
-    this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
+    this.#scrub = new Scrub({
+      self: this.id,
+      clock: guarded,
+      events,
+      host: this.#host,
+      mendOwn: (anew) => store.mendOwn(anew),
+      stepMs: options.scrubStepMs,
+    });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
     this.rules = this.catalog;

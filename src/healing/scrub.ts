@@ -55,6 +55,8 @@ export interface ScrubOptions {
   readonly clock: Clock;
   readonly events: Events;
   readonly host: ArcHost;
+  /** Writes anew what isn't whole of what only a restart of this Corelet reads, and says how many copies that was. `anew`: its blocks were bad, too. */
+  mendOwn(anew: boolean): Promise<{ readonly superblocks: number; readonly tables: number }>;
   /** Between two chunks while nobody asked; `scrubLimits.stepMs` unless given. */
   readonly stepMs: number | undefined;
 }
@@ -169,7 +171,8 @@ export class Scrub {
     const startedMs = clock.nowMs();
     if (next === undefined || next.done === true) {
       for (const replica of Array.from(host.replicas())) await replica.comparing.settleQuarantine();
-      this.#end();
+      await this.#mendOwn(round);
+      if (round === this.#round) this.#end();
     } else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
       await this.#scrub(next.value, round);
     }
@@ -184,6 +187,15 @@ export class Scrub {
       ? scrubLimits.restWhenIdle
       : scrubLimits.restWhenBusy;
     this.#after(Math.min(scrubLimits.restMsMax, tookMs * rest));
+  }
+
+  /** Last, so that what was found bad before is known. */
+  async #mendOwn({ badBlocks }: Count): Promise<void> {
+    const { events, self } = this.#options;
+    const { superblocks, tables } = await this.#options.mendOwn(badBlocks > 0);
+    if (superblocks + tables === 0 || this.#stopped) return;
+    const text = `${superblocks} of 2 copies of the superblock and ${tables} of the checkpoint's tables in ${placeOf(self)} weren't what was written: they are written anew.`;
+    events.record({ kind: 'flash.own-repaired', corelet: self, text, data: { superblocks, tables } });
   }
 
   #end(): void {
