@@ -46,11 +46,12 @@ export class Cohort {
     this.#rule = rule;
   }
 
-  /** A median of a member's newest latencies; 0: not known. */
+  /** A median of a member's newest latencies; 0: not known, or not any more: what it was before is not compared with what others are now. */
   tell(id: CoreletId, ms: number, nowMs: number): void {
-    if (ms <= 0) return;
     const reading = this.#readings.get(id);
-    if (reading === undefined) {
+    if (ms <= 0) {
+      if (reading !== undefined) reading.atMs = Number.NEGATIVE_INFINITY;
+    } else if (reading === undefined) {
       this.#readings.set(id, { ms, atMs: nowMs, slowSinceMs: undefined, wellSinceMs: undefined });
     } else {
       reading.ms = ms;

@@ -87,7 +87,7 @@ test('one that answers ten times slower than its siblings is seen, with a flash 
   const slowness = new Slowness();
   const random = new Seeded(3);
   const noise = () => 1 + 2 * random.fraction();
-  const ill = (id: CoreletId) => (id === slow ? 20 : 0) + noise();
+  const ill = (id: CoreletId) => (id === slow ? 40 : 0) + noise();
   assert.deepEqual(wished(slowness, noise, { fromMs: 0, seconds: 10 }, view, 1, ill), ['3 sitting-out answers']);
   assert.deepEqual(wished(slowness, noise, { fromMs: 10_000, seconds: 20 }, sitting, 1, ill), []);
   assert.deepEqual(wished(slowness, noise, { fromMs: 30_000, seconds: 15 }, sitting, 1, noise), ['3 live']);
@@ -108,10 +108,19 @@ test('who sits out for one cause does not come back because the other one is wel
 
 test('of two peers the quicker one says what is usual', () => {
   const [quick, ill] = [ids[0], slow];
-  const of = (id: CoreletId) => (id === ill ? 40 : id === quick ? 1 : 0);
+  const of = (id: CoreletId) => (id === ill ? 60 : id === quick ? 1 : 0);
   assert.deepEqual(wished(new Slowness(), unknown, { fromMs: 0, seconds: 10 }, view, 1, of), ['3 sitting-out answers']);
   const even = (id: CoreletId) => (id === ill || id === quick ? 40 : 0);
   assert.deepEqual(wished(new Slowness(), unknown, { fromMs: 0, seconds: 60 }, view, 1, even), []);
+});
+
+test('what a member took under load is not compared with what its siblings take at rest', () => {
+  const slowness = new Slowness();
+  const loaded = () => 20;
+  assert.deepEqual(wished(slowness, loaded, { fromMs: 0, seconds: 10 }), []);
+  // It knows nothing newer of itself, and the others do.
+  const after = (id: CoreletId) => (id === slow ? 0 : 2);
+  assert.deepEqual(wished(slowness, after, { fromMs: 10_000, seconds: 30 }), []);
 });
 
 test('an observer that is slow itself finds nobody slow: it compares the others with each other', () => {
