@@ -18,7 +18,7 @@ what the copying itself costs.`;
 
 const gib = 1024 * 1024 * 1024;
 const sampleMs = 250;
-const pollMs = 50;
+const pollMs = 100;
 const settleMs = 2_000;
 /** The bars: seconds from the pull to full for 2 GiB in 6 slots, and the share of the host's I/O that must remain. */
 const bars = { fullSeconds: 20, share: 0.7 } as const;

@@ -1,4 +1,4 @@
-import { blockBytes, type LogIndex } from '../base/ids.ts';
+import { blockBytes, chunkBytes, type LogIndex } from '../base/ids.ts';
 import { isVoter } from '../consensus/quorum.ts';
 import type { MemberId } from '../consensus/types.ts';
 import { placeOf } from '../ports/events.ts';
@@ -62,8 +62,8 @@ export class CopySender {
   /** Chunks sent and not yet stored, oldest first. */
   #inflight: { readonly bytes: number; readonly buffer: Uint8Array }[] = [];
   #inflightBytes = 0;
-  /** Of the newest chunk, as a guess at the next. */
-  #lastBytes = 0;
+  /** Of the newest chunk, as a guess at the next; of the first, at most what a chunk can have. */
+  #lastBytes: number;
   #blocks = 0;
   #bytesLeft: number;
   #streaming = false;
@@ -97,6 +97,7 @@ export class CopySender {
     this.#startedMs = context.clock.nowMs();
     this.#heardMs = this.#startedMs;
     this.#bytesLeft = replica.dataBytes;
+    this.#lastBytes = Math.min(chunkBytes, replica.dataBytes);
     this.#send({
       type: 'copyOffer',
       index: this.index,
