@@ -54,7 +54,11 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
     gauge('rebuild_left_seconds', 'Estimated time until rebuild is done.', status.rebuild.secondsLeft);
   gauge('view_number', 'Number of the agreed view.', status.view.number);
   gauge('view_members', 'Members of the agreed view.', status.view.members);
-  gauge('view_frozen', '1 while the view has too few members to change.', status.view.frozen ? 1 : 0);
+  gauge(
+    'view_frozen',
+    '1 while the view can lose no member: too few are left or heard, or too many were lost at once.',
+    status.view.frozen ? 1 : 0,
+  );
   if (status.livenessSent !== undefined) {
     add('liveness_messages_total', 'counter', 'Messages sent for liveness and membership since the start.', [
       { value: status.livenessSent },
