@@ -255,6 +255,7 @@ export class Peering {
 
   #down(id: CoreletId): void {
     const { membership, clock } = this.#options;
+    this.#echoes.forget(id);
     this.#liveness.reset(id);
     this.#stepSoon();
     membership.reset(id, clock.nowMs());
