@@ -117,8 +117,10 @@ export class Reads {
       }
     }
     if (mapOnly || positions.length === 0) return { present, crcs: noCrcs, data: [], bad: undefined };
-    const asked = Array.from({ length: range.blockCount }, (_, i) => range.firstBlock + i);
-    if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;
+    if (this.#context.quarantine.count > 0) {
+      const asked = Array.from({ length: range.blockCount }, (_, i) => range.firstBlock + i);
+      if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;
+    }
     const into = new Uint8Array(positions.length * blockBytes);
     const crcs = Uint32Array.from(expected);
     const read = await this.#context.store.readBlocks(positions, crcs, into);
