@@ -3,16 +3,25 @@ import { readFileSync } from 'node:fs';
 
 let ticksPerSecond: number | undefined;
 
-/** CPU time that these processes used so far, all threads, user and system, in microseconds (proc(5): stat, fields 14 and 15). */
-export function cpuMicros(pids: readonly number[]): number {
+/** CPU time that these processes used so far, all threads, in microseconds (proc(5): stat, fields 14 and 15). */
+export function cpuMicrosSplit(pids: readonly number[]): { readonly user: number; readonly system: number } {
   ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
-  let ticks = 0;
+  let user = 0;
+  let system = 0;
   for (const pid of pids) {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3 on
-    ticks += Number(fields[11]) + Number(fields[12]);
+    user += Number(fields[11]);
+    system += Number(fields[12]);
   }
-  return (ticks * 1e6) / ticksPerSecond;
+  const microsPerTick = 1e6 / ticksPerSecond;
+  return { user: user * microsPerTick, system: system * microsPerTick };
+}
+
+/** The same, user and system together. */
+export function cpuMicros(pids: readonly number[]): number {
+  const { user, system } = cpuMicrosSplit(pids);
+  return user + system;
 }
 
 /** Resident memory of one process in bytes. */
