@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { cpuMicrosSplit } from '../test/interop/processes.ts';
+import { type CpuTime, cpuTime } from '../test/interop/processes.ts';
 
 /** What went between Corelets since their starts: messages, and the writes that carried them, a turn's at once. */
 export interface FabricCounts {
@@ -21,9 +21,7 @@ export async function fabricCounts(admins: readonly string[]): Promise<FabricCou
 }
 
 /** What a group of processes has used and done since their starts, all threads. */
-export interface ProcessCounts {
-  readonly userMicros: number;
-  readonly systemMicros: number;
+export interface ProcessCounts extends CpuTime {
   /** Times that a thread gave up its core, or was taken off it (proc(5): status). */
   readonly switches: number;
   /** System calls that read or write, of files and sockets alike (proc(5): io). */
@@ -33,7 +31,6 @@ export interface ProcessCounts {
 
 /** Threads may end while they are looked at: what they did is lost to `switches`. */
 export function processCounts(pids: readonly number[]): ProcessCounts {
-  const { user, system } = cpuMicrosSplit(pids);
   let switches = 0;
   let readCalls = 0;
   let writeCalls = 0;
@@ -43,7 +40,7 @@ export function processCounts(pids: readonly number[]): ProcessCounts {
     readCalls += Number(/^syscr: (\d+)$/m.exec(io)?.[1]);
     writeCalls += Number(/^syscw: (\d+)$/m.exec(io)?.[1]);
   }
-  return { userMicros: user, systemMicros: system, switches, readCalls, writeCalls };
+  return { ...cpuTime(pids), switches, readCalls, writeCalls };
 }
 
 function switchesOf(pid: number, thread: string): number {

@@ -1,13 +1,15 @@
+import { blockBytes } from '../src/base/ids.ts';
 import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
 import { eventually } from '../test/interop/commands.ts';
 import { rest, runBench } from './command-line.ts';
-import { SteadyHost } from './steady-host.ts';
+import { fillVolume, SteadyHost } from './steady-host.ts';
 
 const usage = `npm run bench:misfits -- [--json] [--only slow|pulled|paused] [--slots 6]
 
 slow     the flash of slot 5 answers ten times slower under a host's load: how soon it sits out, what the host notices, and how
          soon it is live again when its flash is well
-pulled   slot 5 is killed and put back, every five seconds for a minute: how often it is removed and taken back, and what the status says
+pulled   slot 5 of a full volume is killed and put back, every five seconds for a minute: how often it is removed and taken back, how much of
+         what it held is copied (at most once), and what the status says
 paused   the same, stopped (SIGSTOP) and let go on`;
 
 const misfit = 5;
@@ -23,6 +25,8 @@ type Way = (typeof ways)[number];
 interface SlotState {
   readonly slot: number;
   readonly state: string;
+  readonly usedBytes: number;
+  readonly copies: number;
   readonly heldDownSeconds?: number;
   readonly flapScore?: number;
 }
@@ -45,6 +49,8 @@ async function tell(chassis: DemoChassis, args: readonly string[]): Promise<void
   const { code, stderr } = await chassis.corelet(args);
   if (code !== 0) throw new Error(`corelet ${args.join(' ')}: ${stderr}`);
 }
+
+const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
 
 function tellResult(json: boolean, figures: object, text: string): void {
   console.log(json ? JSON.stringify({ schemaVersion: 1, bench: 'misfits', ...figures }) : text);
@@ -86,7 +92,23 @@ function countOf(chassis: DemoChassis, kind: string, fromMs: number): number {
     .length;
 }
 
+/** What copies sent, as all Corelets recorded them. */
+function copiedBytes(chassis: DemoChassis, fromMs: number): number {
+  let bytes = 0;
+  for (const { slot } of chassis.slots()) {
+    for (const { kind, atWallMs, data } of chassis.recorded(slot)) {
+      const isCopy = kind === 'arc.copied' || kind === 'arc.copy-failed';
+      if (isCopy && atWallMs >= fromMs) bytes += Number(data?.['blocks'] ?? 0) * blockBytes;
+    }
+  }
+  return bytes;
+}
+
 async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused', json: boolean): Promise<boolean> {
+  await fillVolume(chassis.nbdPort, volumeBytes);
+  await chassis.full();
+  await rest(2000); // what a slot uses is told now and then
+  const { usedBytes: heldBytes, copies } = await stateOf(chassis);
   const host = await SteadyHost.open({ port: chassis.nbdPort, volumeBytes, depth: 1 });
   const fromMs = Date.now();
   const beganMs = performance.now();
@@ -100,19 +122,25 @@ async function flaps(chassis: DemoChassis, way: 'pulled' | 'paused', json: boole
       await rest(flapMs);
     }
     const { state, heldDownSeconds, flapScore } = await stateOf(chassis);
+    const movedBytes = copiedBytes(chassis, fromMs);
     const removed = countOf(chassis, 'view.removed', fromMs);
     const joined = countOf(chassis, 'view.joined', fromMs);
     const longestMs = host.longestMs(beganMs);
     const backMs = await until(chassis, 'live', 120_000);
+    await eventually('its copies back', 120_000, async () =>
+      (await stateOf(chassis)).copies >= copies ? true : undefined,
+    );
+    const backBytes = copiedBytes(chassis, fromMs) - movedBytes;
     if (host.failed !== undefined) throw new Error(`the host was told ${host.failed}`);
     tellResult(
       json,
-      { way, removed, joined, state, flapScore, heldDownSeconds, backMs, longestMs },
-      `${way} and back every ${flapMs / 1000} s, ${flapRounds} times: removed ${removed} times, taken back ${joined} times; the status then: ` +
+      { way, removed, joined, heldBytes, movedBytes, state, flapScore, heldDownSeconds, backMs, backBytes, longestMs },
+      `${way} and back every ${flapMs / 1000} s, ${flapRounds} times: removed ${removed} times, taken back ${joined} times; it held ${mib(heldBytes)}, ` +
+        `${mib(movedBytes)} were copied (${(movedBytes / heldBytes).toFixed(2)} times, the bar: 1), ${mib(backBytes)} when it came back; the status then: ` +
         `${state}, flapped ${(flapScore ?? 0).toFixed(1)} times, held down ${heldDownSeconds ?? 0} s; live ${(backMs / 1000).toFixed(1)} s after ` +
         `it stayed; the host's longest I/O ${Math.round(longestMs)} ms`,
     );
-    return removed <= 2;
+    return removed <= 2 && movedBytes <= heldBytes;
   } finally {
     host.stop();
   }

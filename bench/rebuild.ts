@@ -5,17 +5,20 @@ import { join } from 'node:path';
 import { ensureClient } from '../test/interop/clients.ts';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
 import { runFio } from '../test/interop/fio.ts';
+import { type CpuTime, cpuTime } from '../test/interop/processes.ts';
 import { rest, runBench } from './command-line.ts';
 
-const usage = `npm run bench:rebuild -- [--slots 6,12,24] [--gib 2] [--block 4096] [--depth 16] [--healthy 10] [--json]
+const usage = `npm run bench:rebuild -- [--slots 6,12,24] [--gib 2] [--block 4096] [--depth 16] [--healthy 10] [--after 5]
+    [--json]
 
 A volume is written full; a host then reads and writes random blocks of it through slot 0 without a pause. One module is
 drawn (SIGKILL, the last slot) and the time is taken until every arc has all its copies again, beside the host's I/O per
-second before and meanwhile, and its longest I/O.`;
+second before, meanwhile and after, its longest I/O, and the processor time of all other Corelets. --depth 0: no host, for
+what the copying itself costs.`;
 
 const gib = 1024 * 1024 * 1024;
 const sampleMs = 250;
-const pollMs = 50;
+const pollMs = 100;
 const settleMs = 2_000;
 /** The bars: seconds from the pull to full for 2 GiB in 6 slots, and the share of the host's I/O that must remain. */
 const bars = { fullSeconds: 20, share: 0.7 } as const;
@@ -25,6 +28,18 @@ interface Setting {
   readonly blockBytes: number;
   readonly depth: number;
   readonly healthySeconds: number;
+  readonly afterSeconds: number;
+}
+
+/** A stretch of time: what the host did, and what the Corelets that live on used for it. */
+interface Phase {
+  readonly seconds: number;
+  readonly iops: number;
+  /** Of the healthy phase's I/O per second. */
+  readonly share: number;
+  /** Processor seconds of all Corelets but the drawn one. */
+  readonly userSeconds: number;
+  readonly systemSeconds: number;
 }
 
 interface Rebuild {
@@ -33,16 +48,41 @@ interface Rebuild {
   /** From the pull until no arc counted the module as a copy, and until all arcs were full again. */
   readonly goneSeconds: number;
   readonly fullSeconds: number;
-  /** Bytes that came to other slots meanwhile, as their devices tell. */
+  /** Bytes that came to other slots from the pull to the end, as their devices tell. */
   readonly copiedBytes: number;
-  readonly healthyIops: number;
-  readonly meanwhileIops: number;
+  /** Of the host, from the pull to full, against before. */
   readonly share: number;
+  readonly longestMs: number;
+  readonly healthy: Phase;
+  /** From the pull until the module was out of the view, from then until full, and from full on. */
+  readonly noticing: Phase;
+  readonly copying: Phase;
+  readonly after: Phase;
+  /** Where no host worked: processor seconds of the Corelets from the pull to full, for each GiB that was copied. */
+  readonly cpuSecondsPerGib: number | undefined;
+}
+
+interface HostRecord {
+  /** Of the time between two moments since its start. */
+  iops(fromMs: number, toMs: number): number;
   readonly longestMs: number;
 }
 
+interface Host {
+  readonly startedMs: number;
+  end(): Promise<HostRecord>;
+  abandon(): void;
+}
+
+/** Nobody: the Corelets have the machine to themselves. */
+const noHost = (): Host => ({
+  startedMs: performance.now(),
+  end: () => Promise.resolve({ iops: () => 0, longestMs: 0 }),
+  abandon: () => {},
+});
+
 /** fio, until told to end: I/Os per second over time, from its start on. */
-class HostLoad {
+class HostLoad implements Host {
   readonly #folder = mkdtempSync(join(tmpdir(), 'corelet-rebuild-'));
   readonly #program: ChildProcess;
   readonly #ended: Promise<number | null>;
@@ -66,7 +106,7 @@ class HostLoad {
     this.#ended = new Promise((resolve) => this.#program.once('close', resolve));
   }
 
-  async end(): Promise<{ iops(fromMs: number, toMs: number): number; longestMs: number }> {
+  async end(): Promise<HostRecord> {
     this.#program.kill('SIGINT'); // fio then writes what it has
     await this.#ended;
     try {
@@ -108,6 +148,47 @@ interface Device {
 const usedBytes = (status: unknown, except: number): number =>
   (status as Device).slots.filter(({ slot }) => slot !== except).reduce((sum, slot) => sum + slot.usedBytes, 0);
 
+/** A moment, and what the Corelets had used by then. */
+interface Mark {
+  readonly atMs: number;
+  readonly cpu: CpuTime;
+}
+
+const markNow = (pids: readonly number[]): Mark => ({ atMs: performance.now(), cpu: cpuTime(pids) });
+
+function phaseOf(host: HostRecord, startedMs: number, from: Mark, to: Mark, healthyIops: number | undefined): Phase {
+  const iops = host.iops(from.atMs - startedMs, to.atMs - startedMs);
+  return {
+    seconds: (to.atMs - from.atMs) / 1000,
+    iops: Math.round(iops),
+    share: healthyIops === undefined ? 1 : iops / Math.max(1, healthyIops),
+    userSeconds: (to.cpu.userMicros - from.cpu.userMicros) / 1e6,
+    systemSeconds: (to.cpu.systemMicros - from.cpu.systemMicros) / 1e6,
+  };
+}
+
+const cpuSeconds = ({ userSeconds, systemSeconds }: Phase): number => userSeconds + systemSeconds;
+
+/** Draws the module and waits until every arc is full again: when it was out of the view, and how it ended. */
+async function drawAndWait(
+  chassis: DemoChassis,
+  victim: number,
+  pids: readonly number[],
+): Promise<{ pulled: Mark; gone: Mark; full: Mark }> {
+  const pulled = markNow(pids);
+  process.kill(chassis.slots().find(({ slot }) => slot === victim)?.pid as number, 'SIGKILL');
+  let gone: Mark | undefined;
+  for (;;) {
+    await rest(pollMs);
+    const status = await chassis.status();
+    const state = status.slots.find(({ slot }) => slot === victim)?.state;
+    if (state !== undefined && state !== 'gone') continue;
+    gone ??= markNow(pids);
+    if (status.arcs.full === status.arcs.total) return { pulled, gone, full: markNow(pids) };
+    if (performance.now() - pulled.atMs > 600_000) throw new Error(`not full after 10 min: ${JSON.stringify(status)}`);
+  }
+}
+
 async function measure(chassis: DemoChassis, slots: number, setting: Setting): Promise<Rebuild> {
   const uri = chassis.nbdUri(0);
   await runFio({
@@ -120,67 +201,67 @@ async function measure(chassis: DemoChassis, slots: number, setting: Setting): P
   });
   await chassis.full();
   await rest(settleMs);
-  const load = new HostLoad(uri, setting);
+  const load = setting.depth > 0 ? new HostLoad(uri, setting) : noHost();
   try {
-    await rest(setting.healthySeconds * 1000 + settleMs);
     const victim = slots - 1;
-    const pid = chassis.slots().find(({ slot }) => slot === victim)?.pid as number;
+    const pids = chassis
+      .slots()
+      .filter(({ slot }) => slot !== victim)
+      .map(({ pid }) => pid);
+    await rest(settleMs);
+    const healthyFrom = markNow(pids);
+    await rest(setting.healthySeconds * 1000);
     const usedBefore = usedBytes(await chassis.status(), victim);
-    const pulledMs = performance.now();
-    process.kill(pid, 'SIGKILL');
-    let goneMs = Number.NaN;
-    let after: Awaited<ReturnType<DemoChassis['status']>>;
-    for (;;) {
-      await rest(pollMs);
-      after = await chassis.status();
-      const state = after.slots.find(({ slot }) => slot === victim)?.state;
-      if (state !== undefined && state !== 'gone') continue;
-      if (Number.isNaN(goneMs)) goneMs = performance.now();
-      if (after.arcs.full === after.arcs.total) break;
-      if (performance.now() - pulledMs > 600_000) throw new Error(`not full after 10 min: ${JSON.stringify(after)}`);
-    }
-    const fullMs = performance.now();
-    const copiedBytes = usedBytes(after, victim) - usedBefore;
+    const { pulled, gone, full } = await drawAndWait(chassis, victim, pids);
+    await rest(setting.afterSeconds * 1000);
+    const end = markNow(pids);
+    const copiedBytes = usedBytes(await chassis.status(), victim) - usedBefore; // what is full was told later than that it is
     const host = await load.end();
-    const at = (ms: number) => ms - load.startedMs;
-    const healthyIops = host.iops(settleMs, at(pulledMs));
-    const meanwhileIops = host.iops(at(pulledMs), at(fullMs));
+    const healthy = phaseOf(host, load.startedMs, healthyFrom, pulled, undefined);
+    const phase = (from: Mark, to: Mark): Phase => phaseOf(host, load.startedMs, from, to, healthy.iops);
+    const meanwhile = phase(pulled, full);
     return {
       slots,
       gib: setting.gib,
-      goneSeconds: (goneMs - pulledMs) / 1000,
-      fullSeconds: (fullMs - pulledMs) / 1000,
+      goneSeconds: (gone.atMs - pulled.atMs) / 1000,
+      fullSeconds: meanwhile.seconds,
       copiedBytes,
-      healthyIops: Math.round(healthyIops),
-      meanwhileIops: Math.round(meanwhileIops),
-      share: meanwhileIops / healthyIops,
+      share: meanwhile.share,
       longestMs: host.longestMs,
+      healthy,
+      noticing: phase(pulled, gone),
+      copying: phase(gone, full),
+      after: phase(full, end),
+      cpuSecondsPerGib: setting.depth > 0 ? undefined : (cpuSeconds(meanwhile) * gib) / copiedBytes,
     };
   } finally {
     load.abandon();
   }
 }
 
-function tell(result: Rebuild): string {
-  const {
-    slots,
-    gib: size,
-    goneSeconds,
-    fullSeconds,
-    copiedBytes,
-    healthyIops,
-    meanwhileIops,
-    share,
-    longestMs,
-  } = result;
+function tellPhase(name: string, phase: Phase): string {
+  const cores = (seconds: number): string => (seconds / Math.max(0.001, phase.seconds)).toFixed(2);
   return (
-    `${slots} slots, ${size} GiB: full ${fullSeconds.toFixed(1)} s after the pull (out of the view after ${goneSeconds.toFixed(1)} s), ` +
-    `${(copiedBytes / 1024 / 1024).toFixed(0)} MiB copied; host ${healthyIops} I/O/s healthy, ${meanwhileIops} meanwhile ` +
-    `(${(100 * share).toFixed(0)} %), longest I/O ${longestMs} ms`
+    `  ${name.padEnd(9)} ${phase.seconds.toFixed(1).padStart(5)} s: ${phase.iops} I/O/s (${(100 * phase.share).toFixed(0)} %); ` +
+    `Corelets ${cpuSeconds(phase).toFixed(1)} s of processor, ${cores(phase.userSeconds)} cores user, ${cores(phase.systemSeconds)} system`
   );
 }
 
-const defaults = { slots: '6,12,24', gib: '2', block: '4096', depth: '16', healthy: '10' };
+function tell(result: Rebuild): string {
+  const { slots, gib: size, goneSeconds, fullSeconds, copiedBytes, share, longestMs, cpuSecondsPerGib } = result;
+  const copied = `${(copiedBytes / 1024 / 1024).toFixed(0)} MiB copied`;
+  const cost = cpuSecondsPerGib === undefined ? '' : ` for ${cpuSecondsPerGib.toFixed(2)} s of processor per GiB`;
+  return [
+    `${slots} slots, ${size} GiB: full ${fullSeconds.toFixed(1)} s after the pull (out of the view after ${goneSeconds.toFixed(1)} s), ` +
+      `${copied}${cost}; host ${(100 * share).toFixed(0)} % of healthy meanwhile, longest I/O ${longestMs} ms`,
+    tellPhase('healthy', result.healthy),
+    tellPhase('noticing', result.noticing),
+    tellPhase('copying', result.copying),
+    tellPhase('after', result.after),
+  ].join('\n');
+}
+
+const defaults = { slots: '6,12,24', gib: '2', block: '4096', depth: '16', healthy: '10', after: '5' };
 
 await runBench(usage, defaults, async (chosen) => {
   await ensureClient('fio');
@@ -189,10 +270,15 @@ await runBench(usage, defaults, async (chosen) => {
     blockBytes: Number(chosen.block),
     depth: Number(chosen.depth),
     healthySeconds: Number(chosen.healthy),
+    afterSeconds: Number(chosen.after),
   };
   const results: Rebuild[] = [];
   for (const slots of chosen.slots.split(',').map(Number)) {
-    const chassis = await startChassis({ slots, volume: `demo:${setting.gib * 1024}MiB`, limitMs: 120_000 });
+    const chassis = await startChassis({
+      slots,
+      volume: `demo:${Math.round(setting.gib * 1024)}MiB`,
+      limitMs: 120_000,
+    });
     try {
       results.push(await measure(chassis, slots, setting));
     } finally {

@@ -1,4 +1,4 @@
-import { blockBytes } from '../src/base/ids.ts';
+import { blockBytes, chunkBytes } from '../src/base/ids.ts';
 import { type Answer, HistoryConnection } from '../test/interop/history-connection.ts';
 
 interface Done {
@@ -70,5 +70,19 @@ export class SteadyHost {
   stop(): void {
     this.#stopped = true;
     this.#connection.abandon();
+  }
+}
+
+/** Writes all of `demo` once, through one Corelet. @throws Error with what the host was told, where that was no success. */
+export async function fillVolume(port: number, volumeBytes: number): Promise<void> {
+  const connection = await HistoryConnection.open(port, 'demo');
+  try {
+    for (let offset = 0; offset < volumeBytes; offset += chunkBytes) {
+      const data = new Uint8Array(Math.min(chunkBytes, volumeBytes - offset)).fill(1 + ((offset / chunkBytes) % 255));
+      const answer = await new Promise<Answer>((resolve) => connection.write(offset, data, resolve));
+      if (answer === 'lost' || 'error' in answer) throw new Error(`the host was told ${JSON.stringify(answer)}`);
+    }
+  } finally {
+    connection.abandon();
   }
 }

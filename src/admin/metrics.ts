@@ -42,13 +42,7 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
   add('info', 'gauge', 'The Corelet that answers.', [
     { labels: { id, slot, cluster: status.cluster, version: figures.version }, value: 1 },
   ]);
-  const { full, reduced, noRedundancy, unavailable } = status.arcs;
-  add('arcs', 'gauge', 'Arcs by redundancy; no_redundancy is part of reduced.', [
-    { labels: { state: 'full' }, value: full },
-    { labels: { state: 'reduced' }, value: reduced },
-    { labels: { state: 'no_redundancy' }, value: noRedundancy },
-    { labels: { state: 'unavailable' }, value: unavailable },
-  ]);
+  arcMetrics(status, add);
   gauge(
     'losses_survivable',
     'Corelets that may still be lost without an arc becoming unavailable.',
@@ -60,12 +54,21 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
     gauge('rebuild_left_seconds', 'Estimated time until rebuild is done.', status.rebuild.secondsLeft);
   gauge('view_number', 'Number of the agreed view.', status.view.number);
   gauge('view_members', 'Members of the agreed view.', status.view.members);
-  gauge('view_frozen', '1 while the view has too few members to change.', status.view.frozen ? 1 : 0);
+  gauge(
+    'view_frozen',
+    '1 while the view can lose no member: too few are left or heard, or too many were lost at once.',
+    status.view.frozen ? 1 : 0,
+  );
   if (status.livenessSent !== undefined) {
     add('liveness_messages_total', 'counter', 'Messages sent for liveness and membership since the start.', [
       { value: status.livenessSent },
     ]);
   }
+  gauge(
+    'quarantined_blocks',
+    'Blocks in this Corelet with two valid contents of one version: an error for hosts until they are written anew.',
+    status.scrub?.quarantinedBlocks ?? 0,
+  );
   slotMetrics(status, add);
   deviceMetrics(status, add);
   add('events_recorded_total', 'counter', 'Observations and decisions recorded since the start.', [
@@ -100,6 +103,19 @@ export function metricsText(status: CoreletStatus, figures: ProcessFigures): str
 }
 
 type Add = (name: string, type: 'gauge' | 'counter', help: string, samples: readonly Sample[]) => void;
+
+function arcMetrics({ arcs }: CoreletStatus, add: Add): void {
+  const { full, reduced, noRedundancy, unavailable, waitingForRoom } = arcs;
+  add('arcs', 'gauge', 'Arcs by redundancy; no_redundancy is part of reduced.', [
+    { labels: { state: 'full' }, value: full },
+    { labels: { state: 'reduced' }, value: reduced },
+    { labels: { state: 'no_redundancy' }, value: noRedundancy },
+    { labels: { state: 'unavailable' }, value: unavailable },
+  ]);
+  const help =
+    'Arcs whose next copy is not begun, since it would fill a flash too far: insert a module, or delete or trim volumes.';
+  add('arcs_waiting_for_room', 'gauge', help, [{ value: waitingForRoom }]);
+}
 
 function slotMetrics({ slots }: CoreletStatus, add: Add): void {
   const perSlot = (name: string, help: string, value: (slot: CoreletStatus['slots'][number]) => number): void =>

@@ -3,11 +3,13 @@ import { blocksPerChunk, type CoreletId } from '../base/ids.ts';
 import { placeOf } from '../ports/events.ts';
 import { damagedPosition } from '../store/map-page.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
+import type { QuarantineBlocks } from '../wire/peer/quarantine.ts';
 import type { ChunkHoldings, Scrub, ScrubReply } from '../wire/peer/scrub.ts';
 import { heldDigest } from './chunk-digest.ts';
 import type { ReplicaContext } from './context.ts';
 import { type MemberId, memberId, replicaOf } from './members.ts';
 import type { Bad } from './mending.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Replica } from './replica.ts';
 
 /** `same` · `mended`: it differed, and is the same now · `later`: it changed meanwhile, or nobody answered · `differs`: and stays so. */
@@ -21,7 +23,7 @@ const answersMax = 4;
 /**
  * Scrubbing between replicas: a chunk's digests are compared at one applied index, and where they differ, of each block the
  * highest version wins whose content and address verify, not the majority: two may have lost the same write (design §10.8).
- * Two valid contents of one version prove nothing: they are reported, and nobody votes.
+ * Two valid contents of one version prove nothing: nobody votes; the block goes into quarantine, on every member.
  */
 export class Comparing {
   readonly #replica: Replica;
@@ -44,6 +46,7 @@ export class Comparing {
 
   /** Call on the leader, of a chunk whose blocks can all be read here. Never throws. */
   async compare(key: ChunkKey, member: MemberId): Promise<Comparison> {
+    this.#tellQuarantined(key, [member]);
     const first = await this.#ask(key, member, false);
     if (first === undefined || first.code === 'later') return 'later';
     if (first.code === 'same') return 'same';
@@ -52,14 +55,35 @@ export class Comparing {
     const whole = await this.#takeNewer(key, member, first.holdings);
     if (!whole) return 'later';
     const second = await this.#ask(key, member, true);
+    this.#tellQuarantined(key, this.#others());
     if (second === undefined || second.code === 'later') return 'later';
     if (second.code === 'differs') return 'differs';
     this.#recordSameAgain(key, member);
     return 'mended';
   }
 
-  receive(from: CoreletId, message: Scrub | ScrubReply): void {
+  /** A copy of the arc is whole: what may be given to nobody here may be given to nobody there. */
+  tellAllQuarantined(member: MemberId): void {
+    const chunks = new Map(this.#quarantined().map(({ key }) => [`${key.volume}/${key.layer}/${key.chunk}`, key]));
+    for (const key of chunks.values()) this.#tellQuarantined(key, [member]);
+  }
+
+  /** Blocks in quarantine that were written anew or trimmed since, or whose volume is gone, leave it. */
+  async settleQuarantine(): Promise<void> {
+    const { arc } = this.#replica;
+    for (const one of this.#quarantined()) {
+      const page = await this.#page(one.key);
+      const version = page?.versions[one.block] ?? 0;
+      // Not applied here yet: it is told of a version that comes.
+      if (this.#stopped || version === one.version || (page !== undefined && version < one.version)) continue;
+      this.#context.quarantine.release(arc, one);
+      this.#recordReleased(one.key, one.block);
+    }
+  }
+
+  receive(from: CoreletId, message: Scrub | ScrubReply | QuarantineBlocks): void {
     if (message.type === 'scrub') void this.#answer(from, message);
+    else if (message.type === 'quarantine') this.#take(from, message);
     else this.#asked.get(message.request)?.(message);
   }
 
@@ -144,7 +168,9 @@ export class Comparing {
       const crc = theirs.crcs[i] as number;
       if (newer(block, version)) wanted.set(block, { version, crc });
       const both = page.positions[block] !== 0 && page.versions[block] === version;
-      if (both && page.crcs[block] !== crc) this.#recordTwoContents(key, member, block);
+      if (both && page.crcs[block] !== crc && this.#context.quarantine.add(arc, key, block, version)) {
+        this.#recordTwoContents(key, member, block);
+      }
     }
     const empties = [...theirs.emptyBlocks.keys()].filter((i) =>
       newer(theirs.emptyBlocks[i] as number, theirs.emptyVersions[i] as number),
@@ -163,6 +189,50 @@ export class Comparing {
     if (wanted.size > 0) await mending.bring(member, key, wanted);
     if (wanted.size < count) this.#recordTaken(key, member, count - wanted.size);
     return wanted.size === 0;
+  }
+
+  // ---- quarantine ----------------------------------------------------------------------------------------------------
+
+  #quarantined(): ReturnType<Quarantine['of']> {
+    return this.#context.quarantine.of(this.#replica.arc);
+  }
+
+  #others(): MemberId[] {
+    const { voters, votersOutgoing, learners } = this.#replica.core.configuration;
+    const all = new Set([...voters, ...votersOutgoing, ...learners]);
+    all.delete(this.#replica.member);
+    return [...all];
+  }
+
+  /** Whoever leads next gives them to nobody, either, though its own content be one of the two. */
+  #tellQuarantined({ volume, layer, chunk }: ChunkKey, members: readonly MemberId[]): void {
+    const held = this.#quarantined()
+      .filter(({ key }) => key.volume === volume && key.layer === layer && key.chunk === chunk)
+      .sort((a, b) => a.block - b.block);
+    if (held.length === 0) return;
+    for (const member of members) {
+      const to = replicaOf(member);
+      this.#replica.transmit(to.id, {
+        type: 'quarantine',
+        arc: this.#replica.arc,
+        fromGeneration: this.#replica.generation,
+        toGeneration: to.generation,
+        term: this.#replica.core.term,
+        volume,
+        layer,
+        chunk,
+        blocks: Uint16Array.from(held, ({ block }) => block),
+        versions: Float64Array.from(held, ({ version }) => version),
+      });
+    }
+  }
+
+  #take(from: CoreletId, { volume, layer, chunk, blocks, versions, fromGeneration }: QuarantineBlocks): void {
+    const key = { volume, layer, chunk };
+    for (const [i, block] of blocks.entries()) {
+      if (!this.#context.quarantine.add(this.#replica.arc, key, block, versions[i] as number)) continue;
+      this.#recordTold(key, memberId(from, fromGeneration), block);
+    }
   }
 
   async #page(key: ChunkKey): Promise<ChunkMap | undefined> {
@@ -196,8 +266,22 @@ export class Comparing {
 
   /** Neither is proven wrong. */
   #recordTwoContents(key: ChunkKey, member: MemberId, block: number): void {
-    const text = `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc} has two valid contents of one version, in ${placeOf(this.#context.self)} and in ${placeOf(replicaOf(member).id)}: neither is changed.`;
+    const text = `${this.#blockOf(key, block)} has two valid contents of one version, in ${placeOf(this.#context.self)} and in ${placeOf(replicaOf(member).id)}: neither is proven wrong, neither is changed. Hosts that read it hear of an error until it is written anew.`;
     this.#record('scrub.two-contents', key, this.#context.self, text, { block });
+  }
+
+  #recordTold(key: ChunkKey, member: MemberId, block: number): void {
+    const text = `${this.#blockOf(key, block)} has two valid contents of one version, says ${placeOf(replicaOf(member).id)}: ${placeOf(this.#context.self)} gives it to nobody, either.`;
+    this.#record('scrub.quarantined', key, this.#context.self, text, { block });
+  }
+
+  #recordReleased(key: ChunkKey, block: number): void {
+    const text = `${this.#blockOf(key, block)} was written anew or trimmed: its two contents are past, hosts read it again.`;
+    this.#record('scrub.quarantine-ended', key, this.#context.self, text, { block });
+  }
+
+  #blockOf(key: ChunkKey, block: number): string {
+    return `Block ${block} of chunk ${key.chunk} of arc ${this.#replica.arc}`;
   }
 }
 

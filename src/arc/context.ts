@@ -5,6 +5,7 @@ import type { Random } from '../ports/random.ts';
 import type { Store } from '../store/store.ts';
 import type { PeerMessage } from '../wire/peer/types.ts';
 import type { ArcLimits } from './limits.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Replica } from './replica.ts';
 
 /** What a replica has of its Corelet. */
@@ -17,6 +18,8 @@ export interface ReplicaContext {
   readonly store: Store;
   readonly events: Events;
   readonly limits: ArcLimits;
+  /** Blocks here that are given to nobody. */
+  readonly quarantine: Quarantine;
   /** To another Corelet or this one. Loss is allowed: every exchange is repeated or given up. */
   send(to: CoreletId, message: PeerMessage): void;
   isAlive(id: CoreletId): boolean;

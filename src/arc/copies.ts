@@ -12,6 +12,7 @@ import { newestOf } from './lives.ts';
 import { holdsMember, memberId, replicaOf } from './members.ts';
 import { originOf, type ReplicaOrigin } from './origin.ts';
 import type { Replica } from './replica.ts';
+import { CopyRoom } from './room.ts';
 import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
 
 /** What copies ask of whoever keeps the replicas. */
@@ -36,12 +37,16 @@ export class Copies {
   readonly #senders = new Map<ArcId, CopySender>();
   readonly #wanted = new Map<ArcId, Set<MemberId>>();
   readonly pace = new CopyPace();
+  readonly room: CopyRoom;
+  /** Arcs led here that lack a copy, or would move one, and have no room for it anywhere. */
+  readonly waitForRoom = new Set<ArcId>();
   readonly #buffers = new ChunkBuffers();
 
   constructor(context: ReplicaContext, ended: EndedLives, keeper: ReplicaKeeper) {
     this.#context = context;
     this.#ended = ended;
     this.#keeper = keeper;
+    this.room = new CopyRoom(context.store, context.limits.copyFillMax);
   }
 
   // ---- coming in --------------------------------------------------------------------------------------------------
@@ -64,6 +69,13 @@ export class Copies {
         this.#context.send(from, copyReply(message, 'refused', 0));
         return;
       }
+    }
+    // A voter's copy was there before: it is let in again, however full the flash is.
+    if (!message.voter && !this.room.fits(message.arc, message.bytes)) {
+      this.#context.send(from, copyReply(message, 'full', 0));
+      return;
+    }
+    if (replica !== undefined && replica.generation !== message.toGeneration) {
       // What one without a state holds are blocks of an earlier life or copy: a base that is compared with the leader's.
       if (replica.installed) this.#keeper.retire(replica, 'it comes back under a new generation');
       else this.#keeper.drop(replica);
@@ -77,6 +89,7 @@ export class Copies {
       this.#context.send(from, { type: 'appendReply', arc, fromGeneration, toGeneration, ...reply });
       return;
     }
+    if (!message.voter) this.room.promise(message.arc, message.bytes);
     this.#receivers.set(message.arc, new CopyReceiver(replica, this.#context, from, message));
   }
 
@@ -103,12 +116,14 @@ export class Copies {
     else {
       this.#receivers.delete(message.arc);
       receiver.finish(message);
+      this.room.release(message.arc);
     }
   }
 
   /** The replica here is no more. */
   forget(arc: ArcId): void {
     this.#receivers.delete(arc);
+    this.room.release(arc);
   }
 
   // ---- going out --------------------------------------------------------------------------------------------------
@@ -117,6 +132,7 @@ export class Copies {
     if (replica === undefined || replica.generation !== message.toGeneration || !replica.isLeader) return;
     const member = memberId(from, message.fromGeneration);
     const sender = this.#senders.get(message.arc);
+    if (message.code === 'full') this.room.refused(member, this.#context.clock.nowMs());
     // INV-10: who acknowledged entries and has no state now was put back to before that: what it acknowledged is nowhere.
     if (message.copy === 0 && replica.standing.toldBy(member).index > 0) this.#keeper.ended(replica, member);
     else if (message.copy === 0) replica.core.requireCopy(member);
@@ -185,6 +201,7 @@ export class Copies {
     // Who refuses waits behind the others, and holds up nobody.
     if (wanted?.delete(result.member) === true && !result.ok) wanted.add(result.member);
     if (result.ok) {
+      replica.comparing.tellAllQuarantined(result.member);
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
     }

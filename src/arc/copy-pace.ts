@@ -6,11 +6,11 @@ export const copyPaceLimits = {
   /** … and those of arcs that may lose nothing more run at least so fast, … */
   endangeredRateMin: 8 * 1024 * 1024,
   /** … and so much faster that all of them are out of danger in this time; where that can't be, flat out. */
-  endangeredMs: 12_000,
+  endangeredMs: 16_000,
   /** Of that time, what is always left to plan with: behind it, the rate stays. */
   endangeredLeftMsMin: 2_000,
   /** Hosts have to bear operations that take so many times as long as without copies; beyond it, copies give way. */
-  latencyFactorMax: 1.4,
+  latencyFactorMax: 1.2,
   /** Latencies are compared as if none were below this: the grain of clocks and of one sync. */
   latencyMsMin: 1,
   /** Without an operation for so long, there is nobody to give way to. */
@@ -52,11 +52,15 @@ export class CopyPace {
   look(nowMs: number, copying: boolean, endangeredBytes: number): void {
     this.#copying = copying;
     this.#adjustFloor(nowMs, endangeredBytes);
-    if (!copying || nowMs - this.#heardMs > copyPaceLimits.quietMs) {
-      this.#rate = copyPaceLimits.rateMax;
+    const { latencyFactorMax, latencyMsMin, quietMs, rateMax, safeRateMin, slowDown, speedUp } = copyPaceLimits;
+    if (this.isQuiet(nowMs, quietMs)) {
+      this.#rate = rateMax;
       return;
     }
-    const { latencyFactorMax, latencyMsMin, rateMax, safeRateMin, slowDown, speedUp } = copyPaceLimits;
+    if (!copying) {
+      this.#rate = this.#floor; // where the next copies begin: hosts that just lost a Corelet wait long enough as it is
+      return;
+    }
     const isSlow = this.#nowMs > Math.max(this.#usualMs, latencyMsMin) * latencyFactorMax;
     // From "as fast as it goes", the way down begins where copies really are.
     const from = Math.min(this.#rate, isSlow ? 8 * this.#floor : rateMax);
@@ -64,17 +68,16 @@ export class CopyPace {
   }
 
   #adjustFloor(nowMs: number, endangeredBytes: number): void {
+    const { endangeredMs, endangeredLeftMsMin, endangeredRateMin } = copyPaceLimits;
     if (endangeredBytes === 0) {
       this.#endangeredSinceMs = undefined;
+      this.#floor = endangeredRateMin;
       return;
     }
-    const began = this.#endangeredSinceMs === undefined;
     this.#endangeredSinceMs ??= nowMs;
-    const { endangeredMs, endangeredLeftMsMin, endangeredRateMin } = copyPaceLimits;
     const leftMs = Math.max(endangeredLeftMsMin, this.#endangeredSinceMs + endangeredMs - nowMs);
     // It doesn't fall while there is danger: what is left would take ever longer.
-    const before = began ? endangeredRateMin : this.#floor;
-    this.#floor = Math.max(before, (endangeredBytes * 1000) / leftMs);
+    this.#floor = Math.max(this.#floor, (endangeredBytes * 1000) / leftMs);
   }
 
   /** Bytes per second that copies of safe or of endangered arcs may send now. */
@@ -85,12 +88,6 @@ export class CopyPace {
   /** No host has had an operation done here for so long. */
   isQuiet(nowMs: number, forMs: number): boolean {
     return nowMs - this.#heardMs > forMs;
-  }
-
-  /** Why copies don't go as fast as they could; undefined when nothing holds them back. */
-  get holdsBack(): string | undefined {
-    if (this.#rate >= copyPaceLimits.rateMax || !this.#copying) return undefined;
-    return `hosts' operations take ${this.#nowMs.toFixed(1)} ms, ${this.#usualMs.toFixed(1)} ms without copies`;
   }
 
   /** Asks for the turn of so many bytes. @returns 0: they may leave; else ask again after so many milliseconds. */

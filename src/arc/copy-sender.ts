@@ -1,4 +1,4 @@
-import { blockBytes, type LogIndex } from '../base/ids.ts';
+import { blockBytes, chunkBytes, type LogIndex } from '../base/ids.ts';
 import { isVoter } from '../consensus/quorum.ts';
 import type { MemberId } from '../consensus/types.ts';
 import { placeOf } from '../ports/events.ts';
@@ -62,8 +62,8 @@ export class CopySender {
   /** Chunks sent and not yet stored, oldest first. */
   #inflight: { readonly bytes: number; readonly buffer: Uint8Array }[] = [];
   #inflightBytes = 0;
-  /** Of the newest chunk, as a guess at the next. */
-  #lastBytes = 0;
+  /** Of the newest chunk, as a guess at the next; of the first, at most what a chunk can have. */
+  #lastBytes: number;
   #blocks = 0;
   #bytesLeft: number;
   #streaming = false;
@@ -97,7 +97,13 @@ export class CopySender {
     this.#startedMs = context.clock.nowMs();
     this.#heardMs = this.#startedMs;
     this.#bytesLeft = replica.dataBytes;
-    this.#send({ type: 'copyOffer', index: this.index, voter: isVoter(replica.core.configuration, member) });
+    this.#lastBytes = Math.min(chunkBytes, replica.dataBytes);
+    this.#send({
+      type: 'copyOffer',
+      index: this.index,
+      bytes: replica.dataBytes,
+      voter: isVoter(replica.core.configuration, member),
+    });
   }
 
   get bytesLeft(): number {
@@ -108,6 +114,7 @@ export class CopySender {
     if (this.#ended || reply.copy !== this.#copy) return;
     this.#heardMs = this.#context.clock.nowMs();
     if (reply.code === 'refused') this.#end(false, 'the receiver refused');
+    else if (reply.code === 'full') this.#end(false, 'there is no room for it');
     else if (reply.code === 'done') this.#end(true, 'done');
     else if (reply.code === 'ready' && !this.#streaming) {
       this.#streaming = true;
@@ -160,7 +167,7 @@ export class CopySender {
   #send(
     message:
       | Pick<CopyCheck, 'type' | 'check' | 'volume' | 'layer' | 'chunk' | 'digest'>
-      | { type: 'copyOffer'; index: LogIndex; voter: boolean }
+      | { type: 'copyOffer'; index: LogIndex; bytes: number; voter: boolean }
       | { type: 'copyFinish'; index: LogIndex; indexTerm: number; state: Uint8Array },
   ): void {
     const envelope = {

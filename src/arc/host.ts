@@ -13,10 +13,11 @@ import { opReply } from './operations.ts';
 import type { RaftWireMessage } from './raft-wire.ts';
 import { keyRefusal, readRefusal } from './reads.ts';
 import { Positions } from './positions.ts';
+import { Quarantine } from './quarantine.ts';
 import { Questions } from './questions.ts';
 import type { ReplicaOrigin } from './origin.ts';
 import { Replica } from './replica.ts';
-import { completeVoters, routeOf } from './route.ts';
+import { completeVoters, RouteNews, type RouteWatch } from './route.ts';
 import { emptySnapshot, encodeSnapshot } from './snapshot.ts';
 import { storeOwnerOf } from './store-owner.ts';
 import { Wheel } from './wheel.ts';
@@ -30,13 +31,12 @@ export type ArcMessage = Exclude<
 /** Of its Corelet, the host needs what its replicas need, and someone to tell. */
 export interface ArcHostOptions
   extends Pick<
-    ReplicaContext,
-    'self' | 'incarnation' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send' | 'isFull'
-  > {
+      ReplicaContext,
+      'self' | 'incarnation' | 'clock' | 'random' | 'store' | 'events' | 'limits' | 'send' | 'isFull'
+    >,
+    RouteWatch {
   /** What the device kept beside the arcs' logs. */
   readonly registers: ReadonlyMap<string, Uint8Array>;
-  /** A leader here has news of its arc. */
-  onRoute(route: Route): void;
 }
 
 /** Of a lease: rounds of renewals are at least so far apart. */
@@ -50,11 +50,12 @@ export class ArcHost {
   readonly #dead = new Set<CoreletId>();
   readonly #wheel: Wheel;
   readonly #changed = new Set<Replica>();
-  readonly #announced = new Map<ArcId, string>();
+  readonly #news: RouteNews;
   /** Since when a replica was seen to be in no configuration. */
   readonly #forgottenSinceMs = new WeakMap<Replica, number>();
   readonly #ended: EndedLives;
   readonly copies: Copies;
+  readonly quarantine: Quarantine;
   readonly #lives: Lives;
   readonly #positions: Positions;
   readonly #questions: Questions;
@@ -63,7 +64,9 @@ export class ArcHost {
 
   constructor(options: ArcHostOptions) {
     this.#options = options;
+    this.#news = new RouteNews(options, options.limits.completeLagMax);
     this.#ended = new EndedLives(options.store, options.registers);
+    this.quarantine = new Quarantine(options.store, options.registers);
     const { self, incarnation, clock, random, store, events, limits } = options;
     this.#wheel = new Wheel(clock, limits.wheelStepMs);
     this.#context = {
@@ -74,6 +77,7 @@ export class ArcHost {
       store,
       events,
       limits,
+      quarantine: this.quarantine,
       send: (to, message) => options.send(to, message),
       isFull: (id) => options.isFull(id),
       isAlive: (id) => id === self || !this.#dead.has(id),
@@ -225,6 +229,7 @@ export class ArcHost {
         return;
       case 'scrub':
       case 'scrubReply':
+      case 'quarantine':
         if (replica?.generation === message.toGeneration) replica.comparing.receive(from, message);
         return;
       default:
@@ -306,11 +311,11 @@ export class ArcHost {
    * none of today's voters. They go on the word of a committed configuration, as when a leader sends it, once it has stood for a
    * while: a copy just begun may be older than the entry that names it.
    */
-  retireForgotten(routeTo: (arc: ArcId) => Route | undefined): void {
+  retireForgotten(): void {
     const { clock, limits } = this.#context;
     const now = clock.nowMs();
     for (const replica of Array.from(this.#replicas.values())) {
-      if (!isForgotten(replica, routeTo(replica.arc), this.#options.self)) {
+      if (!isForgotten(replica, this.#options.routeTo(replica.arc), this.#options.self)) {
         this.#forgottenSinceMs.delete(replica);
         continue;
       }
@@ -363,11 +368,7 @@ export class ArcHost {
   announce(replica: Replica, healBytesLeft: number): void {
     const { core } = replica;
     if (!replica.isLeader || !core.ownTermCommitted || core.configurationIndex > core.commitIndex) return;
-    const { self, limits } = this.#options;
-    const summary = `${core.term} ${core.configurationIndex} ${this.completeVoters(replica)} ${healBytesLeft}`;
-    if (this.#announced.get(replica.arc) === summary) return;
-    this.#announced.set(replica.arc, summary);
-    this.#options.onRoute(routeOf(replica, self, limits.completeLagMax, healBytesLeft));
+    this.#news.tell(replica, { healBytesLeft, waitsForRoom: this.copies.waitForRoom.has(replica.arc) });
   }
 
   /** Leaders whose oldest operation waits too long give the leadership away (design §10.13). */

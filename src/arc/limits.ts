@@ -14,6 +14,8 @@ export interface ArcLimits {
   readonly copiesSentMax: number;
   /** Bytes of chunks sent and not yet stored, per copy. */
   readonly copyInflightBytesMax: number;
+  /** A copy that an arc doesn't have yet never makes a flash fuller than this share of what may hold data. */
+  readonly copyFillMax: number;
   /** A copy without an answer for this long starts anew. */
   readonly copySilenceMs: number;
   /** A leader whose oldest operation waits longer gives the leadership away (design §10.13). */
@@ -33,6 +35,7 @@ export const defaultArcLimits: ArcLimits = {
   completeLagMax: 256,
   copiesSentMax: 4,
   copyInflightBytesMax: 4 * 1024 * 1024,
+  copyFillMax: 0.9,
   copySilenceMs: 3000,
   stuckLeaderMs: 2000,
   forgottenMs: 2000,

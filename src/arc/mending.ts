@@ -65,6 +65,7 @@ export class Mending {
     for (let tries = 1; ; tries++) {
       const loaded = this.#replica.map.load(key);
       const page = loaded instanceof Promise ? await loaded : loaded;
+      if (this.#context.quarantine.holds(this.#replica.arc, page, blocks)) return 'lost';
       const positions = blocks.map((block) => page?.positions[block] ?? 0);
       const crcs = blocks.map((block) => page?.crcs[block] ?? 0);
       const read = await this.#context.store.readBlocks(positions, crcs, into);

@@ -11,6 +11,9 @@ interface Held extends Pick<ReadReply, 'present' | 'crcs' | 'data'> {
   readonly bad: readonly number[] | undefined;
 }
 
+/** A block of the range may be given to nobody (design §10.8). */
+const quarantined = 'quarantined';
+
 /** Keys and values of one answer; a longer list is refused rather than cut. */
 const keyReplyBytesMax = 4 * 1024 * 1024;
 
@@ -73,6 +76,7 @@ export class Reads {
     }
     for (let tries = 1; ; tries++) {
       const held = await this.#held(range, request.mapOnly);
+      if (held === quarantined) return this.#refuse(from, request, 'corrupt');
       if (held.bad === undefined) {
         const { present, crcs, data } = held;
         const { request: number } = request;
@@ -97,7 +101,7 @@ export class Reads {
   }
 
   /** The range as the map has it now; `bad`: the blocks that were to be read, where one of them can't be. */
-  async #held(range: BlockRangeFields, mapOnly: boolean): Promise<Held> {
+  async #held(range: BlockRangeFields, mapOnly: boolean): Promise<Held | typeof quarantined> {
     const loaded = this.#replica.map.load(range);
     const page = loaded instanceof Promise ? await loaded : loaded;
     const present = new Uint8Array((range.blockCount + 7) >>> 3);
@@ -113,6 +117,8 @@ export class Reads {
       }
     }
     if (mapOnly || positions.length === 0) return { present, crcs: noCrcs, data: [], bad: undefined };
+    const asked = Array.from({ length: range.blockCount }, (_, i) => range.firstBlock + i);
+    if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;
     const into = new Uint8Array(positions.length * blockBytes);
     const crcs = Uint32Array.from(expected);
     const read = await this.#context.store.readBlocks(positions, crcs, into);

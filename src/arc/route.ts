@@ -1,7 +1,10 @@
-import type { CoreletId } from '../base/ids.ts';
+import type { ArcId, CoreletId } from '../base/ids.ts';
 import type { Route } from '../wire/peer/types.ts';
 import { replicaOf } from './members.ts';
 import type { Replica } from './replica.ts';
+
+/** So long after it began, a leader goes by nothing but the answers it has. */
+const askedMs = 1000;
 
 /** Voters that have what is committed, or are behind by little, and are alive. Only the leader knows. */
 export function completeVoters(replica: Replica, lagMax: number): number {
@@ -16,8 +19,10 @@ export function completeVoters(replica: Replica, lagMax: number): number {
   return complete;
 }
 
+type HealingLeft = Pick<Route, 'healBytesLeft' | 'waitsForRoom'>;
+
 /** What a leader tells everybody of its arc. */
-export function routeOf(replica: Replica, self: CoreletId, lagMax: number, healBytesLeft: number): Route {
+function routeOf(replica: Replica, self: CoreletId, complete: number, left: HealingLeft): Route {
   const { arc, core } = replica;
   const { voters, votersOutgoing, learners } = core.configuration;
   return {
@@ -28,7 +33,60 @@ export function routeOf(replica: Replica, self: CoreletId, lagMax: number, healB
     voters: voters.map(replicaOf),
     votersOutgoing: votersOutgoing.map(replicaOf),
     learners: learners.map(replicaOf),
-    complete: completeVoters(replica, lagMax),
-    healBytesLeft,
+    complete,
+    ...left,
   };
+}
+
+/** Who hears what leaders here tell, and knows what others told. */
+export interface RouteWatch {
+  readonly self: CoreletId;
+  /** A leader here has news of its arc. */
+  onRoute(route: Route): void;
+  /** What leaders told of an arc last. */
+  routeTo(arc: ArcId): Route | undefined;
+}
+
+/** What leaders here tell of their arcs: what is new, and of completeness never less than is true. */
+export class RouteNews {
+  readonly #watch: RouteWatch;
+  readonly #lagMax: number;
+  readonly #told = new Map<ArcId, string>();
+  /** What the leader before told last. */
+  readonly #former = new WeakMap<Replica, Route>();
+
+  constructor(watch: RouteWatch, lagMax: number) {
+    this.#watch = watch;
+    this.#lagMax = lagMax;
+  }
+
+  tell(replica: Replica, left: HealingLeft): void {
+    const { arc, core } = replica;
+    const known = this.#watch.routeTo(arc);
+    if (known !== undefined && known.term < core.term) this.#former.set(replica, known);
+    const complete = this.#complete(replica);
+    const summary = [core.term, core.configurationIndex, complete, left.healBytesLeft, left.waitsForRoom].join(' ');
+    if (this.#told.get(arc) === summary) return;
+    this.#told.set(arc, summary);
+    this.#watch.onRoute(routeOf(replica, this.#watch.self, complete, left));
+  }
+
+  /**
+   * A leader that has just begun hasn't asked every voter yet. Where the one before told that all copies were complete, those
+   * that live still are, but for what was written since: it says so until they have answered. Also where that was told of an older
+   * configuration: whoever came in since had everything, or didn't come in.
+   */
+  #complete(replica: Replica): number {
+    const { core, leadingMs } = replica;
+    const { voters } = core.configuration;
+    const former = this.#former.get(replica);
+    const complete = completeVoters(replica, this.#lagMax);
+    const wasWhole = former !== undefined && former.term < core.term && former.complete >= former.voters.length;
+    if (!wasWhole || leadingMs > askedMs) return complete;
+    const unasked = voters.filter((voter) => {
+      const progress = core.progress().get(voter);
+      return progress?.state === 'probe' && progress.matchIndex === 0 && replica.isLive(voter);
+    });
+    return complete + unasked.length;
+  }
 }

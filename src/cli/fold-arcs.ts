@@ -16,6 +16,9 @@ const sentences: Readonly<Record<string, (arcs: string, place: string) => string
   'flash.bad-block': (arcs, place) => `Blocks of ${arcs} can't be read on the flash in ${place}.`,
   'flash.repaired': (arcs, place) =>
     `Blocks of ${arcs} were fetched from other copies, checksums verified, and stored anew in ${place}.`,
+  'arc.no-room': (arcs, place) =>
+    `${arcs} wait for room: with another copy, the flash in ${place} would be too full. Insert a module, or delete or trim volumes; healing goes on by itself then.`,
+  'arc.room-again': (arcs) => `${arcs} wait for room no more: healing goes on.`,
   'arc.copy-dropped': (arcs, place) => `Copies of ${arcs} in ${place} were dropped: the arcs went on without them.`,
 };
 

@@ -123,11 +123,19 @@ async function untilDrained(client: ChassisClient, slot: number, giveUpMs: numbe
       return Date.now() - startedMs;
     }
     if (Date.now() >= giveUpMs)
-      throw new CommandFailure('TIMED_OUT', `slot ${slot} still holds ${copies} copies; it goes on draining`);
+      throw new CommandFailure(
+        'TIMED_OUT',
+        `slot ${slot} still holds ${copies} copies; it goes on draining${waiting(status)}`,
+      );
     most = Math.max(most, copies);
     if (interactive) process.stderr.write(`\r${progress(copies, most, Date.now() - startedMs)}   `);
     await setTimeout(pollMs);
   }
+}
+
+function waiting({ arcs }: CoreletStatus): string {
+  const count = arcs.waitingForRoom;
+  return count === 0 ? '' : ` when there is room: ${count} arcs wait for it; insert modules, or delete or trim volumes`;
 }
 
 function progress(copies: number, most: number, tookMs: number): string {

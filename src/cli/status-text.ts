@@ -31,8 +31,10 @@ export function statusText(status: CoreletStatus, out: Terminal, nowMs: number):
     ],
     ['Arcs', arcsText(status, out)],
     ['Rebuild', rebuildText(status, nowMs)],
+    ...roomRow(status, out),
     ['Margin', marginText(status, out)],
     ['Scrub', scrubText(status, nowMs)],
+    ...quarantineRow(status, out),
     ...hardwareRow(status, out),
   ].map(([name, text]) => `${paint(out, 'bold', (name ?? '').padEnd(8))} ${text}\n`);
   const columns = ['SLOT', 'ID', 'STATE', 'LEADS', 'COPIES', 'USED', 'SAFE TO PULL'];
@@ -47,7 +49,7 @@ function slotRow(slot: SlotStatus, out: Terminal): readonly string[] {
   return [
     String(slot.slot),
     slot.id.slice(0, 8),
-    paint(out, style, `${glyph} ${slot.state}${flapText(slot)}`),
+    paint(out, style, `${glyph} ${slot.state}${flapText(slot)}${slowText(slot)}`),
     String(slot.leads),
     String(slot.copies),
     used,
@@ -61,6 +63,14 @@ function flapText({ heldDownSeconds, flapScore }: SlotStatus): string {
   return `, flapped ${Math.round(flapScore ?? 0)} times: held down ${formatSeconds(heldDownSeconds)}`;
 }
 
+/** Why it sits out. */
+function slowText({ state, slow }: SlotStatus): string {
+  if (state !== 'sitting-out' || slow === undefined) return '';
+  const part = (what: string, ms?: number, usualMs?: number): string =>
+    ms === undefined ? '' : `, ${what} in ${ms} ms (usual: ${usualMs} ms)`;
+  return part('syncs', slow.flashMs, slow.flashUsualMs) + part('answers', slow.answersMs, slow.answersUsualMs);
+}
+
 function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
   if (arcs.full === arcs.total) return paint(out, 'green', `all ${arcs.total} full`);
   const parts = [`${arcs.full} of ${arcs.total} full`];
@@ -68,6 +78,23 @@ function arcsText({ arcs }: CoreletStatus, out: Terminal): string {
   if (arcs.noRedundancy > 0) parts.push(paint(out, 'red', `${arcs.noRedundancy} with no redundancy`));
   if (arcs.unavailable > 0) parts.push(paint(out, 'red', `${arcs.unavailable} unavailable`));
   return parts.join(', ');
+}
+
+/** Healing that doesn't go on by itself: what is in its way, and what to do. */
+function roomRow({ arcs: { waitingForRoom } }: CoreletStatus, out: Terminal): readonly (readonly [string, string])[] {
+  if (waitingForRoom === 0) return [];
+  const who = waitingForRoom === 1 ? '1 arc waits' : `${waitingForRoom} arcs wait`;
+  const text = `${who} for room: another copy would fill a flash too far. Insert a module, or delete or trim volumes; healing goes on by itself then.`;
+  return [['Room', paint(out, 'red', text)]];
+}
+
+/** Of the Corelet that answers; the others of its arcs say the same. */
+function quarantineRow({ scrub, answeredBy }: CoreletStatus, out: Terminal): readonly (readonly [string, string])[] {
+  const count = scrub?.quarantinedBlocks ?? 0;
+  if (count === 0) return [];
+  const blocks = count === 1 ? '1 block in quarantine' : `${count} blocks in quarantine`;
+  const text = `${blocks} in slot ${answeredBy.slot}: two valid contents of one version, neither is proven wrong. Hosts get an error for them until they write them anew; see corelet why ${answeredBy.slot}.`;
+  return [['Doubt', paint(out, 'red', text)]];
 }
 
 /** The sensors of the chassis, as the Corelet that answers sees them. */

@@ -1,11 +1,10 @@
 import { ArcHost, type ArcMessage } from '../arc/host.ts';
 import { type ArcLimits, defaultArcLimits } from '../arc/limits.ts';
-import { replicaOf } from '../arc/members.ts';
 import { startsKept } from '../arc/positions.ts';
 import type { CoreletId, VolumeId } from '../base/ids.ts';
 import { Healer } from '../healing/healer.ts';
 import { Scrub, type ScrubStatus } from '../healing/scrub.ts';
-import { MembershipCore, type WishResult } from '../membership/core.ts';
+import type { MembershipCore, WishResult } from '../membership/core.ts';
 import { type PlacementTable, placementOf } from '../ring/placement.ts';
 import type { MemberState } from '../ring/view.ts';
 import { deviceHealth } from '../store/health.ts';
@@ -14,12 +13,14 @@ import { Gateway } from '../volume/gateway.ts';
 import { RouteTable } from '../volume/routes.ts';
 import { Volumes } from '../volume/volumes.ts';
 import type { PeerMessage, Route } from '../wire/peer/types.ts';
+import { arcPeers, healBytesLeft, isWhole } from './arcs-seen.ts';
 import { AddressBook } from './address-book.ts';
 import { Gossip } from './gossip.ts';
 import { guardedClock } from './guarded-clock.ts';
 import { abdicate, handOver } from './hand-over.ts';
 import { inspectReplica } from './inspect.ts';
-import { addressesRegister, membershipRegister, Peering } from './peering.ts';
+import { addressesRegister, Peering } from './peering.ts';
+import { membershipAfter } from './membership-after.ts';
 import { RebuildRate } from './rebuild-rate.ts';
 import { Recorder } from './recorder.ts';
 import { Rounds } from './rounds.ts';
@@ -99,7 +100,7 @@ class Corelet implements CoreletHandle {
     if (addresses !== undefined) this.#book.restore(addresses);
     this.#book.learn([...founding.members.filter((member) => this.#book.get(member.id) === undefined), options.self]);
     const events = new Recorder(ports.events, this.#book);
-    this.#membership = this.#makeMembership(restarted);
+    this.#membership = membershipAfter(restarted, options.self, fabric.self.incarnation, random);
     this.#routes = new RouteTable(founding.arcs);
     const send = (to: CoreletId, message: PeerMessage): boolean => this.#send(to, message);
     this.#gossip = new Gossip({
@@ -122,20 +123,20 @@ class Corelet implements CoreletHandle {
       registers: restarted.registers,
       isFull: (id) => this.#isFull(id),
       onRoute: (route) => this.#announce(route),
+      routeTo: (arc) => this.#routes.get(arc),
     });
     this.#gateway = this.#makeGateway();
-    this.#healer = new Healer({
-      self: this.id,
-      clock,
-      random,
-      events,
-      host: this.#host,
-      copies: founding.copies,
-      placement: () => this.#placement(),
-    });
+    this.#healer = this.#makeHealer(events, limits);
     const guarded = this.#guardedClock();
     this.#rounds = new Rounds(guarded, (nowMs) => this.#round(nowMs));
-    this.#scrub = new Scrub({ self: this.id, clock: guarded, events, host: this.#host, stepMs: options.scrubStepMs });
+    this.#scrub = new Scrub({
+      self: this.id,
+      clock: guarded,
+      events,
+      host: this.#host,
+      mendOwn: (anew) => store.mendOwn(anew),
+      stepMs: options.scrubStepMs,
+    });
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
     this.rules = this.catalog;
@@ -166,15 +167,19 @@ class Corelet implements CoreletHandle {
     });
   }
 
-  #makeMembership({ registers, foundingView }: Restarted): MembershipCore {
-    const restored = registers.get(membershipRegister);
-    return new MembershipCore({
-      self: this.#options.self,
-      incarnation: this.#ports.fabric.self.incarnation,
-      random: this.#ports.random,
-      sittingOutMax: Math.floor((this.#founding.copies - 1) / 2),
-      ...(restored === undefined ? {} : { restored }),
-      ...(foundingView === undefined ? {} : { founding: foundingView }),
+  #makeHealer(events: Recorder, { copyFillMax }: ArcLimits): Healer {
+    const { clock, random } = this.#ports;
+    return new Healer({
+      self: this.id,
+      clock,
+      random,
+      events,
+      host: this.#host,
+      copies: this.#founding.copies,
+      copyFillMax,
+      fill: (id) => this.#peering.fills.get(id),
+      flapScore: (id) => this.#membership.flapping(id, clock.nowMs()).score,
+      placement: () => this.#placement(),
     });
   }
 
@@ -187,7 +192,7 @@ class Corelet implements CoreletHandle {
       store: this.#store,
       membership: this.#membership,
       book: this.#book,
-      arcPeers: () => this.#arcPeers(),
+      arcPeers: () => arcPeers(this.#host.replicas()),
       ledDigest: () => this.#routes.ledDigest(this.id),
       deliver: (from, message) => this.#deliver(from, message),
       onAlive: (id, alive) => {
@@ -321,15 +326,17 @@ class Corelet implements CoreletHandle {
   // ---- time and failure -----------------------------------------------------------------------------------------------
 
   #round(nowMs: number): void {
+    const isAlive = (id: CoreletId): boolean => this.#host.isAlive(id);
     this.#healer.tick();
     if (this.#peering.flashWaitMs() >= flashStallMs) abdicate(this.#host);
     this.#peering.watchFlash();
+    if (this.#membership.losses.open && isWhole(this.#routes, this.#founding, isAlive))
+      this.#membership.losses.madeGood();
     if (nowMs - this.#sampledMs < rateSampleMs) return;
     this.#sampledMs = nowMs;
     this.#peering.refreshPeers();
-    this.#host.retireForgotten((arc) => this.#routes.get(arc));
-    let bytesLeft = 0;
-    for (const route of this.#routes.all()) if (this.#host.isAlive(route.leader)) bytesLeft += route.healBytesLeft;
+    this.#host.retireForgotten();
+    const bytesLeft = healBytesLeft(this.#routes, isAlive);
     if (bytesLeft > 0) this.#rounds.stayAwake();
     this.#rate.sample(bytesLeft, nowMs);
   }
@@ -376,14 +383,6 @@ class Corelet implements CoreletHandle {
     if (view === undefined) return undefined;
     const { steer } = this.#options;
     return placementOf(steer?.(view) ?? view, this.#founding.arcs, this.#founding.copies);
-  }
-
-  *#arcPeers(): Iterable<CoreletId> {
-    for (const replica of this.#host.replicas()) {
-      const { voters, votersOutgoing, learners } = replica.core.configuration;
-      for (const members of [voters, votersOutgoing, learners])
-        for (const member of members) yield replicaOf(member).id;
-    }
   }
 
   isConnected(): boolean {

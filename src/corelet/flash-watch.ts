@@ -13,6 +13,8 @@ const eagerProbeMs = 1000;
 const samplesMax = 15;
 const samplesMs = 12_000;
 const samplesMin = 8;
+/** A device whose newest duration is older isn't in use any more: under load all take longer, and it would be compared with others at rest. */
+const currentMs = 4000;
 
 /** Why a proof, or a measurement, is wanted sooner than at rest. */
 export type ProbeCause = 'rest' | 'doubted' | 'sitting-out';
@@ -76,8 +78,10 @@ export class FlashWatch {
 
   /** The median of the newest durations until something was durable, in milliseconds; 0 when too little was written to tell. */
   syncMs(): number {
-    this.#forget(this.#clock.nowMs() - samplesMs);
-    if (this.#samples.length < samplesMin) return 0;
+    const nowMs = this.#clock.nowMs();
+    this.#forget(nowMs - samplesMs);
+    const newestMs = this.#samples.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
+    if (this.#samples.length < samplesMin || nowMs - newestMs > currentMs) return 0;
     const tookMs = this.#samples.map((sample) => sample.tookMs).sort((a, b) => a - b);
     return tookMs[tookMs.length >> 1] as number;
   }

@@ -68,11 +68,8 @@ export class Peering {
   /** A peer asked for an answer: ours shall stand for a flash that works. */
   #doubted = false;
   readonly #incarnations = new Map<CoreletId, number>();
-  /** Newest sequence heard from each peer. */
-  readonly #heard = new Map<CoreletId, number>();
   #wantsTickets = false;
   #ticketsUntilMs = Number.NEGATIVE_INFINITY;
-  #sequence = 0;
   /** Liveness messages and membership messages sent since the start. */
   #sent = 0;
   #livenessTimer: { readonly atMs: number; readonly timer: Timer } | undefined;
@@ -231,11 +228,11 @@ export class Peering {
     membership.heard(from, now);
     // A stall that we share with it is the machine's, and says nothing about its device.
     const hangs = message.flashWaitMs >= flashHangsMs && this.flashWaitMs() < flashHangsMs / 5;
-    membership.latency(from, message.syncUs / 1000, now);
-    const deaf = this.#echoes.isDeaf(from, message.echo, now);
+    membership.flashLatency(from, message.syncUs / 1000, now);
+    const deaf = this.#echoes.heard(from, message, now);
+    membership.answerLatency(from, this.#echoes.answerMs(from, now), now);
     membership.failing(from, hangs ? 'flash' : deaf ? 'deaf' : undefined, now);
     this.#doubted ||= message.answer;
-    this.#heard.set(from, message.sequence);
     if (this.#liveness.told(from, message, now)) this.#stepSoon();
     else this.#armLiveness();
     const incarnation = this.#incarnations.get(from);
@@ -250,7 +247,6 @@ export class Peering {
   #up(peer: Hello): void {
     this.#incarnations.set(peer.id, peer.incarnation);
     this.#options.onPosition?.(peer.id, peer.incarnation, 0);
-    this.#heard.delete(peer.id);
     this.#echoes.forget(peer.id);
     this.#liveness.tell(peer.id);
     this.#stepSoon();
@@ -259,6 +255,7 @@ export class Peering {
 
   #down(id: CoreletId): void {
     const { membership, clock } = this.#options;
+    this.#echoes.forget(id);
     this.#liveness.reset(id);
     this.#stepSoon();
     membership.reset(id, clock.nowMs());
@@ -318,7 +315,7 @@ export class Peering {
     this.#flash.look(sitsOut ? 'sitting-out' : this.#doubted ? 'doubted' : 'rest');
     this.#doubted = false;
     const syncMs = this.#flash.syncMs();
-    membership.latency(self, syncMs, nowMs);
+    membership.flashLatency(self, syncMs, nowMs);
     membership.failing(self, this.flashWaitMs() >= flashHangsMs ? 'flash' : undefined, nowMs);
     const common = {
       type: 'liveness',
@@ -333,11 +330,8 @@ export class Peering {
       syncUs: Math.min(0xffff_ffff, Math.round(1000 * syncMs)),
     } as const;
     for (const { id, answer, nextMs } of due) {
-      this.#sequence = (this.#sequence + 1) >>> 0;
-      const message = { ...common, sequence: this.#sequence, echo: this.#heard.get(id) ?? 0, answer, nextMs };
       this.#sent += 1;
-      this.#echoes.sent(id, this.#sequence, nowMs);
-      fabric.send(id, message satisfies Liveness);
+      fabric.send(id, { ...common, ...this.#echoes.next(id, nowMs), answer, nextMs } satisfies Liveness);
     }
   }
 

@@ -74,12 +74,15 @@ function arcsStatus(founding: Founding, served: readonly Route[]): ArcsStatus {
   let full = 0;
   let reduced = 0;
   let noRedundancy = 0;
+  let waitingForRoom = 0;
   for (const route of served) {
     if (route.complete >= founding.copies) full += 1;
     else reduced += 1;
     if (route.complete < founding.copies && route.complete <= majorityOf(route)) noRedundancy += 1;
+    if (route.waitsForRoom) waitingForRoom += 1;
   }
-  return { total: founding.arcs, full, reduced, noRedundancy, unavailable: founding.arcs - full - reduced };
+  const unavailable = founding.arcs - full - reduced;
+  return { total: founding.arcs, full, reduced, noRedundancy, unavailable, waitingForRoom };
 }
 
 type FlapField = 'flapScore' | 'heldDownSeconds';
@@ -111,6 +114,7 @@ function slotsStatus(sources: StatusSources, served: readonly Route[]): SlotStat
         ...fill,
         ...safeToPull(sources, contact.id, state, held, all),
         ...flapStatus(sources, contact.id),
+        ...slowStatus(sources, contact.id),
         ...(contact.id === sources.self.id ? { device: sources.device() } : {}),
       };
     });
@@ -123,6 +127,18 @@ function flapStatus(sources: StatusSources, id: CoreletId): Pick<SlotStatus, Fla
   return {
     ...(score < 0.1 ? {} : { flapScore: Math.round(10 * score) / 10 }),
     ...(member || heldDownMs <= 0 ? {} : { heldDownSeconds: Math.ceil(heldDownMs / 1000) }),
+  };
+}
+
+function slowStatus({ membership }: StatusSources, id: CoreletId): Pick<SlotStatus, 'slow'> {
+  const ground = membership.whySittingOut(id);
+  if (ground === undefined) return {};
+  const { flash, answers } = ground;
+  return {
+    slow: {
+      ...(flash && { flashMs: flash.ms, flashUsualMs: flash.usualMs }),
+      ...(answers && { answersMs: answers.ms, answersUsualMs: answers.usualMs }),
+    },
   };
 }
 

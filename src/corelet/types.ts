@@ -142,6 +142,13 @@ export interface SlotStatus {
   readonly flapScore?: number;
   /** It flapped: it is taken back only after so long. Left out: nothing holds it. */
   readonly heldDownSeconds?: number;
+  /** It sits out, for what takes it so long and what is usual. Left out: it doesn't, or the one that answers didn't hear why. */
+  readonly slow?: {
+    readonly flashMs?: number;
+    readonly flashUsualMs?: number;
+    readonly answersMs?: number;
+    readonly answersUsualMs?: number;
+  };
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
   /** Where it serves iSCSI, as `HOST:PORT`, as far as the one that answers knows the chassis. */
@@ -158,6 +165,8 @@ export interface ArcsStatus {
   readonly noRedundancy: number;
   /** No leader known to the Corelet that answers. */
   readonly unavailable: number;
+  /** A copy of them is wanted and not begun: the flash that it is to go to would be too full. */
+  readonly waitingForRoom: number;
 }
 
 /** What `GET /api/status` answers, on any Corelet. `slots` names every slot that is or was a member. */

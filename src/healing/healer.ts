@@ -8,7 +8,9 @@ import { type Events, placeOf } from '../ports/events.ts';
 import type { Random } from '../ports/random.ts';
 import type { PlacementTable } from '../ring/placement.ts';
 import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
-import { type HealingStep, planStep } from './plan.ts';
+import { type Fill, RoomBrake } from './brake.ts';
+import { type ArcFacts, fullTargets, type HealingStep, planStep } from './plan.ts';
+import { Proving } from './proving.ts';
 
 export const healingLimits = {
   /** Between two looks at the arcs led here. */
@@ -40,6 +42,12 @@ export interface HealerOptions {
   readonly host: ArcHost;
   /** Voters wanted per arc. */
   readonly copies: number;
+  /** The share of a flash up to which copies may fill it. */
+  readonly copyFillMax: number;
+  /** Of a Corelet's flash, as far as it is known. */
+  fill(id: CoreletId): Fill | undefined;
+  /** How often a Corelet was removed for silence, less what time forgave. */
+  flapScore(id: CoreletId): number;
   /** Of the view that is current; undefined while there is none. */
   placement(): PlacementTable | undefined;
 }
@@ -53,18 +61,23 @@ export class Healer {
   readonly #options: HealerOptions;
   /** Since when a learner of an arc led here has answered nothing. */
   readonly #muteSinceMs = new Map<MemberId, number>();
+  readonly #proving: Proving;
   #ticks = 0;
   /** Of arcs led here, the voter that the newest change leaves out: nobody speaks to it any more, so it is told to go. */
   readonly #leaving = new Map<ArcId, MemberId>();
+  readonly #brake: RoomBrake;
 
   constructor(options: HealerOptions) {
     this.#options = options;
+    this.#brake = new RoomBrake(options);
+    this.#proving = new Proving(options);
   }
 
   /** One look at all arcs led here. Call every `tickMs`. */
   tick(): void {
     const { host } = this.#options;
     const table = this.#options.placement();
+    if (table !== undefined) this.#proving.look(table.view);
     const led: { replica: Replica; margin: number }[] = [];
     for (const replica of host.replicas()) {
       if (replica.isLeader) led.push({ replica, margin: this.#margin(replica) });
@@ -96,10 +109,13 @@ export class Healer {
   #advance(led: readonly { replica: Replica; margin: number }[], table: PlacementTable): void {
     let learners = led.filter(({ replica }) => replica.core.configuration.learners.length > 0).length;
     let transfers = 0;
+    this.#brake.look(led.map(({ replica }) => replica));
     for (const { replica } of led) {
       const { core } = replica;
       if (core.configurationPending || core.transferring !== undefined) continue;
-      const step = this.#plan(replica, table);
+      const facts = this.#facts(replica, table);
+      const step = planStep(facts);
+      this.#brake.note(replica, fullTargets(facts), this.#options.host.completeVoters(replica) < this.#options.copies);
       if (step.kind === 'transfer') {
         if (transfers >= healingLimits.transfersMax) continue;
         transfers += 1;
@@ -107,8 +123,10 @@ export class Healer {
         replica.flush();
       } else if (step.kind === 'addLearner') {
         const missing = this.#options.host.completeVoters(replica) < this.#options.copies;
+        if (!missing && this.#proving.isOn(step.id)) continue;
         if (learners >= (missing ? healingLimits.repairsMax : healingLimits.movesMax)) continue;
         learners += 1;
+        this.#brake.promised(step.id, replica.dataBytes);
         this.#addLearner(replica, step.id);
       } else if (step.kind !== 'none') {
         this.#change(replica, step);
@@ -116,10 +134,10 @@ export class Healer {
     }
   }
 
-  #plan(replica: Replica, table: PlacementTable): HealingStep {
+  #facts(replica: Replica, table: PlacementTable): ArcFacts {
     const { host, self, copies } = this.#options;
     const { core } = replica;
-    return planStep({
+    return {
       self,
       configuration: core.configuration,
       target: table.of(replica.arc),
@@ -133,8 +151,10 @@ export class Healer {
         return progress?.state === 'replicate' && progress.matchIndex + healingLimits.lagMax >= core.lastIndex;
       },
       isEnded: (member) => replica.standing.isEnded(member),
-      isStuck: (learner) => replica.standing.isEnded(learner) || this.#isStuck(replica, learner),
-    });
+      hasRoom: (id) => this.#brake.hasRoom(replica, id),
+      isStuck: (learner) =>
+        replica.standing.isEnded(learner) || this.#isFull(replica, learner) || this.#isStuck(replica, learner),
+    };
   }
 
   /** Nobody leads beside its work while it sits out or drains. */
@@ -142,6 +162,12 @@ export class Healer {
     const home = replica.traffic.home(replica.now);
     const member = home === undefined ? undefined : memberById(view, home);
     return member === undefined || stateOfMember(member) === 'live' ? home : undefined;
+  }
+
+  /** The receiver said that it has no room, and none of the copy is there: another look later, from the beginning. */
+  #isFull(replica: Replica, learner: MemberId): boolean {
+    const { room } = this.#options.host.copies;
+    return replica.core.progress().get(learner)?.state === 'copying' && room.isRefused(learner, replica.now);
   }
 
   /** An inherited learner may be one whose copy never began: nobody there knows that generation. */
@@ -235,6 +261,7 @@ export class Healer {
   /** Bytes that this arc's copies still have to move, as far as decided. */
   #bytesLeft(replica: Replica): number {
     const { configuration } = replica.core;
+    if (this.#options.host.copies.waitForRoom.has(replica.arc)) return 0; // it may be long until those are on their way
     const copying = this.#options.host.copies.bytesLeft(replica);
     if (copying > 0 || configuration.learners.length > 0) return copying;
     const table = this.#options.placement();

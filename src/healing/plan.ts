@@ -18,6 +18,8 @@ export interface ArcFacts {
   isCaughtUp(member: MemberId): boolean;
   /** That life of a voter is over, though its Corelet may live: it comes back as a learner of a new generation. */
   isEnded(member: MemberId): boolean;
+  /** A copy of the arc that isn't there yet leaves its flash less full than copies may make it. */
+  hasRoom(id: CoreletId): boolean;
   /** A learner with which this leader gets nowhere: it never answered with a log that could be continued, or copied to. */
   isStuck(learner: MemberId): boolean;
 }
@@ -42,14 +44,27 @@ export function planStep(facts: ArcFacts): HealingStep {
   if (unwanted !== undefined) return { kind: 'removeLearner', learner: unwanted };
   const learner = configuration.learners[0];
   if (learner !== undefined) return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;
-  const voterIds = configuration.voters.filter((voter) => !facts.isEnded(voter)).map((voter) => replicaOf(voter).id);
-  const missing = target.find((id) => !voterIds.includes(id) && facts.isAlive(id));
+  const missing = missingIn(facts).find((id) => facts.hasRoom(id));
   if (missing !== undefined) return { kind: 'addLearner', id: missing };
   if (configuration.voters.length > facts.copies) {
     const victim = leastWanted(facts);
     if (victim !== undefined) return removal(facts, victim);
   }
   return preferredLeader(facts);
+}
+
+/** Wanted, alive, and without a copy whose life goes on. */
+function missingIn(facts: ArcFacts): CoreletId[] {
+  const { voters } = facts.configuration;
+  const voterIds = voters.filter((voter) => !facts.isEnded(voter)).map((voter) => replicaOf(voter).id);
+  return facts.target.filter((id) => !voterIds.includes(id) && facts.isAlive(id));
+}
+
+/** The brake: a copy is wanted and none is begun, since none of those that it may go to has room. Who would have it. */
+export function fullTargets(facts: ArcFacts): readonly CoreletId[] {
+  if (facts.configuration.learners.length > 0) return [];
+  const missing = missingIn(facts);
+  return missing.some((id) => facts.hasRoom(id)) ? [] : missing;
 }
 
 function replaceBy(facts: ArcFacts, learner: MemberId): HealingStep {

@@ -46,6 +46,8 @@ export interface ScrubStatus {
   /** Wall time at which a whole round ended last; null: none since the start. */
   readonly completedAtWallMs: number | null;
   readonly completed: ScrubRound | null;
+  /** Blocks here of which two valid contents of one version were found: they are given to no host until they are written anew. */
+  readonly quarantinedBlocks: number;
 }
 
 export interface ScrubOptions {
@@ -53,6 +55,8 @@ export interface ScrubOptions {
   readonly clock: Clock;
   readonly events: Events;
   readonly host: ArcHost;
+  /** Writes anew what isn't whole of what only a restart of this Corelet reads, and says how many copies that was. `anew`: its blocks were bad, too. */
+  mendOwn(anew: boolean): Promise<{ readonly superblocks: number; readonly tables: number }>;
   /** Between two chunks while nobody asked; `scrubLimits.stepMs` unless given. */
   readonly stepMs: number | undefined;
 }
@@ -73,7 +77,13 @@ const none: ScrubRound = {
 };
 
 /** Of a Corelet that has just begun. */
-export const neverScrubbed: ScrubStatus = { running: false, round: none, completedAtWallMs: null, completed: null };
+export const neverScrubbed: ScrubStatus = {
+  running: false,
+  round: none,
+  completedAtWallMs: null,
+  completed: null,
+  quarantinedBlocks: 0,
+};
 
 interface Step {
   readonly replica: Replica;
@@ -128,6 +138,7 @@ export class Scrub {
       round: { ...this.#round },
       completedAtWallMs: this.#completedAtWallMs,
       completed: this.#completed,
+      quarantinedBlocks: this.#options.host.quarantine.count,
     };
   }
 
@@ -158,8 +169,11 @@ export class Scrub {
     const round = this.#round;
     const next = steps?.next();
     const startedMs = clock.nowMs();
-    if (next === undefined || next.done === true) this.#end();
-    else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
+    if (next === undefined || next.done === true) {
+      for (const replica of Array.from(host.replicas())) await replica.comparing.settleQuarantine();
+      await this.#mendOwn(round);
+      if (round === this.#round) this.#end();
+    } else if (host.replica(next.value.replica.arc) === next.value.replica && next.value.replica.installed) {
       await this.#scrub(next.value, round);
     }
     round.chunksDone = Math.min(round.chunks, round.chunksDone + 1);
@@ -173,6 +187,15 @@ export class Scrub {
       ? scrubLimits.restWhenIdle
       : scrubLimits.restWhenBusy;
     this.#after(Math.min(scrubLimits.restMsMax, tookMs * rest));
+  }
+
+  /** Last, so that what was found bad before is known. */
+  async #mendOwn({ badBlocks }: Count): Promise<void> {
+    const { events, self } = this.#options;
+    const { superblocks, tables } = await this.#options.mendOwn(badBlocks > 0);
+    if (superblocks + tables === 0 || this.#stopped) return;
+    const text = `${superblocks} of 2 copies of the superblock and ${tables} of the checkpoint's tables in ${placeOf(self)} weren't what was written: they are written anew.`;
+    events.record({ kind: 'flash.own-repaired', corelet: self, text, data: { superblocks, tables } });
   }
 
   #end(): void {

@@ -3,6 +3,7 @@ import { majority, type View } from '../ring/view.ts';
 import type { Decision } from '../wire/membership/types.ts';
 import type { HoldDown, Joins } from './joins.ts';
 import type { Agreement } from './agreement.ts';
+import type { Losses } from './losses.ts';
 import { successor } from './succession.ts';
 import type { Tally } from './tally.ts';
 import type { MembershipLimits, RandomSource } from './types.ts';
@@ -18,6 +19,7 @@ export interface Senses {
   readonly tally: Tally;
   readonly joins: Joins;
   readonly wishes: Wishes;
+  readonly losses: Losses;
 }
 
 /** What to do now: vote for it under the fast ballot, or propose it in a classic round. */
@@ -48,6 +50,7 @@ export class Campaign {
   readonly #tally: Tally;
   readonly #joins: Joins;
   readonly #wishes: Wishes;
+  readonly #losses: Losses;
   readonly #sittingOutMax: number;
   #needSinceMs: number | undefined;
   #jitterMs = 0;
@@ -60,6 +63,7 @@ export class Campaign {
     this.#tally = senses.tally;
     this.#joins = senses.joins;
     this.#wishes = senses.wishes;
+    this.#losses = senses.losses;
     this.#sittingOutMax = sittingOutMax;
   }
 
@@ -109,7 +113,7 @@ export class Campaign {
     const ids = view.members.map((member) => member.id);
     const heard = new Set(ids.filter((id) => !this.#watch.accuses(id)));
     if (heard.size < majority(ids.length)) return undefined;
-    const cut = this.#tally.cut(view, heard, nowMs);
+    const cut = this.#tally.cut(view, heard, this.#losses.floor(view, nowMs), nowMs);
     const gone = new Set(cut.map((removal) => removal.id));
     if (gone.has(this.#self)) return undefined;
     const ready = this.#joins

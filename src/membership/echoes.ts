@@ -2,29 +2,109 @@ import type { CoreletId } from '../base/ids.ts';
 
 /** What we sent so long ago a peer that hears us has heard, whenever it speaks. */
 const deafMs = 2000;
+/** Of our messages to a peer the newest are remembered: it echoes one of them. */
+const sentMax = 16;
+/** How long it takes to answer is the median of its newest answers, of this time; with fewer it isn't known. */
+const samplesMax = 7;
+const samplesMs = 30_000;
+const samplesMin = 4;
+/** Clocks run at different speeds: what was echoed so late measures those. */
+const heldMaxMs = 10_000;
+const u32Max = 0xffff_ffff;
 
-/** Whether peers that we hear hear us too: each of their messages names the newest of ours that reached them. */
+/** How each liveness message refers to those of the other side. */
+export interface Echo {
+  readonly sequence: number;
+  /** The newest of the receiver's messages that the sender heard, 0 for none … */
+  readonly echo: number;
+  /** … and how long before this message that was, by the sender's clock. */
+  readonly echoHeldUs: number;
+}
+
+interface Stamp {
+  readonly sequence: number;
+  readonly atMs: number;
+}
+
+interface Pair {
+  /** The first message sent since the last one that it echoed. */
+  open: Stamp | undefined;
+  readonly sent: Stamp[];
+  heard: Stamp | undefined;
+  readonly samples: { readonly atMs: number; readonly tookMs: number }[];
+}
+
+/**
+ * Whether peers that we hear hear us too, and how long they take to answer: each of their messages names the newest of ours that
+ * reached them, and says how long they had it. What remains of the time since we sent it was spent on the way, and waiting for
+ * that Corelet to look. Our own slowness adds the same to all, so that one compares peers with each other, never with a fixed time.
+ */
 export class Echoes {
-  /** Per peer the first message sent since the last one that it echoed. */
-  readonly #open = new Map<CoreletId, { readonly sequence: number; readonly atMs: number }>();
+  readonly #pairs = new Map<CoreletId, Pair>();
+  #sequence: number;
 
-  sent(to: CoreletId, sequence: number, nowMs: number): void {
-    if (!this.#open.has(to)) this.#open.set(to, { sequence, atMs: nowMs });
+  /** `sequence`: of the message before the first one. */
+  constructor(sequence = 0) {
+    this.#sequence = sequence;
   }
 
-  /** A message from it, with that echo. True: it is deaf to us. Sequences are u32 and wrap. */
-  isDeaf(from: CoreletId, echo: number, nowMs: number): boolean {
-    const open = this.#open.get(from);
-    if (open === undefined) return false;
-    if ((echo - open.sequence) >>> 0 < 0x8000_0000) {
-      this.#open.delete(from);
+  /** What the next message to it says. */
+  next(to: CoreletId, nowMs: number): Echo {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const sequence = this.#sequence;
+    const pair = this.#pair(to);
+    pair.open ??= { sequence, atMs: nowMs };
+    pair.sent.push({ sequence, atMs: nowMs });
+    if (pair.sent.length > sentMax) pair.sent.shift();
+    const { heard } = pair;
+    if (heard === undefined) return { sequence, echo: 0, echoHeldUs: 0 };
+    const echoHeldUs = Math.min(u32Max, Math.max(0, Math.round(1000 * (nowMs - heard.atMs))));
+    return { sequence, echo: heard.sequence, echoHeldUs };
+  }
+
+  /** A message from it. True: it is deaf to us. Sequences are u32 and wrap. */
+  heard(from: CoreletId, { sequence, echo, echoHeldUs }: Echo, nowMs: number): boolean {
+    const pair = this.#pair(from);
+    pair.heard = { sequence, atMs: nowMs };
+    const at = pair.sent.findIndex((stamp) => stamp.sequence === echo);
+    if (at >= 0) {
+      const { atMs } = pair.sent[at] as Stamp;
+      pair.sent.splice(0, at + 1);
+      if (echoHeldUs <= 1000 * heldMaxMs) takeSample(pair, nowMs - atMs - echoHeldUs / 1000, nowMs);
+    }
+    if (pair.open === undefined) return false;
+    if ((echo - pair.open.sequence) >>> 0 < 0x8000_0000) {
+      pair.open = undefined;
       return false;
     }
-    return nowMs - open.atMs >= deafMs;
+    return nowMs - pair.open.atMs >= deafMs;
+  }
+
+  /** How long it takes to answer, in milliseconds; 0: not known. */
+  answerMs(id: CoreletId, nowMs: number): number {
+    const samples = (this.#pairs.get(id)?.samples ?? []).filter(({ atMs }) => nowMs - atMs <= samplesMs);
+    if (samples.length < samplesMin) return 0;
+    const tookMs = samples.map((sample) => sample.tookMs).sort((a, b) => a - b);
+    return tookMs[(tookMs.length - 1) >> 1] as number;
   }
 
   /** A new connection, or no peer any more: nothing is open. */
   forget(id: CoreletId): void {
-    this.#open.delete(id);
+    this.#pairs.delete(id);
   }
+
+  #pair(id: CoreletId): Pair {
+    let pair = this.#pairs.get(id);
+    if (pair === undefined) {
+      pair = { open: undefined, sent: [], heard: undefined, samples: [] };
+      this.#pairs.set(id, pair);
+    }
+    return pair;
+  }
+}
+
+/** Never 0, which stands for "not known". */
+function takeSample({ samples }: Pair, tookMs: number, atMs: number): void {
+  samples.push({ atMs, tookMs: Math.max(0.001, tookMs) });
+  if (samples.length > samplesMax) samples.shift();
 }

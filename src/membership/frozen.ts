@@ -10,8 +10,8 @@ export interface Frozen {
   readonly reason: string;
 }
 
-/** `members` in the view, of which this Corelet `hears` so many, itself included. */
-export function frozenBy(standing: Standing, members: number, hears: number): Frozen {
+/** `members` in the view, of which this Corelet `hears` so many, itself included; the brake is on after so many were `lost`. */
+export function frozenBy(standing: Standing, members: number, hears: number, lost: number): Frozen {
   if (standing === 'outside' || standing === 'left') {
     return { frozen: true, reason: 'this Corelet is not a member of the view' };
   }
@@ -21,6 +21,11 @@ export function frozenBy(standing: Standing, members: number, hears: number): Fr
   if (members < membersFloor) return { frozen: true, reason: `the view has ${members} members: nobody is removed` };
   if (members === membersFloor && hears < members) {
     return { frozen: true, reason: `the view has ${members} members: the silent one stays until another joins` };
+  }
+  if (lost > 0) {
+    const silent = members - hears;
+    const reason = `${lost} of ${members + lost} members were lost within a minute, and ${silent} more ${silent === 1 ? 'is' : 'are'} silent: too many at once for the failure of modules. Nobody more is removed until the copies are made good, or the minute is over; look at power and network`;
+    return { frozen: true, reason };
   }
   return { frozen: false, reason: '' };
 }

@@ -2,8 +2,10 @@ import type { CoreletId } from '../base/ids.ts';
 import { type Member, type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
 import type { Removal } from '../wire/membership/types.ts';
 import type { Move } from './campaign.ts';
+import type { Slow } from './slowness.ts';
 import type { ViewDifference } from './succession.ts';
 import type { MembershipEvent, ViewCause } from './types.ts';
+import type { Ground } from './wishes.ts';
 
 function slotsOf(view: View | undefined, ids: readonly CoreletId[]): number[] {
   return ids
@@ -19,6 +21,29 @@ export function narrateOne(kind: string, view: View | undefined, id: CoreletId, 
   return slot === undefined
     ? { kind, corelet: id, text: `Corelet ${id.slice(0, 8)} ${what}.`, data }
     : { kind, corelet: id, slot, text: `Slot ${slot} ${what}.`, data };
+}
+
+/** In what it is slow, with figures. */
+export function slowText({ flash, answers }: Slow): string {
+  const parts = [
+    ...(flash === undefined ? [] : [`its flash takes ${flash.ms} ms, where ${flash.usualMs} ms are usual`]),
+    ...(answers === undefined ? [] : [`its answers take ${answers.ms} ms, where ${answers.usualMs} ms are usual`]),
+  ];
+  return parts.length === 0 ? 'somebody asked for it' : parts.join('; ');
+}
+
+/** A member sits out from this view on. */
+export function narrateSlow(view: View, id: CoreletId, ground: Ground): MembershipEvent {
+  const observerSlots = slotsOf(view, ground.observers);
+  const event = narrateOne(
+    'membership.slow',
+    view,
+    id,
+    `sits out: ${slowText(ground)}, as ${observerSlots.length} found`,
+  );
+  const flash = ground.flash && { flashMs: ground.flash.ms, flashUsualMs: ground.flash.usualMs };
+  const answers = ground.answers && { answersMs: ground.answers.ms, answersUsualMs: ground.answers.usualMs };
+  return { ...event, data: { ...event.data, ...flash, ...answers, observerSlots } };
 }
 
 export function narrateProposal(view: View, { kind, decision }: Move): MembershipEvent {

@@ -1,97 +1,77 @@
 import type { CoreletId } from '../base/ids.ts';
-import { type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
+import { type MemberState, stateOfMember, type View } from '../ring/view.ts';
+import { Cohort, type CohortRule, type Figure } from './cohort.ts';
 
 /** Judged at most this often, in milliseconds. */
 const lookMs = 1000;
-/** What wasn't told again for so long doesn't count. */
-const freshMs = 15_000;
-/** Fewer are no cohort to compare with. */
-const cohortMin = 3;
-/** Slow: beyond the median by so many deviations (MAD, scaled to a standard deviation), … */
-const deviations = 6;
-const madScale = 1.4826;
-/** … by this factor, and by at least so many milliseconds, which hosts would notice. */
-const slowFactor = 4;
-const slowMs = 5;
-/** Well again: below the median times this, or not noticeable. */
-const wellFactor = 2;
-/** So long it must have been slow before it is wished to sit out, and well before it is wished back. */
-const slowForMs = 4000;
-const wellForMs = 10_000;
 
-interface Reading {
-  latencyMs: number;
-  atMs: number;
-  slowSinceMs: number | undefined;
-  wellSinceMs: number | undefined;
+/** Each member tells its own, so ours is among them; at rest it isn't known. */
+const flashRule: CohortRule = { slowMs: 5, membersMin: 3 };
+/**
+ * Of peers only: of two the quicker one tells what is usual, and whether the other one is slow for all is told by how many say so.
+ * A gateway that is fed 1 MiB writes as fast as it takes them answers in 8 to 14 ms, where 3 are usual: that is work, not illness.
+ */
+const answersRule: CohortRule = { slowMs: 25, membersMin: 2 };
+
+/** In what a member is slow; both may be. */
+export interface Slow {
+  /** Until something is durable there, as it says itself. */
+  readonly flash?: Figure;
+  /** Until it has looked at a message and answered it, as others measure. */
+  readonly answers?: Figure;
+}
+
+/** A member that should be in another state, as we judge. */
+export interface Judgement {
+  readonly id: CoreletId;
+  readonly state: MemberState;
+  /** Why it should sit out. */
+  readonly slow: Slow;
 }
 
 /**
- * Fail-slow members: those whose flash takes much longer than their siblings' (median and MAD of the members' own figures).
- * A device that is slow without failing drags all hosts whose arcs it leads (Gunawi et al., "Fail-Slow at Scale", FAST 2018).
+ * Fail-slow members: those whose flash, or whose answers, take much longer than their siblings' (median and MAD, at the same time). A
+ * Corelet that is slow without failing drags all hosts whose arcs it leads (Gunawi et al., "Fail-Slow at Scale", FAST 2018).
  */
 export class Slowness {
-  readonly #readings = new Map<CoreletId, Reading>();
+  readonly #flash = new Cohort(flashRule);
+  readonly #answers = new Cohort(answersRule);
   #nextMs = Number.NEGATIVE_INFINITY;
-  /** Since when there has been nobody to compare with. */
-  #idleSinceMs: number | undefined;
 
-  /** What a member said of itself: the median of its newest latencies; 0: it knows none. */
-  tell(id: CoreletId, latencyMs: number, nowMs: number): void {
-    if (latencyMs <= 0) return;
-    const reading = this.#readings.get(id);
-    if (reading === undefined) {
-      this.#readings.set(id, { latencyMs, atMs: nowMs, slowSinceMs: undefined, wellSinceMs: undefined });
-    } else {
-      reading.latencyMs = latencyMs;
-      reading.atMs = nowMs;
-    }
+  /** What a member said of its flash: the median of its newest latencies; 0: it knows none. */
+  tellFlash(id: CoreletId, ms: number, nowMs: number): void {
+    this.#flash.tell(id, ms, nowMs);
   }
 
-  latencyMs(id: CoreletId): number | undefined {
-    return this.#readings.get(id)?.latencyMs;
+  /** How long a member takes to answer this Corelet; 0: not known. */
+  tellAnswers(id: CoreletId, ms: number, nowMs: number): void {
+    this.#answers.tell(id, ms, nowMs);
   }
 
   /** Members that should be in another state, as we judge; nothing between two looks. No more than `max` sit out at a time. */
-  judge(view: View, max: number, nowMs: number): readonly { readonly id: CoreletId; readonly state: MemberState }[] {
+  judge(view: View, max: number, nowMs: number): readonly Judgement[] {
     if (nowMs < this.#nextMs) return [];
     this.#nextMs = nowMs + lookMs;
-    for (const id of this.#readings.keys()) if (memberById(view, id) === undefined) this.#readings.delete(id);
-    const fresh = [...this.#readings].filter(([, reading]) => nowMs - reading.atMs <= freshMs);
-    if (fresh.length < cohortMin) return this.#release(view, nowMs);
-    this.#idleSinceMs = undefined;
-    const median = medianOf(fresh.map(([, reading]) => reading.latencyMs));
-    const mad = medianOf(fresh.map(([, reading]) => Math.abs(reading.latencyMs - median)));
-    const slow = Math.max(median * slowFactor, median + deviations * madScale * mad, median + slowMs);
-    const well = Math.max(median * wellFactor, median + slowMs / 2);
-    let sitting = view.members.filter((member) => stateOfMember(member) === 'sitting-out').length;
-    const wishes: { id: CoreletId; state: MemberState }[] = [];
-    // The slowest first, so that all wish it of the same ones.
-    for (const [id, reading] of fresh.toSorted(([, a], [, b]) => b.latencyMs - a.latencyMs)) {
-      const { latencyMs } = reading;
-      reading.slowSinceMs = latencyMs > slow ? (reading.slowSinceMs ?? nowMs) : undefined;
-      reading.wellSinceMs = latencyMs <= well ? (reading.wellSinceMs ?? nowMs) : undefined;
-      const member = memberById(view, id);
-      const state = member === undefined ? undefined : stateOfMember(member);
-      if (state === 'live' && sitting < max && nowMs - (reading.slowSinceMs ?? nowMs) >= slowForMs) {
-        sitting++;
-        wishes.push({ id, state: 'sitting-out' });
-      } else if (state === 'sitting-out' && nowMs - (reading.wellSinceMs ?? nowMs) >= wellForMs) {
-        wishes.push({ id, state: 'live' });
+    this.#flash.look(view, nowMs);
+    this.#answers.look(view, nowMs);
+    const judgements: Judgement[] = [];
+    const slow: (Judgement & { readonly excess: number })[] = [];
+    let sitting = 0;
+    for (const member of view.members) {
+      const { id } = member;
+      const state = stateOfMember(member);
+      const [flash, answers] = [this.#flash.slow(id, nowMs), this.#answers.slow(id, nowMs)];
+      if (state === 'sitting-out') sitting++;
+      if (state === 'sitting-out' && this.#flash.isWell(id, nowMs) && this.#answers.isWell(id, nowMs)) {
+        judgements.push({ id, state: 'live', slow: {} });
+      } else if (state === 'live' && (flash ?? answers) !== undefined) {
+        const why = { ...(flash && { flash }), ...(answers && { answers }) };
+        const excess = Math.max(flash?.excess ?? 0, answers?.excess ?? 0);
+        slow.push({ id, state: 'sitting-out', slow: why, excess });
       }
     }
-    return wishes;
+    // The slowest first, so that all wish it of the same ones.
+    slow.sort((a, b) => b.excess - a.excess);
+    return [...judgements, ...slow.slice(0, Math.max(0, max - sitting))];
   }
-
-  /** Devices are at rest: no host waits for any of them, so nobody need sit out. */
-  #release(view: View, nowMs: number): readonly { readonly id: CoreletId; readonly state: MemberState }[] {
-    this.#idleSinceMs ??= nowMs;
-    if (nowMs - this.#idleSinceMs < wellForMs) return [];
-    const sitting = view.members.filter((member) => stateOfMember(member) === 'sitting-out');
-    return sitting.map(({ id }) => ({ id, state: 'live' }));
-  }
-}
-
-function medianOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }

@@ -31,6 +31,8 @@ export class Tally {
   readonly #limits: MembershipLimits;
   readonly #accused = new Map<CoreletId, Accusers>();
   readonly #leaving = new Set<CoreletId>();
+  /** There was a cut to make, and too many had been lost shortly before. */
+  braked = false;
   /** Since when a subject has been between L and H. */
   readonly #unstableSinceMs = new Map<CoreletId, number>();
   #cutKey = '';
@@ -46,6 +48,7 @@ export class Tally {
     this.#leaving.clear();
     this.#unstableSinceMs.clear();
     this.#cutKey = '';
+    this.braked = false;
   }
 
   /** Accusations of those who don't watch the subject under `view` are hints, which count for nothing here. */
@@ -71,9 +74,10 @@ export class Tally {
 
   /**
    * The cut to propose: empty while there is none or it isn't stable. `heard`: the members that we don't accuse
-   * ourselves, we included.
+   * ourselves, we included. `floor`: so many must stay if anybody is removed for silence (losses.ts).
    */
-  cut(view: View, heard: ReadonlySet<CoreletId>, nowMs: number): readonly Removal[] {
+  cut(view: View, heard: ReadonlySet<CoreletId>, floor: number, nowMs: number): readonly Removal[] {
+    this.braked = false;
     if (heard.size < majority(view.members.length)) return [];
     const standings = this.#standings(view, heard);
     const removals: Removal[] = this.#goers(view).map((id) => ({ id, reason: 'left', observers: [] }));
@@ -86,6 +90,8 @@ export class Tally {
     this.#noteUnstable(unstable, nowMs);
     // Those who stay could not decide it; after a partition healed, both sides may still stand accused by the other.
     if (view.members.length - removals.length < majority(view.members.length)) return [];
+    this.braked = removals.some(({ reason }) => reason === 'silent') && view.members.length - removals.length < floor;
+    if (this.braked) return [];
     removals.sort((a, b) => (a.id < b.id ? -1 : 1));
     const key = removals.map((removal) => removal.id).join();
     if (key !== this.#cutKey) {

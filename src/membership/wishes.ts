@@ -1,6 +1,8 @@
 import type { CoreletId } from '../base/ids.ts';
 import { type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
-import type { Wish } from '../wire/membership/types.ts';
+import type { Wish, WireSlow } from '../wire/membership/types.ts';
+import { medianOf } from './cohort.ts';
+import type { Slow } from './slowness.ts';
 import { type MembershipLimits, wishesMax } from './types.ts';
 
 /** A member that shall be in another state. */
@@ -9,12 +11,22 @@ export interface StateChange {
   readonly state: MemberState;
 }
 
-type Wanted = Pick<Wish, 'subject' | 'from' | 'to'>;
+type Wanted = Pick<Wish, 'subject' | 'from' | 'to' | 'slow'>;
+
+interface Voice {
+  readonly atMs: number;
+  readonly slow: WireSlow;
+}
 
 interface Request {
-  readonly wanted: Wanted;
-  /** Who wishes it, and when it was heard last. */
-  readonly voices: Map<CoreletId, number>;
+  readonly wanted: Omit<Wanted, 'slow'>;
+  /** Who wishes it, when it was heard last, and why. */
+  readonly voices: Map<CoreletId, Voice>;
+}
+
+/** Why a member sits out: the figures in the middle of all who wished it. */
+export interface Ground extends Slow {
+  readonly observers: readonly CoreletId[];
 }
 
 /**
@@ -26,6 +38,7 @@ export class Wishes {
   readonly #requests = new Map<string, Request>();
   /** What this Corelet wishes itself, and repeats until the view says so or until then. */
   readonly #own = new Map<CoreletId, { readonly wanted: Wanted; readonly untilMs: number }>();
+  readonly #grounds = new Map<CoreletId, Ground>();
   #nextRepeatMs = Number.NEGATIVE_INFINITY;
 
   constructor(limits: MembershipLimits) {
@@ -49,7 +62,7 @@ export class Wishes {
     return [...this.#own.values()].map(({ wanted }) => wanted);
   }
 
-  hear(from: CoreletId, { subject, from: before, to }: Wanted, nowMs: number): void {
+  hear(from: CoreletId, { subject, from: before, to, slow }: Wanted, nowMs: number): void {
     const key = `${subject} ${before} ${to}`;
     let request = this.#requests.get(key);
     if (request === undefined) {
@@ -57,18 +70,38 @@ export class Wishes {
       request = { wanted: { subject, from: before, to }, voices: new Map() };
       this.#requests.set(key, request);
     }
-    request.voices.set(from, nowMs);
+    request.voices.set(from, { atMs: nowMs, slow });
   }
 
   /** Forgets what came true, what can't any more, and what nobody repeats. */
   prune(view: View, nowMs: number): void {
     for (const [key, { wanted, voices }] of this.#requests) {
-      for (const [id, atMs] of voices) if (nowMs - atMs > this.#limits.alertLifeMs) voices.delete(id);
+      for (const [id, { atMs }] of voices) if (nowMs - atMs > this.#limits.alertLifeMs) voices.delete(id);
       if (voices.size === 0 || !isOpen(view, wanted)) this.#requests.delete(key);
     }
     for (const [id, { wanted, untilMs }] of this.#own) {
       if (nowMs >= untilMs || !isOpen(view, wanted)) this.#own.delete(id);
     }
+  }
+
+  /** A new view, before what came true in it is forgotten. Who sits out from now on, and why, as far as it was heard. */
+  agreed(view: View): ReadonlyMap<CoreletId, Ground> {
+    const sitting = new Set(view.members.filter((one) => stateOfMember(one) === 'sitting-out').map(({ id }) => id));
+    for (const id of this.#grounds.keys()) if (!sitting.has(id)) this.#grounds.delete(id);
+    const news = new Map<CoreletId, Ground>();
+    for (const { wanted, voices } of this.#requests.values()) {
+      const { subject, to } = wanted;
+      if (to === 'sitting-out' && sitting.has(subject) && !this.#grounds.has(subject)) {
+        news.set(subject, groundOf(voices));
+      }
+    }
+    for (const [id, ground] of news) this.#grounds.set(id, ground);
+    return news;
+  }
+
+  /** Why a member sits out; undefined when it doesn't, or this Corelet didn't hear why. */
+  groundOf(id: CoreletId): Ground | undefined {
+    return this.#grounds.get(id);
   }
 
   /**
@@ -93,7 +126,30 @@ export class Wishes {
   }
 }
 
-function isOpen(view: View, { subject, from }: Wanted): boolean {
+function isOpen(view: View, { subject, from }: Omit<Wanted, 'slow'>): boolean {
   const member = memberById(view, subject);
   return member !== undefined && stateOfMember(member) === from;
+}
+
+const msOf = (us: number): number => Math.round(us / 10) / 100;
+
+function groundOf(voices: ReadonlyMap<CoreletId, Voice>): Ground {
+  const figures = [...voices.values()].map(({ slow }) => slow);
+  const middle = (us: (slow: WireSlow) => number): number =>
+    msOf(medianOf(figures.map((slow) => us(slow)).filter((each) => each > 0)));
+  const flash = { ms: middle((slow) => slow.flashUs), usualMs: middle((slow) => slow.flashUsualUs) };
+  const answers = { ms: middle((slow) => slow.answersUs), usualMs: middle((slow) => slow.answersUsualUs) };
+  return { observers: [...voices.keys()], ...(flash.ms > 0 && { flash }), ...(answers.ms > 0 && { answers }) };
+}
+
+const usOf = (ms = 0): number => Math.min(0xffff_ffff, Math.round(1000 * ms));
+
+/** As it travels. */
+export function slowOnWire({ flash, answers }: Slow): WireSlow {
+  return {
+    flashUs: usOf(flash?.ms),
+    flashUsualUs: usOf(flash?.usualMs),
+    answersUs: usOf(answers?.ms),
+    answersUsualUs: usOf(answers?.usualMs),
+  };
 }

@@ -73,6 +73,7 @@ export class SimNetwork {
   readonly #ends = new Set<SimFabric>();
   readonly #cuts = new Set<string>();
   readonly #slowness = new Map<CoreletId, number>();
+  readonly #slowPaths = new Map<string, number>();
   readonly #loss = new Map<CoreletId, number>();
   readonly #disorder = new Map<CoreletId, Disorder>();
 
@@ -111,8 +112,10 @@ export class SimNetwork {
 
   /** One path, or all. What a cut held up arrives now, or its connection is reset. */
   mend(from?: CoreletId, to?: CoreletId): void {
-    if (from === undefined || to === undefined) this.#cuts.clear();
-    else this.#cuts.delete(`${from}>${to}`);
+    if (from === undefined || to === undefined) {
+      this.#cuts.clear();
+      this.#slowPaths.clear();
+    } else this.#cuts.delete(`${from}>${to}`);
     for (const end of this.#ends) for (const half of end.halves.values()) this.#revive(half);
   }
 
@@ -120,6 +123,11 @@ export class SimNetwork {
   setSlowness(id: CoreletId, factor: number): void {
     if (factor === 1) this.#slowness.delete(id);
     else this.#slowness.set(id, factor);
+  }
+
+  /** The same for what one sends to the other, and back, until all is mended. */
+  slowPath(one: CoreletId, other: CoreletId, factor: number): void {
+    for (const path of [`${one}>${other}`, `${other}>${one}`]) this.#slowPaths.set(path, factor);
   }
 
   /** Share of frames lost on the way to and from `id`. */
@@ -342,7 +350,8 @@ export class SimNetwork {
   #delayMs(from: CoreletId, to: CoreletId): number {
     const { delayMinMs, delayMaxMs } = this.#options;
     const slow = this.#slowness;
-    const factor = slow.size === 0 ? 1 : (slow.get(from) ?? 1) * (slow.get(to) ?? 1);
+    const endsFactor = slow.size === 0 ? 1 : (slow.get(from) ?? 1) * (slow.get(to) ?? 1);
+    const factor = endsFactor * (this.#slowPaths.size === 0 ? 1 : (this.#slowPaths.get(`${from}>${to}`) ?? 1));
     return (delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs)) * factor;
   }
 

@@ -20,7 +20,8 @@ import { arcOf } from '../ring/keys.ts';
 import { Story } from './story.ts';
 import { registerName } from './targets.ts';
 import { Workload } from './workload.ts';
-import type { Acknowledgement, WorkloadOptions } from './workload.ts';
+import type { Acknowledgement } from './workload.ts';
+import type { WorkloadOptions } from './workload-options.ts';
 
 /** Bounds of virtual time: what takes longer never comes (INV-9). */
 const foundMsMax = 30_000;

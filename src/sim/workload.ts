@@ -11,28 +11,13 @@ import type { SimEngine } from './engine.ts';
 import { History, zeroValue } from './history.ts';
 import type { Operation, OperationKind, RegisterKey, RegisterOperation } from './history.ts';
 import { eachRegister, registerBytesAt, registerName, type Target, Targets } from './targets.ts';
+import type { WorkloadOptions } from './workload-options.ts';
 
 /** Of writes that a host has waited too long for: the share that it tries again through another gateway. */
 const giveUpShare = 0.5;
 const noGatewayRetryMs = 20;
 /** Operations of one host that hang and were left behind. */
 const abandonedMax = 8;
-
-export interface WorkloadOptions {
-  readonly volume: string;
-  readonly hosts: number;
-  /** Operations that each host has under way at once. */
-  readonly queueDepth: number;
-  /** All hosts together. */
-  readonly operations: number;
-  readonly thinkMs: number; // mean, between an answer and the next operation
-  /** A host that waits longer goes on without the answer; if it still comes, it counts. */
-  readonly patienceMs: number;
-  /** For how long a command may still take effect after its host sent it; absent: for ever. Less than `patienceMs`. */
-  readonly effectMsMax?: number;
-  /** Share of operations that compare before they write, or write one pattern many times. */
-  readonly rareShare?: number;
-}
 
 /** A write that its host was told to be done, and one register of it per chunk that it touched. */
 export interface Acknowledgement {
@@ -116,15 +101,19 @@ export class Workload {
     return numbers;
   }
 
+  get #isOver(): boolean {
+    return this.#stopped || this.#issued >= this.#options.operations;
+  }
+
   #next(host: number): void {
-    if (this.#stopped || this.#issued >= this.#options.operations) return;
+    if (this.#isOver) return;
     const pauseMs = -Math.log(1 - this.#draw.fraction()) * this.#options.thinkMs;
     this.#later(pauseMs, () => this.#issue(host));
   }
 
   /** `what`: chosen when it is undefined. `not`: the gateway that the host has given up. */
   #issue(host: number, what?: Target, not?: number): void {
-    if (this.#stopped || this.#issued >= this.#options.operations) return;
+    if (this.#isOver) return;
     const slot = this.#pickGateway(host, not);
     if (slot === undefined) {
       this.#later(noGatewayRetryMs, () => this.#issue(host, what, not));
@@ -185,6 +174,7 @@ export class Workload {
   }
 
   #operate(host: number, slot: number, device: BlockDevice, { kind, offset, lengthBytes }: Target): void {
+    if (this.#isOver) return; // while the volume was opened: the last reads may have begun
     this.#issued++;
     const operation = this.#begin(host, slot, kind, offset, lengthBytes);
     const flight: Flight = { operation, slot, answered: false, leave: undefined };

@@ -42,6 +42,14 @@ export async function readTable(flash: Flash, ref: TableRef): Promise<Uint8Array
   return table;
 }
 
+/** Copies that aren't what the reference asks for. @throws FlashError unless it is `EIO` */
+export async function damagedCopies(flash: Flash, ref: TableRef): Promise<number> {
+  let damaged = 0;
+  for (const position of new Set([ref.position, ref.mirror]))
+    if ((await readCopy(flash, position, ref)) === undefined) damaged += 1;
+  return damaged;
+}
+
 async function readCopy(flash: Flash, position: number, ref: TableRef): Promise<Uint8Array | undefined> {
   const bytes = new Uint8Array(pagesFor(ref.bytes) * pageBytes);
   if (position + bytes.length > flash.sizeBytes) return undefined;

@@ -1,6 +1,8 @@
 import { crc32c } from '../base/crc32c.ts';
 import type { ArcId, VolumeId } from '../base/ids.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Flash } from '../ports/flash.ts';
+import type { DeviceMark } from './batch-header.ts';
 import type { Chunk } from './chunk.ts';
 import type { ChunkGroup } from './chunk-group.ts';
 import {
@@ -12,7 +14,7 @@ import {
   type LogStart,
   type RootGroup,
 } from './checkpoint.ts';
-import type { LoadedCheckpoint } from './checkpoint-load.ts';
+import { damagedCopies, type LoadedCheckpoint, readAnchorPages } from './checkpoint-load.ts';
 import { pageBytes, pagesFor } from './layout.ts';
 import type { MapSpace } from './map-space.ts';
 import { pause } from './pause.ts';
@@ -26,6 +28,8 @@ const pagesPerTurnMax = 32;
 const tableBytesPerTurnMax = 256 * 1024;
 /** Between two turns of a pass that nobody waits for. */
 const pauseMs = 2;
+/** Of each anchor on the device. */
+const anchorCopies = 2;
 const noKey: ChunkKey = { volume: 0 as VolumeId, layer: 0, chunk: 0 };
 
 /** What a pass needs of the store. */
@@ -160,6 +164,39 @@ export class Checkpointer {
     else if (part !== undefined && liesAt(part.root, position)) this.#rootsStale.add(arc);
     for (const group of this.#space.of(arc).groups()) if (liesAt(group.stored, position)) group.dirty = true;
     return true;
+  }
+
+  /**
+   * How many copies of the newest checkpoint's pieces aren't what was written. All of it is known here as well: the next pass that begins
+   * writes them anew. @throws FlashError unless it is `EIO`
+   */
+  async damaged(flash: Flash, mark: DeviceMark): Promise<number> {
+    if (this.#number === 0) return 0;
+    let damaged = 0;
+    for (const { arc, ref } of this.#refs()) {
+      const copies = await damagedCopies(flash, ref);
+      // A pass may have replaced it meanwhile.
+      if (copies > 0 && this.rewrite({ arc, position: ref.position })) damaged += copies;
+    }
+    const { number } = this;
+    const anchors = (await readAnchorPages(flash, mark)).filter(({ anchor }) => anchor?.number === number).length;
+    return number === this.#number ? damaged + anchorCopies - anchors : damaged;
+  }
+
+  /** Those of the pass under way are no part of a checkpoint yet. */
+  #refs(): { readonly arc: ArcId; readonly ref: TableRef }[] {
+    const refs: { arc: ArcId; ref: TableRef }[] = [];
+    const note = (arc: ArcId, ref: TableRef | undefined): void => {
+      if (ref !== undefined && this.#pieces.has(ref.position)) refs.push({ arc, ref });
+    };
+    note(0 as ArcId, this.#segmentTable);
+    note(0 as ArcId, this.#table);
+    for (const [arc, { state, root }] of this.#arcs) {
+      note(arc, state);
+      note(arc, root);
+      for (const group of this.#groupsOf.get(arc) ?? []) note(arc, group.table);
+    }
+    return refs;
   }
 
   async #pass(): Promise<void> {

@@ -3,7 +3,7 @@ import { RemoteProtocolError } from '../base/errors.ts';
 import { type ArcId, blockBytes, type LogIndex } from '../base/ids.ts';
 import { crc32c } from '../base/crc32c.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Flash } from '../ports/flash.ts';
+import { type Flash, FlashError } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import { Appender } from './appender.ts';
 import type { DeviceMark } from './batch-header.ts';
@@ -22,7 +22,7 @@ import { type RecoveredLog, Recovery } from './recovery.ts';
 import { Segments, segmentStates } from './segments.ts';
 import { Replay } from './replay.ts';
 import { SyncTimes } from './sync-times.ts';
-import { readSuperblock, type Superblock } from './superblock.ts';
+import { mendSuperblock, readSuperblock, type Superblock } from './superblock.ts';
 import {
   type BadBlock,
   type BlockReadResult,
@@ -62,6 +62,7 @@ export class Store {
   readonly #reads: BlockReads;
   readonly #clock: Clock;
   readonly #mark: DeviceMark;
+  readonly #superblock: Superblock;
   readonly #space: MapSpace;
   readonly #segments: Segments;
   readonly #registers = new Map<string, Uint8Array>();
@@ -69,6 +70,7 @@ export class Store {
   readonly #losses: LossBook;
   #upkeep: Upkeep | undefined;
   #deviceBytes = 0;
+  #isClosed = false;
   readonly #syncTimes = new SyncTimes();
   readonly #failedCallbacks: ((error: Error) => void)[] = [];
 
@@ -89,6 +91,7 @@ export class Store {
     this.#loaded = loaded;
     this.#layout = layoutOf(superblock.deviceBytes, superblock.segmentBytes);
     this.#mark = markOf(superblock);
+    this.#superblock = superblock;
     this.recovery = recovered.report;
     this.sequenceAtOpen = recovered.tail.last?.sequence ?? 0;
     this.#losses = recovered.losses;
@@ -99,9 +102,7 @@ export class Store {
       },
       isFresh: (segment) => segments.uses(segment) <= (segments.state(segment) === segmentStates.free ? 0 : 1),
       synced: (tookMs, bytes) => this.#synced(tookMs, bytes),
-      failed: (error) => {
-        for (const run of this.#failedCallbacks) run(error);
-      },
+      failed: (error) => this.#failed(error),
     });
     this.#append = new Appender(this.#log);
     this.#door = new Door(this.#layout, this.#log, space, segments);
@@ -111,6 +112,10 @@ export class Store {
       append: (arc, chunk, page, mapped) => this.#appendMapPage(arc, chunk, page, mapped),
       synced: () => this.#log.synced(),
     });
+  }
+
+  #failed(error: Error): void {
+    for (const run of this.#failedCallbacks) run(error);
   }
 
   #synced(tookMs: number, bytes: number): void {
@@ -345,6 +350,22 @@ export class Store {
     return { usedBytes, sizeBytes: Math.floor(this.#door.usableBytes), syncs: this.#syncTimes.count };
   }
 
+  /**
+   * What only a restart reads, whoever scrubs has looked at: copies of the superblock and of the newest checkpoint that aren't whole are written
+   * anew. `anew`: blocks here were bad, so the log may be, too; a checkpoint leaves it behind. @returns how many copies weren't whole.
+   * Never resolves after a failure.
+   */
+  async mendOwn(anew: boolean): Promise<{ readonly superblocks: number; readonly tables: number }> {
+    try {
+      const superblocks = await mendSuperblock(this.#flash, this.#superblock);
+      return { superblocks, tables: (await this.#upkeep?.mend(anew)) ?? 0 };
+    } catch (error) {
+      if (!(error instanceof FlashError)) throw error;
+      if (!this.#isClosed) this.#failed(error); // as with any other write
+      return new Promise(() => {});
+    }
+  }
+
   health(): StoreHealth {
     return {
       ...this.fill(),
@@ -365,6 +386,7 @@ export class Store {
 
   /** Waits for the write under way, then closes the device. What wasn't on its way is dropped. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#upkeep?.stop();
     this.#space.disconnect();
     await this.#log.close();

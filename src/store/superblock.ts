@@ -15,6 +15,7 @@ import {
   superblockBytesMax,
   superblockPositions,
 } from './layout.ts';
+import { readPiece } from './medium.ts';
 
 //  0  8  magic "CORELET\n"       56 8  device bytes
 //  8  2  format version          64 4  segment bytes
@@ -152,6 +153,22 @@ export async function readSuperblock(flash: Flash): Promise<SuperblockResult> {
 export async function writeSuperblock(flash: Flash, superblock: Superblock): Promise<void> {
   const pages = encodeSuperblock(superblock);
   for (const position of superblockPositions.toReversed()) await flash.writeDurably(position, [pages]);
+}
+
+/**
+ * Writes anew, one after the other, each copy that isn't what was formatted: the other one is whole meanwhile, or was none either.
+ * @returns how many. @throws FlashError
+ */
+export async function mendSuperblock(flash: Flash, superblock: Superblock): Promise<number> {
+  const pages = encodeSuperblock(superblock);
+  const found = new Uint8Array(pages.length);
+  let mended = 0;
+  for (const position of superblockPositions) {
+    if ((await readPiece(flash, position, found)) && found.every((byte, i) => byte === pages[i])) continue;
+    await flash.writeDurably(position, [pages]);
+    mended += 1;
+  }
+  return mended;
 }
 
 /** Makes both copies unreadable as superblocks. */

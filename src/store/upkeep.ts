@@ -171,6 +171,24 @@ export class Upkeep {
     }
   }
 
+  /**
+   * Takes a checkpoint where a copy of a piece of the newest one isn't whole, or where `anew`: then a restart reads nothing that was
+   * written before. @returns how many copies weren't whole. Never resolves after a failure, like `checkpoint`.
+   */
+  async mend(anew: boolean): Promise<number> {
+    const { flash, mark } = this.#options;
+    try {
+      const damaged = await this.#checkpointer.damaged(flash, mark);
+      if (damaged === 0 && !anew) return 0;
+      if (this.#checkpointer.running) await this.#checkpointer.run(false); // it may be past what is to be written anew
+      await this.#checkpointer.run(false);
+      return damaged;
+    } catch (error) {
+      this.#failed(error);
+      return new Promise(() => {});
+    }
+  }
+
   /** A write beside the log failed; that the device was closed meanwhile is no failure. */
   #failed(error: unknown): void {
     if (!this.#stopped) this.#options.log.fail(error);

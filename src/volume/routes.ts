@@ -42,7 +42,7 @@ export class RouteTable {
     let mixed = Math.imul(route.arc + 1, 0x9e3779b1);
     mixed = Math.imul(mixed ^ route.term, 0x85ebca6b);
     mixed = Math.imul(mixed ^ route.configurationIndex, 0xc2b2ae35);
-    mixed = Math.imul(mixed ^ route.complete, 0x27d4eb2f);
+    mixed = Math.imul(mixed ^ (route.complete + (route.waitsForRoom ? 256 : 0)), 0x27d4eb2f);
     this.#digests.set(route.leader, (this.#digests.get(route.leader) ?? 0) ^ mixed);
   }
 

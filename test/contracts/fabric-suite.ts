@@ -41,6 +41,7 @@ export function liveness(sequence: number): Liveness {
     type: 'liveness',
     sequence,
     echo: 0,
+    echoHeldUs: 0,
     nextMs: 100,
     answer: false,
     wantsTickets: false,

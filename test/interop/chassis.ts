@@ -24,7 +24,12 @@ export interface SlotRecord {
 
 /** The part of `GET /api/status` that is promised. */
 export interface ChassisStatus {
-  readonly slots: readonly { readonly slot: number; readonly id: string; readonly state: string }[];
+  readonly slots: readonly {
+    readonly slot: number;
+    readonly id: string;
+    readonly state: string;
+    readonly slow?: { readonly flashMs?: number; readonly answersMs?: number; readonly answersUsualMs?: number };
+  }[];
   readonly arcs: {
     readonly total: number;
     readonly full: number;
@@ -237,7 +242,9 @@ export async function startChassis(options: ChassisOptions = {}): Promise<DemoCh
       printed: output,
     });
   } catch (error) {
+    const pids = [program.pid ?? 0, ...readSlots(data).map(({ pid }) => pid)];
     endNow(program, data);
+    await gone(pids);
     if (fresh) rmSync(data, { recursive: true, force: true, maxRetries: 5 });
     throw new Error(`${String(error)}\n${printed}`, { cause: error });
   }

@@ -3,8 +3,7 @@ import { readValue, writeValue } from '../../src/sim/contents.ts';
 import type { History, Operation } from '../../src/sim/history.ts';
 import { type Answer, HistoryConnection } from './history-connection.ts';
 
-/** A command that isn't answered for so long: the host gives the path up and goes on through another. */
-const answerMsMax = 3000;
+const answerMsMaxDefault = 3000;
 const lookMs = 100;
 const redialMs = 50;
 /** Half of all operations go to these few blocks, so that they meet. */
@@ -23,6 +22,10 @@ export interface LoadOptions {
   readonly volumeBytes: number;
   /** Of all operations. */
   readonly readShare: number;
+  /** A command that isn't answered for so long (3 s by default): the host gives the path up and goes on through another. */
+  readonly answerMsMax?: number;
+  /** Between an answer and the next command; none by default. */
+  readonly pauseMs?: number;
 }
 
 /** Hosts that write and read the same blocks, each through one Corelet at a time; all they did and saw is recorded. */
@@ -107,6 +110,7 @@ class Host {
   }
 
   look(): void {
+    const { answerMsMax = answerMsMaxDefault } = this.#load.options;
     if ((this.#connection?.oldestWaitMs(performance.now()) ?? 0) > answerMsMax) this.#connection?.abandon();
   }
 
@@ -175,6 +179,7 @@ class Host {
     this.#underWay--;
     if (this.#underWay === 0) this.#whenIdle?.();
     if (answer === 'lost') this.#lost(connection);
-    else this.#next(connection);
+    else if (options.pauseMs === undefined) this.#next(connection);
+    else setTimeout(() => this.#next(connection), options.pauseMs);
   }
 }

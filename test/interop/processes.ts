@@ -3,25 +3,30 @@ import { readFileSync } from 'node:fs';
 
 let ticksPerSecond: number | undefined;
 
-/** CPU time that these processes used so far, all threads, in microseconds (proc(5): stat, fields 14 and 15). */
-export function cpuMicrosSplit(pids: readonly number[]): { readonly user: number; readonly system: number } {
+export interface CpuTime {
+  readonly userMicros: number;
+  readonly systemMicros: number;
+}
+
+/** CPU time that these processes used so far, all threads (proc(5): stat, fields 14 and 15). */
+export function cpuTime(pids: readonly number[]): CpuTime {
   ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
-  let user = 0;
-  let system = 0;
+  const tickMicros = 1e6 / ticksPerSecond;
+  let userTicks = 0;
+  let systemTicks = 0;
   for (const pid of pids) {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3 on
-    user += Number(fields[11]);
-    system += Number(fields[12]);
+    userTicks += Number(fields[11]);
+    systemTicks += Number(fields[12]);
   }
-  const microsPerTick = 1e6 / ticksPerSecond;
-  return { user: user * microsPerTick, system: system * microsPerTick };
+  return { userMicros: userTicks * tickMicros, systemMicros: systemTicks * tickMicros };
 }
 
-/** The same, user and system together. */
+/** The same, user and system together, in microseconds. */
 export function cpuMicros(pids: readonly number[]): number {
-  const { user, system } = cpuMicrosSplit(pids);
-  return user + system;
+  const { userMicros, systemMicros } = cpuTime(pids);
+  return userMicros + systemMicros;
 }
 
 /** Resident memory of one process in bytes. */

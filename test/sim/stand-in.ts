@@ -184,6 +184,7 @@ function chatter(ports: CoreletPorts, options: CoreletOptions): void {
     type: 'liveness',
     sequence: ports.random.u32(),
     echo: 0,
+    echoHeldUs: 0,
     nextMs: 100,
     answer: false,
     wantsTickets: false,

@@ -3,8 +3,12 @@ import type { Mutation } from './types.ts';
 
 const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
+const cohort = 'src/membership/cohort.ts';
+const room = 'src/arc/room.ts';
+const comparing = 'src/arc/comparing.ts';
+const twoContents = story('15c-two-contents-of-one-version', 3);
 
-/** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9). */
+/** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9; brakes). */
 export const toldMutations: readonly Mutation[] = [
   {
     name: 'copy-from-an-unapplied-state',
@@ -43,5 +47,180 @@ export const toldMutations: readonly Mutation[] = [
     edits: [{ file: state, find: 'if (answer !== undefined) return answer;', replace: '' }],
     hunt: story('05-retry-after-a-newer-write', 3),
     expect: ['INV-2', 'INV-5'],
+  },
+  {
+    name: 'one-voice-makes-sit-out',
+    rule: '§5 fail-slow',
+    what: 'a member sits out because a single other one finds it slow',
+    edits: [
+      {
+        file: 'src/membership/wishes.ts',
+        find: 'const judges = Math.max(2, Math.ceil(heard.size / 3));',
+        replace: 'const judges = 1;',
+      },
+    ],
+    hunt: story('20e-one-slow-path-is-nobodys-fault', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'slow-by-a-fixed-bound',
+    rule: '§5 fail-slow',
+    what: 'a member is slow by the clock, whatever its siblings take at the same time',
+    edits: [
+      {
+        file: cohort,
+        find: 'const slow = Math.max(median * slowFactor, median + deviations * madScale * mad, median + slowMs);',
+        replace: 'const slow = slowMs + 0 * (slowFactor + deviations * madScale * mad);',
+      },
+    ],
+    hunt: story('20e-one-slow-path-is-nobodys-fault', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'back-when-the-other-cause-is-well',
+    rule: '§5 fail-slow',
+    what: 'who sits out for its answers lives again because its flash is quick',
+    edits: [
+      {
+        file: 'src/membership/slowness.ts',
+        find: 'this.#flash.isWell(id, nowMs) && this.#answers.isWell(id, nowMs)',
+        replace: 'this.#flash.isWell(id, nowMs)',
+      },
+    ],
+    hunt: story('20d-slow-to-answer-sits-out', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'healed-full',
+    rule: 'never heal a cluster full',
+    what: 'copies are begun, and taken in, whatever room there is',
+    edits: [
+      {
+        file: 'src/healing/brake.ts',
+        find: 'return filledBytes <= (copyFillMax - slack) * known.sizeBytes;',
+        replace: 'return filledBytes > 0;',
+      },
+      { file: room, find: 'return needBytes === 0 ||', replace: 'return needBytes >= 0 ||' },
+    ],
+    hunt: story('16b-never-healed-full', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'room-promised-twice',
+    rule: 'never heal a cluster full',
+    what: 'a receiver forgets what it promised to other leaders, and leaders what they decided',
+    edits: [
+      { file: room, find: 'this.#promised.set(arc, bytes);', replace: '' },
+      {
+        file: 'src/healing/brake.ts',
+        find: 'this.#promisedBytes.set(id, (this.#promisedBytes.get(id) ?? 0) + bytes);',
+        replace: '',
+      },
+    ],
+    hunt: story('16b-never-healed-full', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'room-is-never-looked-for-again',
+    rule: 'never heal a cluster full, INV-9',
+    what: 'who was refused for want of room is never asked again',
+    edits: [
+      {
+        file: room,
+        find: '?? Number.NEGATIVE_INFINITY) < refusalMs;',
+        replace: '?? Number.NEGATIVE_INFINITY) < Number.POSITIVE_INFINITY;',
+      },
+    ],
+    hunt: story('16b-never-healed-full', 3),
+    expect: ['STORY', 'INV-9'],
+  },
+  {
+    name: 'two-contents-given-to-hosts',
+    rule: '§10.8',
+    what: 'a leader gives hosts its own content of a block of which another valid one of the same version is known',
+    edits: [
+      {
+        file: 'src/arc/reads.ts',
+        find: 'if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;',
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'two-contents-compared',
+    rule: '§10.8',
+    what: 'a compare-and-write, or a write of a part, takes one of two valid contents for the block',
+    edits: [
+      {
+        file: 'src/arc/mending.ts',
+        find: "if (this.#context.quarantine.holds(this.#replica.arc, page, blocks)) return 'lost';",
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'quarantine-known-to-two-only',
+    rule: '§10.8',
+    what: 'the third member, which has one of the two contents, is not told',
+    edits: [
+      { file: comparing, find: 'this.#tellQuarantined(key, this.#others());', replace: '' },
+      { file: comparing, find: 'this.#tellQuarantined(key, [member]);\n    const first', replace: 'const first' },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'quarantine-forgotten-at-restart',
+    rule: '§10.8',
+    what: 'blocks in quarantine are remembered in memory only',
+    edits: [
+      {
+        file: 'src/arc/quarantine.ts',
+        find: 'this.#store.setRegister(`${registerPrefix}${arc}`, writer.copy());',
+        replace: '',
+      },
+    ],
+    hunt: twoContents,
+    expect: ['STORY', 'INV-2'],
+  },
+  {
+    name: 'members-removed-however-many-fail',
+    rule: 'stop removing members when too many fail at once',
+    what: 'each remnant of a view removes whoever is silent, however many went just before',
+    edits: [{ file: 'src/membership/tally.ts', find: 'if (this.braked) return [];', replace: '' }],
+    hunt: story('18d-nobody-more-is-removed', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'half-of-the-members-decide',
+    rule: 'a minority never decides',
+    what: 'half of a view is enough to decide the next one',
+    edits: [
+      {
+        file: 'src/ring/view.ts',
+        find: 'return Math.floor(count / 2) + 1;',
+        replace: 'return Math.ceil(count / 2);',
+      },
+    ],
+    hunt: story('18d-nobody-more-is-removed', 3),
+    expect: ['STORY'],
+  },
+  {
+    name: 'voter-before-its-copy-is-whole',
+    rule: '§10.14',
+    what: 'a learner takes the place of a voter before it has everything',
+    edits: [
+      {
+        file: 'src/healing/plan.ts',
+        find: 'return facts.isCaughtUp(learner) ? replaceBy(facts, learner) : none;',
+        replace: 'return replaceBy(facts, learner);',
+      },
+    ],
+    hunt: story('07e-drained-without-a-copy-less', 3),
+    expect: ['STORY', 'INV-1'],
   },
 ];

@@ -1,3 +1,5 @@
+import type { ArcId } from '../../base/ids.ts';
+import type { SlotStatus } from '../../corelet/types.ts';
 import { place, type Places, type Sentence } from './grammar.ts';
 import { rangeOf } from './range.ts';
 import type { Stage } from './stage.ts';
@@ -41,6 +43,36 @@ function viewOf(stage: Stage, places: Places): ReadonlyMap<number, string> | str
   const handle = cluster.handle(witness);
   if (handle === undefined) return `slot ${witness} is ${cluster.state(witness)}`;
   return new Map(handle.status().slots.map(({ slot, state }) => [slot, state]));
+}
+
+/** An arc whose leader goes by a configuration with fewer complete copies now. */
+function shortArc(stage: Stage, count: number): string | undefined {
+  for (let number = 0; number < stage.story.shape.arcs; number++) {
+    const arc = number as ArcId;
+    const voters = stage.leaderOf(arc)?.replica.voters;
+    if (voters === undefined) continue;
+    const complete = stage
+      .replicasOf(arc)
+      .filter(({ id, replica }) => replica.complete && voters.includes(`${id}.${replica.generation}`)).length;
+    if (complete < count) return `arc ${arc} has ${complete}`;
+  }
+  return undefined;
+}
+
+/** Of each device, as its own Corelet says it. */
+function fillsOf({ cluster }: Stage): readonly SlotStatus[] {
+  const fills: SlotStatus[] = [];
+  for (let slot = 0; slot < cluster.slots.length; slot++) {
+    const status = cluster.handle(slot)?.status();
+    const own = status?.slots.find((row) => row.id === status.answeredBy.id);
+    if (own !== undefined) fills.push(own);
+  }
+  return fills;
+}
+
+function waitingArcs(stage: Stage, places: Places): number {
+  const witness = stage.slot(place(places, 'witness'));
+  return stage.cluster.handle(witness)?.status().arcs.waitingForRoom ?? 0;
 }
 
 /** What a story can wait for, or expect. */
@@ -150,6 +182,37 @@ export const conditions: readonly Sentence<Test>[] = [
       const kind = place(places, 'event');
       const found = stage.cluster.events.some((record) => record.slot === slot && record.event.kind === kind);
       return found || `slot ${slot} recorded no ${kind}`;
+    },
+  },
+  {
+    pattern: 'every arc has <count:count> complete copies',
+    run: (stage, places) => shortArc(stage, Number(place(places, 'count'))) ?? true,
+  },
+  {
+    pattern: '<slot:slot> holds no copies',
+    run: (stage, places) => {
+      const slot = stage.slot(place(places, 'slot'));
+      const held = stage.cluster.inspections().find((one) => one.slot === slot)?.replicas.length ?? 0;
+      return held === 0 || `it holds ${held}`;
+    },
+  },
+  {
+    pattern: 'no flash is above <percent:number> %',
+    run: (stage, places) => {
+      const share = Number(place(places, 'percent')) / 100;
+      const fuller = fillsOf(stage).find(({ usedBytes, sizeBytes }) => usedBytes > share * sizeBytes);
+      return fuller === undefined || `slot ${fuller.slot} holds ${fuller.usedBytes} of ${fuller.sizeBytes} bytes`;
+    },
+  },
+  {
+    pattern: '<witness:slot> says that arcs wait for room',
+    run: (stage, places) => waitingArcs(stage, places) > 0 || 'none waits',
+  },
+  {
+    pattern: '<witness:slot> says that no arc waits for room',
+    run: (stage, places) => {
+      const waiting = waitingArcs(stage, places);
+      return waiting === 0 || `${waiting} wait`;
     },
   },
   {

@@ -1,7 +1,9 @@
-import type { CoreletId } from '../../base/ids.ts';
+import { joined } from '../../base/bytes.ts';
+import { crc32c } from '../../base/crc32c.ts';
+import { blockBytes, type CoreletId } from '../../base/ids.ts';
 import type { Fabric, FabricListener, Hello } from '../../ports/fabric.ts';
 import { type Flash, FlashError } from '../../ports/flash.ts';
-import type { PeerMessage } from '../../wire/peer/types.ts';
+import type { PeerMessage, WireEntry } from '../../wire/peer/types.ts';
 import { SimClock } from '../clock.ts';
 import type { SimEngine } from '../engine.ts';
 import { type SimFabric, SimNetwork } from '../fabric.ts';
@@ -18,6 +20,14 @@ export interface Hold {
   readonly held: { readonly message: PeerMessage; readonly send: (message: PeerMessage) => void }[];
 }
 
+/** The next blocks on one link are changed on the way, checksums and all: as if an error before the first checksum hit one copy only. */
+export interface Forgery {
+  readonly from: CoreletId;
+  readonly to: CoreletId;
+  /** Told the arc when it is done. */
+  done(arc: number): void;
+}
+
 /** Message of a sync that fails because a story says so. */
 export const failedSync = 'the story says that this sync fails';
 
@@ -27,6 +37,7 @@ const heldMax = 10_000;
 export class StageWires implements SimWires {
   readonly network: SimNetwork;
   readonly holds = new Set<Hold>();
+  readonly forgeries = new Set<Forgery>();
   readonly #ends = new Map<CoreletId, SimFabric>();
 
   constructor(engine: SimEngine, random: SimRandom) {
@@ -71,12 +82,32 @@ export class StageWires implements SimWires {
     return undefined;
   }
 
+  /** The message as it arrives. */
+  forged(from: CoreletId, to: CoreletId, message: PeerMessage): PeerMessage {
+    const forgery = [...this.forgeries].find((one) => one.from === from && one.to === to);
+    if (forgery === undefined || message.type !== 'append') return message;
+    const at = message.entries.findIndex(({ data }) => data.length > 0);
+    if (at < 0) return message;
+    this.forgeries.delete(forgery);
+    forgery.done(message.arc);
+    return { ...message, entries: message.entries.map((entry, i) => (i === at ? changed(entry) : entry)) };
+  }
+
   /** A connection ended: what was on its way goes with it. */
   forget(a: CoreletId, b: CoreletId): void {
     for (const hold of this.holds) {
       if ((hold.from === a && hold.to === b) || (hold.from === b && hold.to === a)) hold.held.length = 0;
     }
   }
+}
+
+/** Its first block differs in one byte, and its checksum says so. */
+function changed(entry: WireEntry): WireEntry {
+  const bytes = joined(entry.data);
+  bytes[blockBytes - 1] = (bytes[blockBytes - 1] as number) ^ 1;
+  const crcs = entry.crcs.slice();
+  crcs[0] = crc32c(bytes.subarray(0, blockBytes));
+  return { ...entry, data: [bytes], crcs };
 }
 
 class StageFabric implements Fabric<PeerMessage> {
@@ -109,7 +140,8 @@ class StageFabric implements Fabric<PeerMessage> {
     this.#inner.setPeers(peers);
   }
 
-  send(to: CoreletId, message: PeerMessage): ReturnType<SimFabric['send']> {
+  send(to: CoreletId, sent: PeerMessage): ReturnType<SimFabric['send']> {
+    const message = this.#wires.forged(this.self.id, to, sent);
     const hold = this.#wires.holdOf(this.self.id, to, message.type);
     if (hold === undefined || !this.#inner.isUp(to)) return this.#inner.send(to, message);
     if (hold.held.length >= heldMax) return 'full';

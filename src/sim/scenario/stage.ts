@@ -49,6 +49,8 @@ export class Stage {
   endsBroken = false;
   /** Slots with a copy of another's disk: for the checkers a Corelet of its own, so that both leading in one term would show. */
   readonly twins = new Set<number>();
+  /** Arcs of which one copy was given another content: that they differ is what the story is about. */
+  readonly forgedArcs = new Set<number>();
   /** How often a slot's disk was put back: it has forgotten terms that it showed, and must not act on that. */
   readonly rollBacks = new Map<number, number>();
   trafficOn = false;

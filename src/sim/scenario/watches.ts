@@ -57,7 +57,10 @@ export class Watches {
       if (engine.nowMs >= nextCompareMs) {
         nextCompareMs = engine.nowMs + compareMs;
         const corelets = this.#cluster.inspections();
-        this.#replicas.compare(corelets, engine.nowMs);
+        this.#replicas.compare(
+          corelets.map((one) => this.#unforged(one)),
+          engine.nowMs,
+        );
         this.#bounds.push(...checkBounds(corelets, engine.nowMs));
       }
       engine.schedule(engine.world, engine.nowMs + observeMs, look);
@@ -78,6 +81,12 @@ export class Watches {
     for (const { slot, replicas } of corelets) {
       for (const replica of replicas) this.#logs.observe(slot, replica, nowMs);
     }
+  }
+
+  #unforged(corelet: CoreletInspection): CoreletInspection {
+    const { forgedArcs } = this.#stage;
+    if (forgedArcs.size === 0) return corelet;
+    return { ...corelet, replicas: corelet.replicas.filter(({ arc }) => !forgedArcs.has(arc)) };
   }
 
   /** A copy of another's disk is a Corelet of its own for the checkers: both leading in one term would show. */

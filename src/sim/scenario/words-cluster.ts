@@ -84,6 +84,14 @@ export const clusterSentences: readonly Sentence<Act>[] = [
   },
   ...conditions.flatMap(conditionSentences),
   {
+    pattern: 'drain <slot:slot>',
+    run: (stage, places) => {
+      const slot = stage.slot(place(places, 'slot'));
+      const asked = stage.cluster.handle(slot)?.setMemberState(stage.cluster.slot(slot).id, 'draining');
+      if (asked?.ok !== true) throw new Unfulfilled(`slot ${slot} is ${stage.cluster.state(slot)}, or no member`);
+    },
+  },
+  {
     pattern: 'weigh <slots:slots> x<factor:number>',
     run: (stage, places) => {
       for (const slot of stage.slotsIn(place(places, 'slots'))) {

@@ -149,6 +149,22 @@ const links: readonly Sentence<Act>[] = [
     run: eachSlot((stage, slot, places) => stage.cluster.slowLink(slot, Number(place(places, 'factor')))),
   },
   {
+    pattern: 'slow path <from:slots> - <to:slots> x<factor:number>',
+    run: (stage, places) => {
+      for (const [from, to] of pairsOf(stage, places)) {
+        stage.hardware.wires.network.slowPath(idOf(stage, from), idOf(stage, to), Number(place(places, 'factor')));
+      }
+    },
+  },
+  {
+    pattern: 'forge next blocks from <from:slot> to <to:slot>',
+    run: (stage, places) => {
+      const [from, to] = [place(places, 'from'), place(places, 'to')].map((name) => idOf(stage, stage.slot(name)));
+      if (from === undefined || to === undefined) return;
+      stage.hardware.wires.forgeries.add({ from, to, done: (arc) => stage.forgedArcs.add(arc) });
+    },
+  },
+  {
     pattern: 'lose <percent:number> % of messages of <slots:slots>',
     run: eachSlot((stage, slot, places) => stage.cluster.loseMessages(slot, Number(place(places, 'percent')) / 100)),
   },

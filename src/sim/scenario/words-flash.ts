@@ -6,6 +6,8 @@ import type { Stage } from './stage.ts';
 import type { Act } from './story.ts';
 
 const scanBytes = 2 ** 20;
+/** A round of one slot, of virtual time. */
+const scrubMsMax = 60_000;
 /** Enough of a block to tell it from any other. */
 const needleBytes = 64;
 
@@ -97,6 +99,16 @@ export const flashSentences: readonly Sentence<Act>[] = [
     run: eachSlot((stage, slot) => stage.medium(slot).flash.loseNextWrite()),
   },
   { pattern: 'rot <value:name> on <slots:slots>', run: rotValue },
+  {
+    pattern: 'scrub <slots:slots>',
+    run: async (stage, places) => {
+      for (const slot of stage.slotsIn(place(places, 'slots'))) {
+        const round = stage.cluster.handle(slot)?.scrub();
+        if (round === undefined) throw new Unfulfilled(`slot ${slot} is ${stage.cluster.state(slot)}`);
+        await stage.engine.settle(round, scrubMsMax);
+      }
+    },
+  },
   {
     pattern: 'rot last write <slots:slots>',
     run: eachSlot((stage, slot) => {

@@ -57,14 +57,18 @@ export const ask = {
   decode: (from: Reader): Ask => ({ type: 'ask', viewNumber: from.u64() }),
 };
 
-// wish: viewNumber u64, subject 16, from u8, to u8
+// wish: viewNumber u64, subject 16, from u8, to u8, flashUs u32, flashUsualUs u32, answersUs u32, answersUsualUs u32
 export const wish = {
-  size: (): number => 26,
+  size: (): number => 42,
   encode(to: Writer, message: Wish): void {
     to.u64(message.viewNumber);
     to.id(message.subject);
     to.u8(wireMemberStates.indexOf(message.from));
     to.u8(wireMemberStates.indexOf(message.to));
+    to.u32(message.slow.flashUs);
+    to.u32(message.slow.flashUsualUs);
+    to.u32(message.slow.answersUs);
+    to.u32(message.slow.answersUsualUs);
   },
   decode: (from: Reader): Wish => ({
     type: 'wish',
@@ -72,5 +76,11 @@ export const wish = {
     subject: from.id() as CoreletId,
     from: stateOfCode(from.u8()),
     to: stateOfCode(from.u8()),
+    slow: {
+      flashUs: from.u32(),
+      flashUsualUs: from.u32(),
+      answersUs: from.u32(),
+      answersUsualUs: from.u32(),
+    },
   }),
 };

@@ -97,6 +97,14 @@ export interface Wish {
   readonly subject: CoreletId;
   readonly from: WireMemberState;
   readonly to: WireMemberState;
+  readonly slow: WireSlow;
+}
+/** Why a member shall sit out: what takes it so long, as the sender knows it, and what is usual. u32 each; 0 and 0: not that. */
+export interface WireSlow {
+  readonly flashUs: number;
+  readonly flashUsualUs: number;
+  readonly answersUs: number;
+  readonly answersUsualUs: number;
 }
 /** Please tell me the newest view, if it is newer than mine. */
 export interface Ask {

@@ -13,6 +13,7 @@ import { readCodec, readReplyCodec } from './read.ts';
 import { relayCodec } from './relay.ts';
 import { retireCodec, routesCodec } from './routes.ts';
 import type { PeerMessage } from './types.ts';
+import { quarantineCodec } from './quarantine.ts';
 import { scrubCodec, scrubReplyCodec } from './scrub.ts';
 import { timeoutNowCodec, voteCodec, voteReplyCodec } from './vote.ts';
 
@@ -61,6 +62,7 @@ export const codes: { readonly [Type in PeerMessageType]: CodeRow<MessageOf<Type
   copyCheck: { code: 68, lane: heal, codec: copyCheckCodec },
   scrub: { code: 69, lane: heal, codec: scrubCodec },
   scrubReply: { code: 70, lane: heal, codec: scrubReplyCodec },
+  quarantine: { code: 71, lane: heal, codec: quarantineCodec },
 };
 
 const rowOfCode: (CodeRow | undefined)[] = Array.from({ length: 256 });

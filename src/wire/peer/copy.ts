@@ -12,6 +12,8 @@ export interface CopyOffer extends BetweenReplicas {
   readonly type: 'copyOffer';
   readonly copy: number; // u32
   readonly index: LogIndex;
+  /** What a complete copy holds: the receiver refuses what it has no room for. */
+  readonly bytes: number;
   /** The receiver's vote counts: a life that isn't known there has ended, and none begins. */
   readonly voter: boolean;
 }
@@ -55,17 +57,19 @@ export interface CopyReply extends BetweenReplicas {
    * `ready`: `number` is the applied index it starts from. `base`: it holds blocks of an earlier life or copy, of no known
    * index: compare all. `same`, `differs`: the answer to check `number`. `stored`: chunks durable up to sequence `number`.
    * `done`: the state is installed and durable. `refused`: start anew. `ended`: that life is over, never to come back.
+   * `full`: with it, and with what is promised to others, the flash would be fuller than copies may make it.
    */
-  readonly code: 'ready' | 'base' | 'same' | 'differs' | 'stored' | 'done' | 'refused' | 'ended';
+  readonly code: 'ready' | 'base' | 'same' | 'differs' | 'stored' | 'done' | 'refused' | 'ended' | 'full';
   readonly number: number;
 }
 
-// between replicas (20 bytes) · copy u32 · index u64 · voter boolean
+// between replicas (20 bytes) · copy u32 · index u64 · bytes u64 · voter boolean
 export const copyOfferCodec: Codec<CopyOffer> = {
   encode(out, message) {
     writeBetweenReplicas(out, message);
     out.u32(message.copy);
     out.u64(message.index);
+    out.u64(message.bytes);
     out.boolean(message.voter);
   },
   decode(from) {
@@ -77,6 +81,7 @@ export const copyOfferCodec: Codec<CopyOffer> = {
       term: from.u64(),
       copy: from.u32(),
       index: from.u64(),
+      bytes: from.u64(),
       voter: from.boolean(),
     };
   },
@@ -160,7 +165,17 @@ export const copyFinishCodec: Codec<CopyFinish> = {
   },
 };
 
-export const copyReplyCodes = ['ready', 'stored', 'done', 'refused', 'base', 'same', 'differs', 'ended'] as const;
+export const copyReplyCodes = [
+  'ready',
+  'stored',
+  'done',
+  'refused',
+  'base',
+  'same',
+  'differs',
+  'ended',
+  'full',
+] as const;
 
 // between replicas (20 bytes) · copy u32 · code u8 · number u64
 export const copyReplyCodec: Codec<CopyReply> = {

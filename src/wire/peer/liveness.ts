@@ -2,12 +2,13 @@ import { RemoteProtocolError } from '../../base/errors.ts';
 import type { Codec } from './codec.ts';
 import type { Liveness } from './types.ts';
 
-// sequence u32 · echo u32 · nextMs u32 · answer boolean · wantsTickets boolean · ticketMs f64 · flashWaitMs u32 ·
+// sequence u32 · echo u32 · echoHeldUs u32 · nextMs u32 · answer boolean · wantsTickets boolean · ticketMs f64 · flashWaitMs u32 ·
 // viewNumber u64 · ledDigest u32 · syncedBatches u64 · usedBytes u64 · sizeBytes u64 · syncUs u32
 export const livenessCodec: Codec<Liveness> = {
   encode(out, message) {
     out.u32(message.sequence);
     out.u32(message.echo);
+    out.u32(message.echoHeldUs);
     out.u32(message.nextMs);
     out.boolean(message.answer);
     out.boolean(message.wantsTickets);
@@ -23,6 +24,7 @@ export const livenessCodec: Codec<Liveness> = {
   decode(from) {
     const sequence = from.u32();
     const echo = from.u32();
+    const echoHeldUs = from.u32();
     const nextMs = from.u32();
     const answer = from.boolean();
     const wantsTickets = from.boolean();
@@ -32,6 +34,7 @@ export const livenessCodec: Codec<Liveness> = {
       type: 'liveness',
       sequence,
       echo,
+      echoHeldUs,
       nextMs,
       answer,
       wantsTickets,

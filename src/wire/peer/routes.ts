@@ -7,8 +7,8 @@ import { readArc, writeU16 } from './fields.ts';
 import { peerLimits } from './limits.ts';
 import type { Replica, Retire, Route, Routes } from './types.ts';
 
-/** arc, term, leader, configurationIndex, three counts, complete, healBytesLeft. */
-const routeBytesMin = 34;
+/** arc, term, leader, configurationIndex, three counts, complete, healBytesLeft, waitsForRoom. */
+const routeBytesMin = 35;
 
 type Places = Map<CoreletId, number>;
 
@@ -64,12 +64,13 @@ function readRoute(from: Reader, corelets: readonly CoreletId[]): Route {
     learners: readReplicas(from, corelets),
     complete: from.u8(),
     healBytesLeft: from.u64(),
+    waitsForRoom: from.boolean(),
   };
 }
 
 // ask boolean · corelets u32 · id 16 bytes × corelets · routes u32 · route × routes
 // route: arc u32 · term u64 · leader u16 (place) · configurationIndex u64 · voters · votersOutgoing · learners ·
-//        complete u8 · healBytesLeft u64
+//        complete u8 · healBytesLeft u64 · waitsForRoom boolean
 // A few Corelets hold many arcs: their ids are listed once, so that a full table stays small and cheap to write.
 export const routesCodec: Codec<Routes> = {
   encode(out, message) {
@@ -91,6 +92,7 @@ export const routesCodec: Codec<Routes> = {
       writeReplicas(out, route.learners, places);
       out.u8(route.complete);
       out.u64(route.healBytesLeft);
+      out.boolean(route.waitsForRoom);
     }
   },
   decode(from) {

@@ -2,6 +2,7 @@ import type { ArcId, CoreletId, Generation, LogIndex, Term, Version, VolumeId } 
 import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from './copy.ts';
 import type { Relay } from './relay.ts';
 import type { Fetch, FetchReply } from './fetch.ts';
+import type { QuarantineBlocks } from './quarantine.ts';
 import type { Scrub, ScrubReply } from './scrub.ts';
 import type { Answer, Question } from './question.ts';
 
@@ -37,6 +38,7 @@ export type PeerMessage =
   | FetchReply
   | Scrub
   | ScrubReply
+  | QuarantineBlocks
   | Question
   | Answer
   | Membership;
@@ -48,6 +50,8 @@ export interface Liveness {
   readonly sequence: number; // u32, per sender and incarnation, from 1
   /** The newest `sequence` that the sender heard from the receiver, 0 when none. */
   readonly echo: number; // u32
+  /** So long before this message that one was heard, by the sender's clock: what remains of the time since it was sent is the way, and the sender's slowness. */
+  readonly echoHeldUs: number; // u32
   /** The sender may be silent for so long from here on; longer is a reason to ask. */
   readonly nextMs: number; // u32
   /** Please answer at once: the sender doubts that the receiver is there, or needs something of it. */
@@ -343,6 +347,8 @@ export interface Route {
   readonly complete: number;
   /** Bytes still to copy until every wanted copy is complete. */
   readonly healBytesLeft: number;
+  /** A copy is wanted and isn't begun: the flash that it is to go to would be too full with it. */
+  readonly waitsForRoom: boolean;
 }
 export interface Routes {
   readonly type: 'routes';

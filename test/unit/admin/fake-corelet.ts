@@ -16,7 +16,7 @@ export function statusOf(slots: number, change: Partial<CoreletStatus> = {}): Co
     answeredBy: { id: idOf(0), slot: 0 },
     view: { number: 7, members: slots, frozen: false },
     slots: Array.from({ length: slots }, (_, slot) => slotStatus(slot)),
-    arcs: { total: 256, full: 256, reduced: 0, noRedundancy: 0, unavailable: 0 },
+    arcs: { total: 256, full: 256, reduced: 0, noRedundancy: 0, unavailable: 0, waitingForRoom: 0 },
     rebuild: { bytesLeft: 0, bytesPerSecond: 0, secondsLeft: null },
     lossesSurvivable: 1,
     ...change,

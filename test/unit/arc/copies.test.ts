@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { ReplicaContext } from '../../../src/arc/context.ts';
 import { Copies } from '../../../src/arc/copies.ts';
 import type { EndedLives } from '../../../src/arc/ended-lives.ts';
+import { defaultArcLimits } from '../../../src/arc/limits.ts';
 import { memberId } from '../../../src/arc/members.ts';
 import type { Replica } from '../../../src/arc/replica.ts';
 import { Standing } from '../../../src/arc/standing.ts';
@@ -21,7 +22,7 @@ function made() {
   const replies: CopyReply['code'][] = [];
   const send = (_: CoreletId, message: CopyReply) => replies.push(message.code);
   const lives = { has: () => false } as unknown as EndedLives;
-  const copies = new Copies({ send } as unknown as ReplicaContext, lives, {
+  const copies = new Copies({ send, limits: defaultArcLimits } as unknown as ReplicaContext, lives, {
     add: () => assert.fail('no replica is begun'),
     drop: () => done.push('drop'),
     retire: () => done.push('retire'),
@@ -47,7 +48,7 @@ test('a member that has acknowledged entries and asks for a copy from the beginn
 
 test('a voter without a state takes no copy: it was one that had told something', () => {
   const { copies, done, replies, replica } = made();
-  const offer: CopyOffer = { type: 'copyOffer', ...between, copy: 5, index: 20, voter: true };
+  const offer: CopyOffer = { type: 'copyOffer', ...between, copy: 5, index: 20, bytes: 0, voter: true };
   copies.offered(peer, replica, offer);
   copies.offered(peer, undefined, offer);
   assert.deepEqual([replies, done], [['ended', 'ended'], ['lost']]);

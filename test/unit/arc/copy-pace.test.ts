@@ -48,6 +48,18 @@ test('however hosts suffer, endangered arcs are out of danger in time; where tha
   assert(pace.rate(true) > copyPaceLimits.rateMax, 'a terabyte in danger is not held back by hosts');
 });
 
+test('copies that begin while hosts work begin at their floor: a host that just lost a Corelet waits for no burst of them', () => {
+  const pace = new CopyPace();
+  const now = aSecond(pace, 0, 2, false);
+  const bytes = 1024 * mib;
+  pace.look(now, false, bytes);
+  const floor = (bytes * 1000) / copyPaceLimits.endangeredMs;
+  assert.equal(pace.rate(true), floor);
+  let sent = 0;
+  for (let at = now; at < now + 100; at += 1) if (pace.take(mib, true, at) === 0) sent += 1;
+  assert(sent * mib <= floor / 10 + mib, `${sent} MiB in the first tenth of a second`);
+});
+
 test('what left too early is waited for: the rate holds over time', () => {
   const pace = new CopyPace();
   let now = 0;

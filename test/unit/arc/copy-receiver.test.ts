@@ -70,6 +70,7 @@ function begun(blocks: readonly { readonly chunk: number; readonly version: numb
     type: 'copyOffer',
     ...between,
     index: 20,
+    bytes: 0,
     voter: false,
   });
   const finish = (completeIndex = 20) => {

@@ -82,7 +82,9 @@ test('status finds a Corelet that lives and prints what the API says; --exit-cod
   const got = await here('status', '--json');
   assert.deepEqual(JSON.parse(got.out), status);
   assert.equal((await here('status', '--exit-code')).code, 0);
-  status = statusOf(3, { arcs: { total: 256, full: 255, reduced: 1, noRedundancy: 0, unavailable: 0 } });
+  status = statusOf(3, {
+    arcs: { total: 256, full: 255, reduced: 1, noRedundancy: 0, unavailable: 0, waitingForRoom: 0 },
+  });
   assert.equal((await here('status', '--exit-code')).code, 4);
   assert.equal((await corelets('status', '--admin', `127.0.0.1:${server.port}`)).code, 0);
 });

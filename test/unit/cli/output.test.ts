@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mergeEvents } from '../../../src/cli/merge-events.ts';
+import { neverScrubbed } from '../../../src/healing/scrub.ts';
 import { statusText } from '../../../src/cli/status-text.ts';
 import { slotStatus, statusOf } from '../admin/fake-corelet.ts';
 
@@ -17,7 +18,7 @@ test('status says the margin and, while rebuilding, a range: no green that lies'
         slotStatus(0),
         slotStatus(1, { state: 'gone', safeToPull: false, why: '14 arcs would lose their majority' }),
       ],
-      arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0 },
+      arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0, waitingForRoom: 0 },
       rebuild: { bytesLeft: 100 * 2 ** 20, bytesPerSecond: 2 ** 20, secondsLeft: 100 },
       lossesSurvivable: 0,
     }),
@@ -29,11 +30,19 @@ test('status says the margin and, while rebuilding, a range: no green that lies'
   assert.match(hurt, /The next loss makes data unavailable/);
   assert.match(hurt, /✕ gone .*no: 14 arcs would lose their majority/);
   const waiting = statusOf(6, {
-    arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0 },
+    arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 14, unavailable: 0, waitingForRoom: 0 },
     rebuild: { bytesLeft: 0, bytesPerSecond: 0, secondsLeft: null },
   });
   assert.match(statusText(waiting, plain, 0), /nothing is being copied now/);
   assert.match(whole, /nothing to rebuild/);
+  assert.doesNotMatch(whole, /room|quarantine/);
+  const braked = statusOf(6, {
+    arcs: { total: 256, full: 200, reduced: 56, noRedundancy: 0, unavailable: 0, waitingForRoom: 56 },
+    scrub: { ...neverScrubbed, quarantinedBlocks: 2 },
+  });
+  const told = statusText(braked, plain, 0);
+  assert.match(told, /56 arcs wait for room: .* Insert a module, or delete or trim volumes; healing goes on by itself/);
+  assert.match(told, /2 blocks in quarantine in slot \d+: two valid contents of one version/);
   assert.ok(!hurt.includes('\u001b'), 'no colour where there is no terminal');
 });
 

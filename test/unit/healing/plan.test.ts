@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { memberId } from '../../../src/arc/members.ts';
 import type { CoreletId } from '../../../src/base/ids.ts';
-import { type ArcFacts, planStep } from '../../../src/healing/plan.ts';
+import { type ArcFacts, fullTargets, planStep } from '../../../src/healing/plan.ts';
 
 // An arc whose copy came back under a new generation has one vote less until this plan has replaced it (INV-9, INV-10).
 
@@ -26,6 +26,7 @@ function facts(changes: Partial<ArcFacts>): ArcFacts {
     inView: () => true,
     isCaughtUp: () => true,
     isEnded: () => false,
+    hasRoom: () => true,
     isStuck: () => false,
     ...changes,
   };
@@ -59,4 +60,18 @@ test('where placement wants another Corelet, the life that is over goes before a
   const configuration = { voters, votersOutgoing: [], learners: [learner] };
   const step = planStep(facts({ configuration, isEnded, target: [a, b, d] }));
   assert.deepEqual(step, { kind: 'replace', learner, victim: memberId(b, 1) });
+});
+
+test('no copy is begun where there is no room; of two that are wanted, the one with room is', () => {
+  const configuration = { voters: voters.slice(0, 1), votersOutgoing: [], learners: [] };
+  const full = facts({ configuration, hasRoom: () => false });
+  assert.deepEqual([planStep(full), fullTargets(full)], [{ kind: 'none' }, [b, c]]);
+  const half = facts({ configuration, hasRoom: (id) => id === c });
+  assert.deepEqual([planStep(half), fullTargets(half)], [{ kind: 'addLearner', id: c }, []]);
+});
+
+test('nothing waits for room that lacks nothing, or whose copy is on its way', () => {
+  assert.deepEqual(fullTargets(facts({ hasRoom: () => false })), []);
+  const configuration = { voters: voters.slice(0, 2), votersOutgoing: [], learners: [memberId(c, 9)] };
+  assert.deepEqual(fullTargets(facts({ configuration, hasRoom: () => false })), []);
 });

@@ -66,6 +66,7 @@ const ballot: fc.Arbitrary<Ballot> = record({ round: u32, proposer: id });
 const accepted: fc.Arbitrary<AcceptedValue | undefined> = fc.option(record({ ballot, decision }), {
   nil: undefined,
 });
+const slow = record({ flashUs: u32, flashUsualUs: u32, answersUs: u32, answersUsualUs: u32 });
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name);
 
 const message: fc.Arbitrary<MembershipMessage> = fc.oneof(
@@ -73,7 +74,7 @@ const message: fc.Arbitrary<MembershipMessage> = fc.oneof(
   record({ type: type('join'), viewNumber: count, incarnation: count, relayed: fc.boolean(), member }),
   record({ type: type('leave'), viewNumber: count }),
   record({ type: type('ask'), viewNumber: count }),
-  record({ type: type('wish'), viewNumber: count, subject: id, from: state, to: state }),
+  record({ type: type('wish'), viewNumber: count, subject: id, from: state, to: state, slow }),
   record({ type: type('prepare'), number: count, ballot }),
   record({ type: type('promise'), number: count, ballot, accepted }),
   record({ type: type('refusal'), number: count, ballot, promised: ballot }),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CoreletId } from '../../../src/base/ids.ts';
-import { Echoes } from '../../../src/membership/echoes.ts';
+import { type Echo, Echoes } from '../../../src/membership/echoes.ts';
 import { MembershipCore } from '../../../src/membership/core.ts';
 import { PairLiveness } from '../../../src/membership/liveness.ts';
 import { EventHeap } from '../../../src/sim/heap.ts';
@@ -16,14 +16,10 @@ interface Peer {
   stepAtMs: number;
   tickAtMs: number;
   syncs: number;
-  sequence: number;
   readonly echoes: Echoes;
-  readonly heard: Map<CoreletId, number>;
 }
 
-interface Told {
-  readonly sequence: number;
-  readonly echo: number;
+interface Told extends Echo {
   readonly answer: boolean;
   readonly nextMs: number;
   readonly viewNumber: number;
@@ -61,9 +57,7 @@ export class Swarm {
         stepAtMs: Number.POSITIVE_INFINITY,
         tickAtMs: Number.POSITIVE_INFINITY,
         syncs: 0,
-        sequence: 0,
         echoes: new Echoes(),
-        heard: new Map(),
       };
       this.#peers.set(self.id, peer);
     }
@@ -72,6 +66,10 @@ export class Swarm {
       peer.liveness.setPeers(peer.core.contacts().keys(), 0);
       this.#settle(peer);
     }
+  }
+
+  core(id: CoreletId): MembershipCore {
+    return this.#peer(id).core;
   }
 
   view(id: CoreletId): View | undefined {
@@ -146,8 +144,8 @@ export class Swarm {
 
   #hear(peer: Peer, from: CoreletId, told: Told): void {
     peer.core.heard(from, this.nowMs);
-    peer.heard.set(from, told.sequence);
-    peer.core.failing(from, peer.echoes.isDeaf(from, told.echo, this.nowMs) ? 'deaf' : undefined, this.nowMs);
+    peer.core.failing(from, peer.echoes.heard(from, told, this.nowMs) ? 'deaf' : undefined, this.nowMs);
+    peer.core.answerLatency(from, peer.echoes.answerMs(from, this.nowMs), this.nowMs);
     peer.liveness.told(from, { ...told, wantsTickets: false }, this.nowMs);
     if (told.viewNumber !== peer.core.viewNumber) peer.core.behind(from, told.viewNumber, this.nowMs);
   }
@@ -194,9 +192,7 @@ export class Swarm {
     for (const id of lapsed) peer.core.silent(id, this.nowMs);
     const { viewNumber } = peer.core;
     for (const { id, answer, nextMs } of due) {
-      const sequence = ++peer.sequence;
-      peer.echoes.sent(id, sequence, this.nowMs);
-      const told = { sequence, echo: peer.heard.get(id) ?? 0, answer, nextMs, viewNumber };
+      const told = { ...peer.echoes.next(id, this.nowMs), answer, nextMs, viewNumber };
       this.#send(peer.id, id, (other) => this.#hear(other, peer.id, told));
     }
     this.#settle(peer);

@@ -68,6 +68,21 @@ test('a formatted device says whose it is; any other is refused with what it is'
   assert.equal(await code((other) => other.erase()), 'UNFORMATTED');
 });
 
+test('a copy of the superblock that rots is written anew from what was read at the start: the device opens when the other one rots later', async () => {
+  const medium = await formatted();
+  const opened = await Store.open(medium.attach(), { clock }, new Recorder());
+  assert.ok(opened.ok);
+  assert.equal((await opened.store.mendOwn(false)).superblocks, 0, 'nothing is written while both are whole');
+  for (const position of [0, 128 * 1024]) {
+    medium.poke(position + 20, Uint8Array.of(0xa5, 0x5a));
+    assert.equal((await opened.store.mendOwn(false)).superblocks, 1);
+  }
+  await opened.store.close();
+  const read = await readSuperblock(medium.attach());
+  assert.ok(read.ok);
+  assert.deepEqual([read.superblock.cluster, read.superblock.corelet], [cluster, corelet]);
+});
+
 test('an interrupted format leaves no device that could be taken for formatted', async () => {
   const options = { cluster, corelet, founding, segmentBytes: 4 * mebibyte };
   const whole = await formatted();

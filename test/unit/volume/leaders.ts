@@ -58,7 +58,7 @@ export class Leaders {
 
   lead(leader: CoreletId, term: number): void {
     const voters = [a, b, c].map((id) => ({ id, generation: 1 }));
-    const shape = { voters, votersOutgoing: [], learners: [], complete: 3, healBytesLeft: 0 };
+    const shape = { voters, votersOutgoing: [], learners: [], complete: 3, healBytesLeft: 0, waitsForRoom: false };
     this.routes.update({ arc, term, leader, configurationIndex: 1, ...shape });
     this.gateway.routeChanged(arc);
   }

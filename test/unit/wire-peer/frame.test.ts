@@ -31,6 +31,7 @@ const liveness = (sequence: number): Liveness => ({
   type: 'liveness',
   sequence,
   echo: 0,
+  echoHeldUs: 0,
   nextMs: 100,
   answer: false,
   wantsTickets: false,

@@ -138,6 +138,7 @@ const route = fc.record({
   learners: replicas,
   complete: u8,
   healBytesLeft: u64,
+  waitsForRoom: fc.boolean(),
 });
 
 const blockList = (maxLength: number) =>
@@ -168,6 +169,9 @@ const blocksAsked = fc.record({ request: u32, volume, layer: u32, chunk: u64, fl
 const fetch = fc
   .tuple(blockList(5), blocksAsked, fc.record(between))
   .map(([wanted, asked, fields]) => ({ type: 'fetch' as const, ...fields, ...asked, ...wanted }));
+const quarantine = fc
+  .tuple(blockList(5), fc.record({ ...between, volume, layer: u32, chunk: u64 }))
+  .map(([{ blocks, versions }, fields]) => ({ type: 'quarantine' as const, ...fields, blocks, versions }));
 const fetchReply = fc
   .tuple(
     blockList(3),
@@ -213,6 +217,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     liveness: typed('liveness', {
       sequence: u32,
       echo: u32,
+      echoHeldUs: u32,
       nextMs: u32,
       answer: fc.boolean(),
       wantsTickets: fc.boolean(),
@@ -250,7 +255,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
     complaint: typed('complaint', { arc, leader: id }),
     routes: typed('routes', { ask: fc.boolean(), routes: fc.array(route, { maxLength: 4 }) }),
     retire: typed('retire', { arc, generation: u32, configurationIndex: u64 }),
-    copyOffer: typed('copyOffer', { ...between, copy: u32, index: u64, voter: fc.boolean() }),
+    copyOffer: typed('copyOffer', { ...between, copy: u32, index: u64, bytes: u64, voter: fc.boolean() }),
     copyCheck: typed('copyCheck', { ...between, copy: u32, check: u32, volume, layer: u32, chunk: u64, digest: u32 }),
     fetch,
     fetchReply,
@@ -270,6 +275,7 @@ export const messageOfType: { readonly [Type in PeerMessageType]: fc.Arbitrary<E
       code: fc.constantFrom('same' as const, 'differs' as const, 'later' as const),
       holdings,
     }),
+    quarantine,
     question: typed('question', {
       arcs: fc.array(fc.record({ arc, generation: u32, lost: fc.boolean() }), { maxLength: 4 }),
     }),
