@@ -1,29 +1,13 @@
 import { startChassis } from '../test/interop/chassis.ts';
 import { cpuMicros } from '../test/interop/processes.ts';
 import { rest, runBench } from './command-line.ts';
+import { fabricCounts } from './counts.ts';
 
 const usage = `npm run bench:idle -- [--json] [--slots 24] [--seconds 30] [--settle 20]
 
 A chassis at rest: processor time of all Corelets together, as a share of one core, and their messages per second.`;
 
 const perCent = 10;
-
-interface Counters {
-  readonly messages: number;
-  readonly writes: number;
-}
-
-async function countersOf(admins: readonly string[]): Promise<Counters> {
-  let messages = 0;
-  let writes = 0;
-  for (const admin of admins) {
-    const text = await (await fetch(`${admin}/metrics`)).text();
-    const counter = (name: string) => Number(new RegExp(`^corelet_fabric_${name}_total (\\d+)$`, 'm').exec(text)?.[1]);
-    messages += counter('messages_sent');
-    writes += counter('writes');
-  }
-  return { messages, writes };
-}
 
 async function bench(slots: number, seconds: number, settleSeconds: number, json: boolean): Promise<void> {
   const chassis = await startChassis({ slots, limitMs: 180_000 });
@@ -33,13 +17,13 @@ async function bench(slots: number, seconds: number, settleSeconds: number, json
     const records = chassis.slots();
     const pids = records.map(({ pid }) => pid);
     const admins = records.map(({ admin }) => admin);
-    const before = await countersOf(admins);
+    const before = await fabricCounts(admins);
     const cpuBefore = cpuMicros(pids);
     const began = performance.now();
     await rest(1000 * seconds);
     const cpu = cpuMicros(pids) - cpuBefore;
     const tookSeconds = (performance.now() - began) / 1000;
-    const after = await countersOf(admins);
+    const after = await fabricCounts(admins);
     const report = {
       schemaVersion: 1,
       bench: 'idle',
@@ -47,7 +31,7 @@ async function bench(slots: number, seconds: number, settleSeconds: number, json
       seconds: tookSeconds,
       corePercent: cpu / tookSeconds / 1e4,
       messagesPerSecond: (after.messages - before.messages) / tookSeconds,
-      writesPerSecond: (after.writes - before.writes) / tookSeconds,
+      writesPerSecond: (after.frames - before.frames) / tookSeconds,
     };
     if (json) console.log(JSON.stringify(report));
     else {

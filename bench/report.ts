@@ -36,7 +36,8 @@ export function tableOf(report: BenchReport): string {
   const lines = [
     `${machine.processor}, ${machine.cores} cores, ${gigabytes(machine.memoryBytes)} GB, Linux ${machine.kernel}, Node ${machine.node}, ${machine.fio}`,
     `Medians over ${plan.repetitions} repetition${plan.repetitions === 1 ? '' : 's'} of ${plan.seconds} s, longest over all; ` +
-      `a fresh store of ${plan.volumeBytes / 1024 / 1024} MiB each; fio's nbd engine on the same cores.`,
+      `a fresh store of ${plan.volumeBytes / 1024 / 1024} MiB each; fio's nbd engine on the same cores.` +
+      (plan.warmUpSeconds > 0 ? ` Jobs of 4 KiB: after ${plan.warmUpSeconds} s of the same, not counted.` : ''),
   ];
   for (const store of report.stores) {
     lines.push(

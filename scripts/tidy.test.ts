@@ -120,6 +120,7 @@ test('every file is reached from a program, the page or a test', () => {
     'bench/store/main.ts',
     'bench/flash.ts',
     'bench/failover.ts',
+    'bench/cost.ts',
     'bench/idle.ts',
     'bench/membership.ts',
     'bench/misfits.ts',
