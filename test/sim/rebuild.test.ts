@@ -23,8 +23,12 @@ const flashBytes = 512 * 1024 * 1024;
 const flashBytesPerMs = 8_000;
 const writesAtOnce = 16;
 const victim = 3;
-/** Placement deals whole arcs: with few of them on each Corelet, one has more than its share. */
-const halfAtMost = 0.6;
+/**
+ * Placement deals whole arcs: with few of them on each Corelet, one has more than its share; and some tenths of a second go by
+ * while voters change, however little there is to copy. So one doubling may do less than halve it, both together may not.
+ */
+const oneDoublingAtMost = 0.7;
+const bothDoublingsAtMost = 0.3;
 
 /** Virtual milliseconds from the moment the module is out of the view until every arc is full again. */
 async function rebuildMs(slots: number): Promise<{ tookMs: number; copiedBytes: number }> {
@@ -103,5 +107,7 @@ test('the same data on twice the Corelets is whole again in about half the time'
     t.diagnostic(`${slots} slots: ${Math.round(tookMs)} ms, ${(copiedBytes / 2 ** 20).toFixed(1)} MiB copied`);
   }
   const [six = 0, twelve = 0, twentyFour = 0] = took;
-  assert(twelve <= halfAtMost * six && twentyFour <= halfAtMost * twelve, `milliseconds: ${took.join(', ')}`);
+  const story = `milliseconds: ${took.join(', ')}`;
+  assert(twelve <= oneDoublingAtMost * six && twentyFour <= oneDoublingAtMost * twelve, story);
+  assert(twentyFour <= bothDoublingsAtMost * six, story);
 });
