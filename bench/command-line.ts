@@ -21,8 +21,3 @@ export async function runBench<Name extends string>(
   if (values['help'] === true) console.log(usage);
   else await bench(values as Chosen<Name>);
 }
-
-/** The scenario's own time. */
-export function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

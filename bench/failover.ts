@@ -1,8 +1,8 @@
 import { blockBytes, chunkBytes } from '../src/base/ids.ts';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
-import { eventually } from '../test/interop/commands.ts';
+import { eventually, rest } from '../test/interop/commands.ts';
 import { type Answer, HistoryConnection } from '../test/interop/history-connection.ts';
-import { rest, runBench } from './command-line.ts';
+import { runBench } from './command-line.ts';
 import { median } from './jobs.ts';
 
 const usage = `npm run bench:failover -- [--json] [--tries 20] [--slots 6]

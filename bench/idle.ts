@@ -1,6 +1,7 @@
 import { startChassis } from '../test/interop/chassis.ts';
 import { cpuMicros } from '../test/interop/processes.ts';
-import { rest, runBench } from './command-line.ts';
+import { rest } from '../test/interop/commands.ts';
+import { runBench } from './command-line.ts';
 import { fabricCounts } from './counts.ts';
 
 const usage = `npm run bench:idle -- [--json] [--slots 24] [--seconds 30] [--settle 20]

@@ -1,6 +1,6 @@
 import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
-import { eventually } from '../test/interop/commands.ts';
-import { rest, runBench } from './command-line.ts';
+import { eventually, rest } from '../test/interop/commands.ts';
+import { runBench } from './command-line.ts';
 import { median } from './jobs.ts';
 import { SteadyHost } from './steady-host.ts';
 

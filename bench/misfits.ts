@@ -1,7 +1,7 @@
 import { blockBytes } from '../src/base/ids.ts';
 import { type DemoChassis, type SlotRecord, startChassis } from '../test/interop/chassis.ts';
-import { eventually } from '../test/interop/commands.ts';
-import { rest, runBench } from './command-line.ts';
+import { eventually, rest } from '../test/interop/commands.ts';
+import { runBench } from './command-line.ts';
 import { fillVolume, SteadyHost } from './steady-host.ts';
 
 const usage = `npm run bench:misfits -- [--json] [--only slow|pulled|paused] [--slots 6]

@@ -6,7 +6,8 @@ import { ensureClient } from '../test/interop/clients.ts';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
 import { runFio } from '../test/interop/fio.ts';
 import { type CpuTime, cpuTime } from '../test/interop/processes.ts';
-import { rest, runBench } from './command-line.ts';
+import { rest } from '../test/interop/commands.ts';
+import { runBench } from './command-line.ts';
 
 const usage = `npm run bench:rebuild -- [--slots 6,12,24] [--gib 2] [--block 4096] [--depth 16] [--healthy 10] [--after 5]
     [--json]

@@ -70,6 +70,11 @@ export async function eventually<T>(
       last = error;
     }
     if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`, { cause: last });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await rest(50);
   }
+}
+
+/** A scenario's own time: never a wait for something to happen, which is `eventually`. */
+export function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,5 @@
 import { type DemoChassis, isRunning } from './chassis.ts';
-import { eventually } from './commands.ts';
+import { eventually, rest } from './commands.ts';
 
 /** Faults one after the other: the next only when every arc has all its copies again, so that a quorum is always there. */
 export class HistoryFaults {
@@ -61,9 +61,4 @@ export class HistoryFaults {
       (await this.#chassis.corelet(['slot', 'insert', String(slot)])).code === 0 ? true : undefined,
     );
   }
-}
-
-/** The scenario's own time. */
-function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

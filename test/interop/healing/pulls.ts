@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { blockBytes } from '../../../src/base/ids.ts';
 import { readValue, writeValue } from '../../../src/sim/contents.ts';
 import { checkLinearizability } from '../../../src/sim/checkers/linearizability.ts';
-import { History, type Operation } from '../../../src/sim/history.ts';
+import { History } from '../../../src/sim/history.ts';
 import type { EventRecord } from '../../../src/ports/events.ts';
 import { type ChassisStatus, type DemoChassis, isRunning, startChassis } from '../chassis.ts';
-import { eventually } from '../commands.ts';
+import { eventually, rest } from '../commands.ts';
 import { type Answer, HistoryConnection } from '../history-connection.ts';
 import { HistoryLoad } from '../history-load.ts';
 import { type Kill, planPulls, type PullsPlan } from './pulls-plan.ts';
@@ -210,12 +210,11 @@ class PullsRun {
     await this.#chassis.cutPower();
     if (startMs !== undefined) await this.#startAndKill(startMs);
     this.#chassis = await this.#start(startMsMax);
-    const served = (): Operation | undefined =>
-      this.#history.operations.findLast(({ outcome, invokedMs }) => outcome === 'ok' && invokedMs > killedMs);
-    await eventually('a host served again', healMsMax, served);
+    const served = await eventually('a host served again', healMsMax, () =>
+      this.#history.operations.find(({ outcome, invokedMs }) => outcome === 'ok' && invokedMs > killedMs),
+    );
     this.#reconnects = this.#load.reconnects;
-    const first = this.#history.operations.find(({ outcome, invokedMs }) => outcome === 'ok' && invokedMs > killedMs);
-    return { readyMs: this.#chassis.readyMs, servedMs: (first?.completedMs ?? Number.NaN) - killedMs };
+    return { readyMs: this.#chassis.readyMs, servedMs: served.completedMs - killedMs };
   }
 
   async #startAndKill(startMs: number): Promise<void> {
@@ -343,9 +342,4 @@ export function tellPulls({ operations, unknown, dropped, unsafe, blocks }: Pull
     `${operations} I/Os, none refused, ${unknown} under way at a kill; ${dropped} connections of hosts ended without one; ` +
     `${unsafe} pulls refused for a moment as not safe; ${blocks} blocks verified, and scrubbed`
   );
-}
-
-/** The scenario's own time. */
-function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
