@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { blocksPerChunk, type CoreletId } from '../base/ids.ts';
+import { memberIds } from '../consensus/quorum.ts';
 import { placeOf } from '../ports/events.ts';
 import { damagedPosition } from '../store/map-page.ts';
 import type { ChunkKey, ChunkMap } from '../store/types.ts';
@@ -198,10 +199,8 @@ export class Comparing {
   }
 
   #others(): MemberId[] {
-    const { voters, votersOutgoing, learners } = this.#replica.core.configuration;
-    const all = new Set([...voters, ...votersOutgoing, ...learners]);
-    all.delete(this.#replica.member);
-    return [...all];
+    const { core, member } = this.#replica;
+    return memberIds(core.configuration).filter((other) => other !== member);
   }
 
   /** Whoever leads next gives them to nobody, either, though its own content be one of the two. */

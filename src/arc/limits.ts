@@ -1,5 +1,6 @@
 import { defaultRaftLimits } from '../consensus/raft.ts';
 import type { RaftLimits } from '../consensus/types.ts';
+import { copyFillMax } from '../ring/placement.ts';
 
 /** Limits of a Corelet's replicas. Times in milliseconds. */
 export interface ArcLimits {
@@ -14,7 +15,7 @@ export interface ArcLimits {
   readonly copiesSentMax: number;
   /** Bytes of chunks sent and not yet stored, per copy. */
   readonly copyInflightBytesMax: number;
-  /** A copy that an arc doesn't have yet never makes a flash fuller than this share of what may hold data. */
+  /** `copyFillMax` of ring/placement.ts, unless a test asks for another one. */
   readonly copyFillMax: number;
   /** A copy without an answer for this long starts anew. */
   readonly copySilenceMs: number;
@@ -35,7 +36,7 @@ export const defaultArcLimits: ArcLimits = {
   completeLagMax: 256,
   copiesSentMax: 4,
   copyInflightBytesMax: 4 * 1024 * 1024,
-  copyFillMax: 0.9,
+  copyFillMax,
   copySilenceMs: 3000,
   stuckLeaderMs: 2000,
   forgottenMs: 2000,

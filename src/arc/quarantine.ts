@@ -92,8 +92,7 @@ export class Quarantine {
       writer.u64(key.volume);
       writer.u32(key.layer);
       writer.u64(key.chunk);
-      writer.u8(block & 0xff);
-      writer.u8(block >>> 8);
+      writer.u16(block);
       writer.u64(version);
     }
     this.#store.setRegister(`${registerPrefix}${arc}`, writer.copy());

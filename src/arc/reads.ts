@@ -117,10 +117,7 @@ export class Reads {
       }
     }
     if (mapOnly || positions.length === 0) return { present, crcs: noCrcs, data: [], bad: undefined };
-    if (this.#context.quarantine.count > 0) {
-      const asked = Array.from({ length: range.blockCount }, (_, i) => range.firstBlock + i);
-      if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;
-    }
+    if (this.#context.quarantine.holds(this.#replica.arc, page, blocksOf(range))) return quarantined;
     const into = new Uint8Array(positions.length * blockBytes);
     const crcs = Uint32Array.from(expected);
     const read = await this.#context.store.readBlocks(positions, crcs, into);
@@ -155,4 +152,9 @@ export function readRefusal(request: ReadRequest, code: ReplyCode, leader: Corel
 
 export function keyRefusal(request: KeyRequest, code: ReplyCode, leader: CoreletId | undefined): KeyReply {
   return { type: 'keyReply', request: request.request, code, leader, entries: [] };
+}
+
+/** Nothing is made of them unless somebody looks. */
+function* blocksOf({ firstBlock, blockCount }: BlockRangeFields): Iterable<number> {
+  for (let block = firstBlock; block < firstBlock + blockCount; block++) yield block;
 }

@@ -3,6 +3,7 @@ import { exitCodes } from '../admin/errors.ts';
 import { formatBytes, formatSeconds } from '../base/units.ts';
 import { slotsMax } from '../chassis/chassis-file.ts';
 import type { CoreletStatus, SlotStatus } from '../corelet/types.ts';
+import { copyFillMax } from '../ring/placement.ts';
 import { type ChassisClient, clientFor } from './client.ts';
 import { type Invocation, integer, integerOption } from './command.ts';
 import { CommandFailure } from './failure.ts';
@@ -13,8 +14,6 @@ const pollMs = 500;
 /** The members agree within this, or there is no majority of them. */
 const agreedMsMax = 12_000;
 const waitSecondsMax = 604_800;
-/** Of the others' room, how much the copies that come may fill: never heal a chassis full. */
-const fillMax = 0.9;
 
 /** Moves every copy off a slot, or lets it hold copies again. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -83,7 +82,7 @@ export function planOf(status: CoreletStatus, subject: SlotStatus): { readonly o
   const used = others.reduce((sum, one) => sum + one.usedBytes, 0);
   const room = others.reduce((sum, one) => sum + one.sizeBytes, 0);
   const after = room === 0 ? 0 : (used + subject.usedBytes) / room;
-  if (after > fillMax)
+  if (after > copyFillMax)
     return {
       ok: false,
       text: `the others would be ${Math.round(100 * after)} % full; insert modules, or delete data, first`,

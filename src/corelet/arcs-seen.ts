@@ -1,6 +1,7 @@
 import { replicaOf } from '../arc/members.ts';
 import type { Replica } from '../arc/replica.ts';
 import type { CoreletId } from '../base/ids.ts';
+import { memberIds } from '../consensus/quorum.ts';
 import type { RouteTable } from '../volume/routes.ts';
 
 /** What is known of all arcs of the cluster, by what their leaders spread and what is held here. */
@@ -25,10 +26,9 @@ export function healBytesLeft(routes: RouteTable, isAlive: (id: CoreletId) => bo
   return bytesLeft;
 }
 
-/** Whoever shares an arc with a replica that is held here; some more than once. */
+/** Whoever shares an arc with a replica that is held here; who shares several, more than once. */
 export function* arcPeers(replicas: Iterable<Replica>): Iterable<CoreletId> {
   for (const replica of replicas) {
-    const { voters, votersOutgoing, learners } = replica.core.configuration;
-    for (const members of [voters, votersOutgoing, learners]) for (const member of members) yield replicaOf(member).id;
+    for (const member of memberIds(replica.core.configuration)) yield replicaOf(member).id;
   }
 }

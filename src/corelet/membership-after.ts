@@ -1,5 +1,5 @@
-import { type MembershipOptions } from '../membership/types.ts';
 import { MembershipCore } from '../membership/core.ts';
+import type { MembershipOptions } from '../membership/types.ts';
 import { membershipRegister } from './peering.ts';
 import type { Restarted } from './restart.ts';
 

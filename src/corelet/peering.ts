@@ -8,10 +8,9 @@ import { Echoes } from '../membership/echoes.ts';
 import { type LivenessDue, PairLiveness } from '../membership/liveness.ts';
 import { type MemberState, memberById, stateOfMember } from '../ring/view.ts';
 import type { Store } from '../store/store.ts';
-import type { Liveness, PeerMessage, Route } from '../wire/peer/types.ts';
+import type { DeviceFill, Liveness, PeerMessage, Route } from '../wire/peer/types.ts';
 import type { AddressBook } from './address-book.ts';
 import { FlashWatch } from './flash-watch.ts';
-import type { DeviceFill } from './status.ts';
 
 export const membershipRegister = 'membership';
 export const addressesRegister = 'addresses';

@@ -1,19 +1,14 @@
 import type { CoreletId } from '../base/ids.ts';
 import type { ScrubStatus } from '../healing/scrub.ts';
 import type { MembershipCore } from '../membership/core.ts';
+import { slowFigures } from '../membership/slowness.ts';
 import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
 import type { DeviceHealth } from '../store/health.ts';
 import type { RouteTable } from '../volume/routes.ts';
-import type { Route } from '../wire/peer/types.ts';
+import type { DeviceFill, Route } from '../wire/peer/types.ts';
 import type { AddressBook, Contact } from './address-book.ts';
 import type { RebuildRate } from './rebuild-rate.ts';
 import type { ArcsStatus, CoreletStatus, Founding, SlotState, SlotStatus } from './types.ts';
-
-/** What a Corelet's liveness messages say of its device. */
-export interface DeviceFill {
-  readonly usedBytes: number;
-  readonly sizeBytes: number;
-}
 
 export interface StatusSources {
   readonly self: Contact;
@@ -132,14 +127,7 @@ function flapStatus(sources: StatusSources, id: CoreletId): Pick<SlotStatus, Fla
 
 function slowStatus({ membership }: StatusSources, id: CoreletId): Pick<SlotStatus, 'slow'> {
   const ground = membership.whySittingOut(id);
-  if (ground === undefined) return {};
-  const { flash, answers } = ground;
-  return {
-    slow: {
-      ...(flash && { flashMs: flash.ms, flashUsualMs: flash.usualMs }),
-      ...(answers && { answersMs: answers.ms, answersUsualMs: answers.usualMs }),
-    },
-  };
+  return ground === undefined ? {} : { slow: slowFigures(ground) };
 }
 
 function stateOf(sources: StatusSources, id: CoreletId): SlotState {

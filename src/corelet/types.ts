@@ -5,6 +5,7 @@ import type { Fabric } from '../ports/fabric.ts';
 import type { Flash } from '../ports/flash.ts';
 import type { Random } from '../ports/random.ts';
 import type { WishResult } from '../membership/core.ts';
+import type { SlowFigures } from '../membership/slowness.ts';
 import type { Member, MemberState, View } from '../ring/view.ts';
 import type { DeviceHealth, DeviceSensors } from '../store/health.ts';
 import type { ScrubStatus } from '../healing/scrub.ts';
@@ -143,12 +144,7 @@ export interface SlotStatus {
   /** It flapped: it is taken back only after so long. Left out: nothing holds it. */
   readonly heldDownSeconds?: number;
   /** It sits out, for what takes it so long and what is usual. Left out: it doesn't, or the one that answers didn't hear why. */
-  readonly slow?: {
-    readonly flashMs?: number;
-    readonly flashUsualMs?: number;
-    readonly answersMs?: number;
-    readonly answersUsualMs?: number;
-  };
+  readonly slow?: SlowFigures;
   /** Of the Corelet that answers; of the others it isn't known here: each tells its own. */
   readonly device?: DeviceHealth;
   /** Where it serves iSCSI, as `HOST:PORT`, as far as the one that answers knows the chassis. */

@@ -3,15 +3,10 @@ import { replicaOf } from '../arc/members.ts';
 import type { Replica } from '../arc/replica.ts';
 import type { CoreletId } from '../base/ids.ts';
 import { type Events, placeOf } from '../ports/events.ts';
+import type { DeviceFill } from '../wire/peer/types.ts';
 
 /** An arc that waits goes on when there is so much more room than it needs (a share of the flash): hosts write meanwhile. */
 const slackShare = 0.02;
-
-/** What a Corelet's last heartbeat said of its flash. */
-export interface Fill {
-  readonly usedBytes: number;
-  readonly sizeBytes: number;
-}
 
 export interface BrakeOptions {
   readonly self: CoreletId;
@@ -20,7 +15,7 @@ export interface BrakeOptions {
   /** The share of a flash up to which copies may fill it, as its receiver judges it (`ArcLimits.copyFillMax`). */
   readonly copyFillMax: number;
   /** Undefined: it wasn't heard yet. */
-  fill(id: CoreletId): Fill | undefined;
+  fill(id: CoreletId): DeviceFill | undefined;
 }
 
 /**

@@ -8,7 +8,8 @@ import { type Events, placeOf } from '../ports/events.ts';
 import type { Random } from '../ports/random.ts';
 import type { PlacementTable } from '../ring/placement.ts';
 import { hasMember, memberById, stateOfMember } from '../ring/view.ts';
-import { type Fill, RoomBrake } from './brake.ts';
+import type { DeviceFill } from '../wire/peer/types.ts';
+import { RoomBrake } from './brake.ts';
 import { type ArcFacts, fullTargets, type HealingStep, planStep } from './plan.ts';
 import { Proving } from './proving.ts';
 
@@ -45,7 +46,7 @@ export interface HealerOptions {
   /** The share of a flash up to which copies may fill it. */
   readonly copyFillMax: number;
   /** Of a Corelet's flash, as far as it is known. */
-  fill(id: CoreletId): Fill | undefined;
+  fill(id: CoreletId): DeviceFill | undefined;
   /** How often a Corelet was removed for silence, less what time forgave. */
   flapScore(id: CoreletId): number;
   /** Of the view that is current; undefined while there is none. */

@@ -1,4 +1,5 @@
 import type { CoreletId } from '../base/ids.ts';
+import { medianOf } from './cohort.ts';
 
 /** What we sent so long ago a peer that hears us has heard, whenever it speaks. */
 const deafMs = 2000;
@@ -84,8 +85,7 @@ export class Echoes {
   answerMs(id: CoreletId, nowMs: number): number {
     const samples = (this.#pairs.get(id)?.samples ?? []).filter(({ atMs }) => nowMs - atMs <= samplesMs);
     if (samples.length < samplesMin) return 0;
-    const tookMs = samples.map((sample) => sample.tookMs).sort((a, b) => a - b);
-    return tookMs[(tookMs.length - 1) >> 1] as number;
+    return medianOf(samples.map(({ tookMs }) => tookMs));
   }
 
   /** A new connection, or no peer any more: nothing is open. */

@@ -2,7 +2,7 @@ import type { CoreletId } from '../base/ids.ts';
 import { type Member, type MemberState, memberById, stateOfMember, type View } from '../ring/view.ts';
 import type { Removal } from '../wire/membership/types.ts';
 import type { Move } from './campaign.ts';
-import type { Slow } from './slowness.ts';
+import { type Slow, slowFigures } from './slowness.ts';
 import type { ViewDifference } from './succession.ts';
 import type { MembershipEvent, ViewCause } from './types.ts';
 import type { Ground } from './wishes.ts';
@@ -41,9 +41,7 @@ export function narrateSlow(view: View, id: CoreletId, ground: Ground): Membersh
     id,
     `sits out: ${slowText(ground)}, as ${observerSlots.length} found`,
   );
-  const flash = ground.flash && { flashMs: ground.flash.ms, flashUsualMs: ground.flash.usualMs };
-  const answers = ground.answers && { answersMs: ground.answers.ms, answersUsualMs: ground.answers.usualMs };
-  return { ...event, data: { ...event.data, ...flash, ...answers, observerSlots } };
+  return { ...event, data: { ...event.data, ...slowFigures(ground), observerSlots } };
 }
 
 export function narrateProposal(view: View, { kind, decision }: Move): MembershipEvent {

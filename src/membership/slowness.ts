@@ -21,6 +21,21 @@ export interface Slow {
   readonly answers?: Figure;
 }
 
+/** The same as plain numbers, in milliseconds, for records and for the status. */
+export interface SlowFigures {
+  readonly flashMs?: number;
+  readonly flashUsualMs?: number;
+  readonly answersMs?: number;
+  readonly answersUsualMs?: number;
+}
+
+export function slowFigures({ flash, answers }: Slow): SlowFigures {
+  return {
+    ...(flash && { flashMs: flash.ms, flashUsualMs: flash.usualMs }),
+    ...(answers && { answersMs: answers.ms, answersUsualMs: answers.usualMs }),
+  };
+}
+
 /** A member that should be in another state, as we judge. */
 export interface Judgement {
   readonly id: CoreletId;

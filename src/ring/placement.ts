@@ -7,6 +7,8 @@ import { type Member, stateOfMember, type View } from './view.ts';
 
 /** No policy keeps more whole copies than this. */
 export const copiesMax = 16;
+/** A copy that an arc doesn't have yet never makes a flash fuller than this share of what may hold data (docs/decisions/0029). */
+export const copyFillMax = 0.9;
 
 const two26 = 0x400_0000;
 const two52 = 0x10_0000_0000_0000;

@@ -6,7 +6,7 @@ export const gatewayLimits = {
   hedgeMs: 400,
   /** A Corelet is doubted as a whole, which concerns everybody, at most this often. */
   doubtMs: 500,
-  /** Between tries that were refused for now. */
+  /** From a try that was answered with "not now" to the next one: at first, and at most. */
   retryMs: 5,
   retryMaxMs: 100,
   tickMs: 5,

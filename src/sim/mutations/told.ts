@@ -141,7 +141,7 @@ export const toldMutations: readonly Mutation[] = [
     edits: [
       {
         file: 'src/arc/reads.ts',
-        find: 'if (this.#context.quarantine.holds(this.#replica.arc, page, asked)) return quarantined;',
+        find: 'if (this.#context.quarantine.holds(this.#replica.arc, page, blocksOf(range))) return quarantined;',
         replace: '',
       },
     ],

@@ -73,6 +73,9 @@ export interface Liveness {
   readonly syncUs: number; // u32
 }
 
+/** What a Corelet's liveness messages say of its device. */
+export type DeviceFill = Pick<Liveness, 'usedBytes' | 'sizeBytes'>;
+
 // ---- consensus (host lane); `toGeneration` names the replica meant, `fromGeneration` the replica that speaks ------
 
 export interface BetweenReplicas {
