@@ -5,9 +5,9 @@ import { ReadingTurn } from './reading-turn.ts';
 /** One read takes at most this, as libuv's own do (poll-watch.ts counts on it). All sockets of the process share the buffer: what is read is used up before the next read. */
 const receiveBytes = 64 * 1024;
 /**
- * So much do all sockets of the process take in between two rounds of the event loop; then each that has more waits for the
- * next. libuv alone takes up to 32 reads of each socket at once, 2 MiB: with a few hosts and peers that send large blocks, 30 to
- * 55 ms of processor time (measured), in which no timer, no probe and no other host has its turn.
+ * So much do all sockets of the process take in between two rounds of the event loop; from then on each is read once at most, and
+ * waits for the next round if it has more. libuv alone takes up to 32 reads of each socket at once, 2 MiB: with a host that writes
+ * 1 MiB blocks, turns of 20 to 55 ms of processor time (measured), in which no timer, no probe and no other host has its turn.
  */
 export const turnBytesMax = 256 * 1024;
 /** Copies of what was received are cut from slabs of this size; larger ones have memory of their own. */
