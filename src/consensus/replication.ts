@@ -104,7 +104,11 @@ function told<Body>(s: RaftState<Body>, p: Progress, lastIndex: LogIndex): void 
 export function advanceCommit<Body>(s: RaftState<Body>): void {
   const index = quorumReached(s.configuration, s.matchOf);
   if (index <= s.commitIndex || s.log.termAt(index) !== s.term) return;
+  const before = s.commitIndex;
   s.advanceCommitTo(index);
+  // It leads provably now, or its members are agreed on: what may be told only then is news, and gateways wait for it.
+  const { activeIndex } = s.configurations;
+  if (before < s.leadStartIndex || (before < activeIndex && activeIndex <= index)) s.outbox.changed = true;
   for (const p of s.followers.values()) scheduleCommit(s, p);
   configurationCommitted(s);
 }
