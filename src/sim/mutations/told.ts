@@ -49,6 +49,20 @@ export const toldMutations: readonly Mutation[] = [
     expect: ['INV-2', 'INV-5'],
   },
   {
+    name: 'next-leader-told-late',
+    rule: '§3, INV-9',
+    what: 'a new leader tells of itself at the next look at its arcs, not when its term is proven',
+    edits: [
+      {
+        file: 'src/consensus/replication.ts',
+        find: 'if (before < s.leadStartIndex || (before < activeIndex && activeIndex <= index)) s.outbox.changed = true;',
+        replace: '',
+      },
+    ],
+    hunt: story('25c-next-leader-is-known-at-once', 3),
+    expect: ['STORY'],
+  },
+  {
     name: 'one-voice-makes-sit-out',
     rule: '§5 fail-slow',
     what: 'a member sits out because a single other one finds it slow',
