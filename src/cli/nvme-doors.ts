@@ -5,7 +5,7 @@ import type { CoreletHandle } from '../corelet/types.ts';
 import { systemKeyExchange } from '../platform/key-exchange.ts';
 import type { LoopTurns } from '../platform/loop-turns.ts';
 import { createRandom } from '../platform/random.ts';
-import { listenTarget, type TargetListener } from '../platform/target-listener.ts';
+import { type ListenOptions, listenTarget, type TargetListener } from '../platform/target-listener.ts';
 import type { Clock } from '../ports/clock.ts';
 import { programVersion } from './version.ts';
 
@@ -26,6 +26,7 @@ export interface NvmeDoorsOptions {
   readonly corelet: CoreletHandle;
   readonly clock: Clock;
   readonly turns: LoopTurns;
+  readonly onStalled: NonNullable<ListenOptions['onStalled']>;
   /** As the chassis tells them now; none where there is no chassis. */
   readonly slots: () => readonly SlotRecord[];
 }
@@ -37,7 +38,8 @@ export interface NvmeDoors {
 
 /** Listens for NVMe/TCP hosts. @throws what `listen` throws, `EADDRINUSE` for one. */
 export async function openNvme(options: NvmeDoorsOptions): Promise<NvmeDoors> {
-  const { slot, nvme, nvmeDiscovery, corelet, clock, turns, slots } = options;
+  const { slot, nvme, nvmeDiscovery, corelet, clock, turns, onStalled, slots } = options;
+  const watched = { clock, turns, onStalled };
   const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
   const target = nvmeDoor(corelet, {
     clock,
@@ -57,11 +59,11 @@ export async function openNvme(options: NvmeDoorsOptions): Promise<NvmeDoors> {
   });
   const limits = { connectionsMax: nvmeConnectionsMax };
   const listeners = [
-    await listenTarget({ ...nvme, clock, turns, limits, openSession: (output) => target.open(output, 'volumes') }),
+    await listenTarget({ ...nvme, ...watched, limits, openSession: (output) => target.open(output, 'volumes') }),
   ];
   if (nvmeDiscovery !== undefined)
     listeners.push(
-      await listenTarget({ ...nvmeDiscovery, clock, turns, openSession: (output) => target.open(output, 'discovery') }),
+      await listenTarget({ ...nvmeDiscovery, ...watched, openSession: (output) => target.open(output, 'discovery') }),
     );
   return { listeners, sessions: () => target.hosts().map(sessionAnswer) };
 }

@@ -22,6 +22,7 @@ import { createRandom } from '../platform/random.ts';
 import { watchSensors } from '../platform/sensors.ts';
 import { SlowedFlash } from '../platform/slowed-flash.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { EventRecord } from '../ports/events.ts';
 import type { Flash } from '../ports/flash.ts';
 import { hostPort, type Invocation, integer, integerOption, size, usage } from './command.ts';
 import { refusedDevice, unownedDevice } from './device-failure.ts';
@@ -182,7 +183,9 @@ async function openDoors(
 ): Promise<Doors> {
   const { nbd, iscsi, admin, dir } = options;
   const turns = new LoopTurns();
-  const doors: TargetListener[] = [await listenTarget({ ...nbd, clock, turns, openSession: nbdDoor(corelet, clock) })];
+  const onStalled = (turnMs: number, connections: number): void => events.record(stallTold(turnMs, connections));
+  const watched = { clock, turns, onStalled };
+  const doors: TargetListener[] = [await listenTarget({ ...nbd, ...watched, openSession: nbdDoor(corelet, clock) })];
   const slots = (): readonly SlotRecord[] => {
     const read = dir === undefined ? undefined : readChassis(dir);
     return read?.ok === true ? read.chassis.slots : [];
@@ -194,11 +197,11 @@ async function openDoors(
     const portals = () => slots().flatMap(({ slot, iscsi: address, pulled }) => (pulled ? [] : [{ slot, address }]));
     const target = iscsiDoor(corelet, { clock, random: createRandom(), hashes: systemHashes, portals });
     sessions.push(() => target.sessions().map((session) => sessionAnswer('iscsi', session)));
-    doors.push(await listenTarget({ ...iscsi, clock, turns, openSession: (output) => target.open(output) }));
+    doors.push(await listenTarget({ ...iscsi, ...watched, openSession: (output) => target.open(output) }));
   }
   const { nvme, nvmeDiscovery, slot } = options;
   if (nvme !== undefined) {
-    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, clock, turns, slots });
+    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, ...watched, slots });
     sessions.push(door.sessions);
     doors.push(...door.listeners);
   }
@@ -219,6 +222,13 @@ async function openDoors(
       await Promise.all([...doors.map((door) => door.close()), api.close()]);
     },
   };
+}
+
+/** Why hosts lost their connections: without it they would blame the network. */
+function stallTold(turnMs: number, connections: number): Omit<EventRecord, 'atWallMs'> {
+  const whose = connections === 1 ? "a host's connection" : `${connections} connections of hosts`;
+  const text = `This Corelet stood still for ${(turnMs / 1000).toFixed(1)} s and closed ${whose}: what waited in them may have been done elsewhere since. Hosts connect again. Look for programs that take its processor, or memory that is swapped out.`;
+  return { kind: 'host.connections-closed', text };
 }
 
 async function openDevice(path: string): Promise<Flash> {

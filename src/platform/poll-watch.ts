@@ -19,7 +19,7 @@ export class PollWatch {
   passedMs: number;
   readonly #clock: Clock;
   readonly #stalledMsMax: number;
-  readonly #onStalled: () => void;
+  readonly #onStalled: (turnMs: number) => void;
   readonly #onTurn: (turnMs: number, endedMs: number) => void;
   #sampledMs = 0;
   #timer: Timer | undefined;
@@ -28,7 +28,7 @@ export class PollWatch {
   constructor(
     clock: Clock,
     stalledMsMax: number,
-    onStalled: () => void,
+    onStalled: (turnMs: number) => void,
     onTurn: (turnMs: number, endedMs: number) => void = () => undefined,
   ) {
     this.#clock = clock;
@@ -62,7 +62,7 @@ export class PollWatch {
     const now = this.#clock.nowMs();
     const turnMs = now - this.#sampledMs;
     this.#onTurn(turnMs, now);
-    if (turnMs > this.#stalledMsMax) this.#onStalled();
+    if (turnMs > this.#stalledMsMax) this.#onStalled(turnMs);
     this.#sampledMs = now;
     setImmediate(() => {
       this.passedMs = now;

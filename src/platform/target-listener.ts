@@ -57,6 +57,8 @@ export interface ListenOptions {
   readonly limits?: Partial<ListenerLimits>;
   /** Told how long the event loop's turns take while anyone is connected. */
   readonly turns?: { took(turnMs: number, endedMs: number): void };
+  /** Told that this process stood still for so long that the connections here were closed: so many. */
+  readonly onStalled?: (turnMs: number, connections: number) => void;
   /** Makes the session of a new connection; `start` follows. */
   readonly openSession: (output: SocketOutput) => SocketSession;
 }
@@ -76,7 +78,11 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
   const dropAll = (): void => {
     for (const connection of connections) connection.destroy();
   };
-  const watch = new PollWatch(options.clock, ticketLifeMs, dropAll, (turnMs, endedMs) =>
+  const stalled = (turnMs: number): void => {
+    options.onStalled?.(turnMs, connections.size);
+    dropAll();
+  };
+  const watch = new PollWatch(options.clock, ticketLifeMs, stalled, (turnMs, endedMs) =>
     options.turns?.took(turnMs, endedMs),
   );
   const bufferBytesMax = receiveBufferBytesMax();
