@@ -153,9 +153,12 @@ function hardwareRow({ slots }: CoreletStatus): readonly StatusRow[] {
   if (device?.suppliesTotal === undefined || device.fansTotal === undefined) return [];
   const { suppliesTotal, suppliesFailed = 0, fansTotal, fansFailed = 0, temperatureCelsius = 0 } = device;
   const part = (name: string, total: number, failed: number): Phrase =>
-    failed === 0 ? say(`${total} ${name}`) : say(`${total - failed} of ${total} ${name}, ${failed} failed`, 'bad');
+    failed === 0
+      ? say(`${total} ${name}`)
+      : say(`${total - failed} of ${total} ${name}, ${failed} failed: replace ${failed === 1 ? 'it' : 'them'}`, 'bad');
   const warm = `${temperatureCelsius} °C`;
-  const heat = temperatureCelsius >= hotCelsius ? say(`${warm}, too hot`, 'bad') : say(warm);
+  const heat =
+    temperatureCelsius >= hotCelsius ? say(`${warm}, too hot: see to the fans and the air`, 'bad') : say(warm);
   const supplies = part('supplies', suppliesTotal, suppliesFailed);
   const alone = suppliesFailed > 0 ? ' (the next one takes all slots with it)' : '';
   return [row('Hardware', supplies, say(`${alone}; `), part('fans', fansTotal, fansFailed), say('; '), heat)];

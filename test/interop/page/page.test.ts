@@ -109,7 +109,7 @@ test('the page says what the commands say of the brakes of healing, of quarantin
   }
   assert.match(page, /frozen: 13 of 24 members were lost within a minute/);
   assert.match(page, /Insert a module, or delete or trim volumes/);
-  assert.match(page, /1 of 2 supplies, 1 failed \(the next one takes all slots with it\)/);
+  assert.match(page, /1 of 2 supplies, 1 failed: replace it \(the next one takes all slots with it\)/);
 });
 
 test('the page says why a slot sits out, is held down or may be drawn, and which flash goes bad, though another Corelet answers', async (t) => {
