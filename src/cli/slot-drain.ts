@@ -46,7 +46,8 @@ export async function run(invocation: Invocation): Promise<number> {
     );
     return exitCodes.done;
   }
-  process.stderr.write(`slot ${slot} drains: ${plan.text}\n`);
+  const goesOn = `Ctrl-C ends the waiting only; to take it back: corelet slot drain ${slot} --undo`;
+  process.stderr.write(`slot ${slot} drains: ${plan.text}\n${goesOn}\n`);
   const tookMs = await untilDrained(client, slot, Date.now() + seconds * 1000);
   tell(
     invocation,
