@@ -13,11 +13,14 @@ const types: Readonly<Record<string, string>> = {
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' http://127.0.0.1:* http://localhost:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** A file of the page: scripts as compiled, the rest as written. `name` has no folder in it (the route sees to that); empty: the page. */
+/**
+ * A file of the page: scripts as compiled, the rest as written. `name` has no folder in it, but for the modules that the
+ * page shares with the commands (the route names them); empty: the page.
+ */
 export async function pageAsset(name: string): Promise<Reply> {
   const file = name === '' ? 'index.html' : name;
   const extension = file.slice(file.lastIndexOf('.') + 1);
-  const folder = extension === 'js' ? 'dist/dashboard' : 'src/dashboard';
+  const folder = extension !== 'js' ? 'src/dashboard' : file.includes('/') ? 'dist' : 'dist/dashboard';
   try {
     const body = await readFile(join(root, folder, file));
     return {

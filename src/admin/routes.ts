@@ -69,7 +69,11 @@ const routes: readonly Route[] = [
   { method: 'GET', path: /^\/api\/chassis$/, answer: ({ source }) => jsonReply(200, chassisAnswer(source)) },
   { method: 'GET', path: /^\/api\/version$/, answer: ({ source }) => jsonReply(200, versionAnswer(source)) },
   { method: 'GET', path: /^\/metrics$/, answer: ({ source }) => metrics(source) },
-  { method: 'GET', path: /^\/(|[a-z-]+\.(?:js|css|svg))$/, answer: ({ name }) => pageAsset(name) },
+  {
+    method: 'GET',
+    path: /^\/(|[a-z-]+\.(?:js|css|svg)|admin\/status-words\.js|base\/units\.js)$/,
+    answer: ({ name }) => pageAsset(name),
+  },
 ];
 
 /** @throws Refusal. */

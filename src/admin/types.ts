@@ -67,4 +67,4 @@ export interface VersionAnswer {
 }
 
 export type { CoreletStatus, EventRecord, VolumeInfo };
-export type { ArcsStatus, SlotState, SlotStatus } from '../corelet/types.ts';
+export type { ArcsStatus, SlotStatus } from '../corelet/types.ts';

@@ -19,6 +19,8 @@ export interface CommandSpec {
   readonly arguments: readonly string[];
   /** Further ones that may be left out. */
   readonly optionalArguments?: readonly string[];
+  /** What the usage says of them, where a list doesn't tell it. */
+  readonly argumentForms?: string;
   readonly options: Readonly<Record<string, OptionSpec>>;
   readonly examples: readonly string[];
   /** Not listed in the overview. */
@@ -82,10 +84,14 @@ export function usage(spec: CommandSpec, message: string): CommandFailure {
 }
 
 export function usageLine(spec: CommandSpec): string {
-  const optional = (spec.optionalArguments ?? []).map((name) => `[${name}]`);
-  const words = ['corelet', spec.name, ...spec.arguments, ...optional];
+  const words = ['corelet', spec.name, ...argumentWords(spec)];
   if (Object.keys(spec.options).length > 0) words.push('[options]');
   return words.join(' ');
+}
+
+export function argumentWords(spec: CommandSpec): readonly string[] {
+  if (spec.argumentForms !== undefined) return [spec.argumentForms];
+  return [...spec.arguments, ...(spec.optionalArguments ?? []).map((name) => `[${name}]`)];
 }
 
 export function helpText(spec: CommandSpec): string {
@@ -123,7 +129,7 @@ export function integer(
 /** @throws CommandFailure BAD_SIZE. */
 export function size(what: string, text: string): number {
   const bytes = parseSize(text);
-  if (bytes === undefined) throw new CommandFailure('BAD_SIZE', `${what}: '${text}' is not a size`);
+  if (bytes === undefined) throw new CommandFailure('BAD_SIZE', `${what}: '${text}' is not a size, or beyond 8 PiB`);
   return bytes;
 }
 

@@ -253,6 +253,7 @@ export const commands: readonly CommandSpec[] = [
       'Tells what was seen, decided, moved and verified about a slot or an arc, as every live Corelet remembers it.',
     arguments: ['SLOT'],
     optionalArguments: ['ARC'],
+    argumentForms: 'SLOT|arc ARC',
     options: { ...reach, limit: { type: 'string', value: 'N', help: 'the newest N events (default 2000)' }, json },
     examples: ['corelet why 3', 'corelet why 3 --json', 'corelet why arc 17'],
     load: () => import('./why.ts'),

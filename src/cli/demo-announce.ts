@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { readChassis } from '../chassis/chassis-file.ts';
 import { defaultDataFolder } from './client.ts';
+import { connectLines } from './connect-lines.ts';
 
 /** How to go on, then the line beginning `ready` that scripts wait for. */
 export function announce(dir: string, volume: string): void {
@@ -13,16 +14,15 @@ export function announce(dir: string, volume: string): void {
   if (first === undefined) return;
   const uri = `nbd://${first.nbd}/${volume}`;
   const last = slots[slots.length - 1];
-  const nvme = first.nvmeDiscovery.lastIndexOf(':');
-  const nvmeHost = `-a ${first.nvmeDiscovery.slice(0, nvme)} -s ${first.nvmeDiscovery.slice(nvme + 1)}`;
+  const [nbd, iscsi, nvme] = connectLines(first, volume);
   const where = dir === resolve(defaultDataFolder) ? '' : ` --data ${dir}`;
   const command = process.env['CORELET_COMMAND'] ?? 'corelet';
   const example = Math.min(3, slots.length - 1);
   const rows = [
     ['Page', `${first.admin}/ (any slot: up to ${last?.admin}/)`],
-    ['Connect', `qemu-img info ${uri}`],
-    ['', `iscsi-ls -s iscsi://${first.iscsi}   (target iqn.2026-01.io.corelet:${volume})`],
-    ['', `nvme connect-all -t tcp ${nvmeHost}   (subsystem nqn.2026-01.io.corelet:${volume})`],
+    ['Connect', nbd],
+    ['', iscsi],
+    ['', nvme],
     ['', `nbdfuse mnt/ ${uri}   (then: mke2fs, fuse2fs on mnt/nbd)`],
     [
       '',

@@ -1,6 +1,7 @@
 import { type ChassisFile, slotsMax } from '../chassis/chassis-file.ts';
 import { type Invocation, integerOption, size, usage } from './command.ts';
 import { formatBytes } from '../base/units.ts';
+import { wrongName, wrongSize } from '../corelet/volume-form.ts';
 import { CommandFailure } from './failure.ts';
 
 export const copiesMax = 7;
@@ -17,7 +18,6 @@ const volumeDefault = 'demo:1GiB';
 const flashBytesMin = 8 * 1024 ** 3;
 const flashShareFactor = 8;
 const flashStepBytes = 64 * 1024 ** 2;
-const volumeNameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 export interface DemoOptions {
   readonly slots: number;
@@ -107,14 +107,11 @@ function volumeOption(invocation: Invocation): DemoOptions['volume'] {
   const colon = text.lastIndexOf(':');
   if (colon < 1) throw usage(invocation.spec, `--volume must be NAME:SIZE, like demo:1GiB, not '${text}'`);
   const name = text.slice(0, colon);
-  if (!volumeNameForm.test(name))
-    throw usage(invocation.spec, `--volume: '${name}' is not a name (letters, digits, . _ -, at most 63)`);
+  const noName = wrongName(name);
+  if (noName !== undefined) throw usage(invocation.spec, `--volume: ${noName}`);
   const sizeBytes = size('--volume', text.slice(colon + 1));
-  if (sizeBytes === 0 || sizeBytes % 512 !== 0)
-    throw new CommandFailure(
-      'BAD_SIZE',
-      `--volume: the size must be a multiple of 512 bytes above 0, not ${sizeBytes}`,
-    );
+  const noSize = wrongSize(sizeBytes);
+  if (noSize !== undefined) throw new CommandFailure('BAD_SIZE', `--volume: ${noSize}`);
   return { name, sizeBytes };
 }
 

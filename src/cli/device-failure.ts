@@ -18,7 +18,7 @@ const unownedCodes = {
 
 /** A device that can't be opened. */
 export function refusedDevice({ code, message }: RefusedFlash): CommandFailure {
-  return new CommandFailure(refusedCodes[code], message);
+  return new CommandFailure(refusedCodes[code], message, code === 'INVALID' ? 'look at the path' : undefined);
 }
 
 /** A device that isn't a Corelet's, or not one that this program can use. */

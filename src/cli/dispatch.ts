@@ -1,5 +1,5 @@
 import { exitCodes } from '../admin/errors.ts';
-import { type CommandSpec, helpText, parseInvocation } from './command.ts';
+import { argumentWords, type CommandSpec, helpText, parseInvocation } from './command.ts';
 import { commands } from './commands.ts';
 import { CommandFailure, failureLine } from './failure.ts';
 
@@ -75,7 +75,8 @@ function groupHelp([noun, word]: readonly string[]): string | undefined {
 }
 
 function unknown(args: readonly string[]): CommandFailure {
-  const [noun, verb] = args;
+  const [noun, second] = args;
+  const verb = second?.startsWith('-') === true ? undefined : second;
   const verbs = commands.filter((spec) => spec.name.startsWith(`${noun} `)).map((spec) => spec.name.split(' ')[1]);
   if (verbs.length === 0) return new CommandFailure('USAGE', `unknown command '${noun}'`, 'corelet help lists all');
   const usage = `usage: corelet ${noun} ${verbs.join('|')}`;
@@ -87,7 +88,7 @@ function unknown(args: readonly string[]): CommandFailure {
 }
 
 function overview(): string {
-  const rows = commands.map((spec) => `  ${[spec.name, ...spec.arguments].join(' ').padEnd(26)} ${spec.summary}`);
+  const rows = commands.map((spec) => `  ${[spec.name, ...argumentWords(spec)].join(' ').padEnd(26)} ${spec.summary}`);
   const exits = 'Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 unsafe or degraded, 5 timed out, 6 conflict.';
   return [
     'Corelet: self-healing block storage with no controller.',

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { exitCodes } from '../admin/errors.ts';
+import { estimateRange } from '../admin/status-words.ts';
 import { formatBytes, formatSeconds } from '../base/units.ts';
 import { slotsMax } from '../chassis/chassis-file.ts';
 import type { CoreletStatus, SlotStatus } from '../corelet/types.ts';
@@ -7,7 +8,6 @@ import { copyFillMax } from '../ring/placement.ts';
 import { type ChassisClient, clientFor } from './client.ts';
 import { type Invocation, integer, integerOption } from './command.ts';
 import { CommandFailure } from './failure.ts';
-import { estimateRange } from './status-text.ts';
 import { terminal } from './terminal.ts';
 
 const pollMs = 500;
@@ -46,7 +46,8 @@ export async function run(invocation: Invocation): Promise<number> {
     );
     return exitCodes.done;
   }
-  process.stderr.write(`slot ${slot} drains: ${plan.text}\n`);
+  const goesOn = `Ctrl-C ends the waiting only; to take it back: corelet slot drain ${slot} --undo`;
+  process.stderr.write(`slot ${slot} drains: ${plan.text}\n${goesOn}\n`);
   const tookMs = await untilDrained(client, slot, Date.now() + seconds * 1000);
   tell(
     invocation,

@@ -23,7 +23,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const raw = rawOption(invocation);
   if (given !== undefined && !discardOld && raw?.overwrite !== true)
     throw usage(invocation.spec, '--confirm belongs to --discard or --overwrite');
-  const before = granted(checkSlot(dir, slot, 'empty'));
+  const before = granted(checkSlot(dir, slot, 'empty'), slot);
   if (discardOld && !dryRun)
     await confirm(
       `Discarding module ${before.id.slice(0, 8)} of slot ${slot} destroys what it holds`,
@@ -37,7 +37,7 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   const id = blank ? (randomBytes(16).toString('hex') as CoreletId) : before.id;
   const module = blank ? { id, discardOld, format: formatBlank(dir, raw) } : undefined;
-  const record = dryRun ? { ...before, id } : granted(await insertSlot(dir, slot, coreletProgram(), module));
+  const record = dryRun ? { ...before, id } : granted(await insertSlot(dir, slot, coreletProgram(), module), slot);
   if (invocation.flag('json')) {
     process.stdout.write(
       `${JSON.stringify({ schemaVersion: 1, slot, id: record.id, dryRun, blank, pid: record.pid })}\n`,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { type ErrorCode, exitCodes } from '../admin/errors.ts';
+import { type ErrorCode, errorTable, exitCodes } from '../admin/errors.ts';
 import { slotsMax } from '../chassis/chassis-file.ts';
 import { checkSlot, pullSlot, type SlotResult } from '../chassis/slots.ts';
 import type { CoreletStatus } from '../corelet/types.ts';
@@ -16,12 +16,12 @@ const noticePollMs = 20;
 export async function run(invocation: Invocation): Promise<number> {
   const slot = integer(invocation, 'the slot', invocation.positionals[0] as string, { min: 0, max: slotsMax * 16 });
   const dir = resolve(invocation.text('data') ?? defaultDataFolder);
-  const before = granted(checkSlot(dir, slot, 'taken'));
+  const before = granted(checkSlot(dir, slot, 'taken'), slot);
   const cost = await pullingCost(invocation, before.id);
   const dryRun = invocation.flag('dry-run');
   if (!cost.safe && !dryRun && !invocation.flag('force'))
     throw new CommandFailure('NOT_SAFE', `slot ${slot} is not safe to pull: ${cost.text}`);
-  const record = dryRun ? before : granted(await pullSlot(dir, slot));
+  const record = dryRun ? before : granted(await pullSlot(dir, slot), slot);
   if (!dryRun) await untilNoticed(invocation, record.id);
   if (invocation.flag('json')) {
     process.stdout.write(
@@ -50,10 +50,11 @@ async function untilNoticed(invocation: Invocation, id: string): Promise<void> {
   }
 }
 
-export function granted(result: SlotResult): Extract<SlotResult, { ok: true }>['record'] {
+/** What was done to `slot`. @throws CommandFailure that names the slot in its next step, too. */
+export function granted(result: SlotResult, slot: number): Extract<SlotResult, { ok: true }>['record'] {
   if (result.ok) return result.record;
   const code: ErrorCode = result.code;
-  throw new CommandFailure(code, result.message);
+  throw new CommandFailure(code, result.message, errorTable[code].next.replace(/\bN\b/, String(slot)));
 }
 
 interface Cost {

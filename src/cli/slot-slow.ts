@@ -13,7 +13,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const slot = integer(invocation, 'the slot', first, { min: 0, max: slotsMax * 16 });
   const factor = integer(invocation, 'the factor', second, { min: 1, max: slownessMax });
   const dir = resolve(invocation.text('data') ?? defaultDataFolder);
-  granted(checkSlot(dir, slot, 'taken'));
+  granted(checkSlot(dir, slot, 'taken'), slot);
   const now = readHardware(dir);
   const { [String(slot)]: _, ...others } = now.slowness;
   const dryRun = invocation.flag('dry-run');

@@ -4,6 +4,7 @@ import { readChassis } from '../chassis/chassis-file.ts';
 import type { VolumeInfo } from '../corelet/types.ts';
 import { clientFor, defaultDataFolder } from './client.ts';
 import type { Invocation } from './command.ts';
+import { connectLines } from './connect-lines.ts';
 import { table } from './terminal.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
@@ -23,10 +24,10 @@ export async function run(invocation: Invocation): Promise<number> {
   ];
   const chassis = readChassis(invocation.text('data') ?? defaultDataFolder);
   const gateway = chassis.ok ? chassis.chassis.slots.find((slot) => slot.pid !== null) : undefined;
-  if (gateway !== undefined)
-    rows.push(['Connect', `qemu-img info nbd://${gateway.nbd}/${encodeURIComponent(name)} (any slot serves it)`]);
-  if (gateway !== undefined)
-    rows.push(['', `iscsi-ls -s iscsi://${gateway.iscsi} (target iqn.2026-01.io.corelet:${name})`]);
+  if (gateway !== undefined) {
+    const [first, ...further] = connectLines(gateway, name);
+    rows.push(['Connect', `${first}   (any slot serves it)`], ...further.map((line) => ['', line]));
+  }
   process.stdout.write(table(rows));
   return exitCodes.done;
 }

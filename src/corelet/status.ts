@@ -153,7 +153,8 @@ function safeToPull(
   if (!allServed) return { safeToPull: false, why: 'some arcs have no leader now' };
   const endangered = held.filter((route) => route.complete - 1 < majorityOf(route));
   if (endangered.length > 0) {
-    return { safeToPull: false, why: `${endangered.length} arcs would be without a majority of complete copies` };
+    const arcs = endangered.length === 1 ? '1 arc' : `${endangered.length} arcs`;
+    return { safeToPull: false, why: `${arcs} would be without a majority of complete copies` };
   }
   const view = sources.membership.view;
   const others = view?.members.filter((member) => member.id !== id && sources.isAlive(member.id)).length ?? 0;

@@ -1,13 +1,11 @@
 import { utf8Bytes } from '../base/bytes.ts';
 import { normalName } from '../targets/iscsi/names.ts';
 import { chapBytesMax, hostNameBytesMax, hostsMax } from '../volume/access.ts';
-import { isVolumeName, type VolumeRecord } from '../volume/records.ts';
+import type { VolumeRecord } from '../volume/records.ts';
 import type { ChangeResult, Volumes } from '../volume/volumes.ts';
 import type { AccessChange, AccessInfo, VolumeControl, VolumeErrorCode, VolumeInfo, VolumeResult } from './types.ts';
+import { wrongName, wrongSize } from './volume-form.ts';
 
-/** 8 TiB: 2^23 chunks. */
-export const volumeSizeMax = 8 * 1024 ** 4;
-const sizeStep = 512;
 /** 96 bits, as RFC 7143 §9.2.1 wants it; Windows refuses fewer. */
 const chapSecretBytesMin = 12;
 
@@ -25,18 +23,8 @@ export class CheckedVolumes implements VolumeControl {
 
   async create(request: { name: string; sizeBytes: number; copies: number }): Promise<VolumeResult<VolumeInfo>> {
     const { name, sizeBytes, copies } = request;
-    if (!isVolumeName(name)) {
-      return refused(
-        'INVALID',
-        `'${name}' can't be a volume's name: 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit at both ends`,
-      );
-    }
-    if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % sizeStep !== 0 || sizeBytes > volumeSizeMax) {
-      return refused(
-        'INVALID',
-        `a volume has a multiple of ${sizeStep} bytes, at most ${volumeSizeMax}; asked for: ${sizeBytes}`,
-      );
-    }
+    const wrong = wrongName(name) ?? wrongSize(sizeBytes);
+    if (wrong !== undefined) return refused('INVALID', wrong);
     if (copies !== this.#copies) {
       return refused('INVALID', `this cluster keeps ${this.#copies} copies; asked for: ${copies}`);
     }

@@ -12,14 +12,13 @@ const source = new ChassisSource();
 const grid = new SlotGrid();
 const rebuild = new RebuildBar();
 
-function show({ status, volumes, events }: Snapshot): void {
+function show({ status, others, volumes, events }: Snapshot): void {
   const { answeredBy, view } = status;
-  const frozen = view.frozen ? `, frozen: ${view.frozenWhy ?? 'fewer than 3 members'}` : '';
   setText(
     byId('answered'),
-    `Slot ${answeredBy.slot} answers (${source.address}); view ${view.number} of ${view.members} members${frozen}`,
+    `Slot ${answeredBy.slot} answers (${source.address}); view ${view.number} of ${view.members} members`,
   );
-  showMargin(status);
+  showMargin(status, others);
   rebuild.show(status);
   grid.show(status);
   showSlotTable(status);

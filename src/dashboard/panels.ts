@@ -1,38 +1,42 @@
+import { marginPhrase, statusRows } from '../admin/status-words.ts';
 import type { CoreletStatus, EventRecord, VolumeInfo } from '../admin/types.ts';
-import { byId, bytesText, element, secondsText, setText } from './format.ts';
+import { formatBytes } from '../base/units.ts';
+import { byId, element, setText } from './format.ts';
 import { showTable } from './slots.ts';
 
-/** What the margin is, as a sentence. */
-export function showMargin(status: CoreletStatus): void {
-  const { arcs, lossesSurvivable } = status;
-  const losses = `${lossesSurvivable} more ${lossesSurvivable === 1 ? 'loss' : 'losses'}`;
-  const safe = lossesSurvivable === 0 ? 'The next loss makes data unavailable.' : `Survives ${losses}.`;
-  setText(byId('margin'), arcs.unavailable > 0 ? `${arcs.unavailable} arcs can't be read or written now.` : safe);
+/** How much more may go, large; and below it all that `corelet status` says, in its words. */
+export function showMargin(status: CoreletStatus, others: readonly CoreletStatus[]): void {
+  const margin = marginPhrase(status);
+  setText(byId('margin'), margin.text);
+  byId('margin').className = `margin ${margin.tone}`;
+  const rows = statusRows(status, Date.now(), others).filter(({ name }) => name !== 'Margin');
+  const list = byId('status-rows');
+  const key = JSON.stringify(rows);
+  if (list.dataset['shown'] === key) return;
+  list.dataset['shown'] = key;
+  const items = rows.map(({ name, phrases }) => {
+    const told = phrases.map(({ text, tone }) => element('span', { class: tone }, text));
+    return element('div', {}, element('dt', {}, name), element('dd', {}, ...told));
+  });
+  list.replaceChildren(...items);
 }
 
 /** Progress is counted from the most that was left since the rebuild began. */
 export class RebuildBar {
   #mostBytes = 0;
 
-  show({ rebuild }: CoreletStatus): void {
+  show({ rebuild: { bytesLeft } }: CoreletStatus): void {
     const bar = byId('rebuild') as HTMLProgressElement;
-    const { bytesLeft, bytesPerSecond, secondsLeft } = rebuild;
     this.#mostBytes = bytesLeft === 0 ? 0 : Math.max(this.#mostBytes, bytesLeft);
     bar.hidden = bytesLeft === 0;
     if (bytesLeft > 0) bar.value = 1 - bytesLeft / this.#mostBytes;
-    const range =
-      secondsLeft === null
-        ? 'no estimate yet'
-        : `full again in ${secondsText(secondsLeft * 0.8)} to ${secondsText(secondsLeft * 1.5)}`;
-    const text = `${bytesText(bytesLeft)} left to rebuild at ${bytesText(bytesPerSecond)}/s, ${range}.`;
-    setText(byId('rebuild-text'), bytesLeft === 0 ? 'Nothing to rebuild.' : text);
   }
 }
 
 export function showVolumes(volumes: readonly VolumeInfo[], uris: (name: string) => string): void {
   const rows = volumes.map((volume) => [
     volume.name,
-    bytesText(volume.sizeBytes),
+    formatBytes(volume.sizeBytes),
     String(volume.copies),
     volume.state,
     uris(volume.name),

@@ -1,15 +1,7 @@
-import type { CoreletStatus, SlotState, SlotStatus } from '../admin/types.ts';
-import { byId, bytesText, element, shape } from './format.ts';
+import { safeText, slotStateText, stateGlyphs, usedText } from '../admin/status-words.ts';
+import type { CoreletStatus, SlotStatus } from '../admin/types.ts';
+import { byId, element, shape } from './format.ts';
 
-const glyphs: Readonly<Record<SlotState, string>> = {
-  live: '●',
-  'sitting-out': '◒',
-  draining: '▽',
-  spare: '○',
-  joining: '◐',
-  silent: '?',
-  gone: '✕',
-};
 const columns = 6;
 
 /** The chassis, drawn: a grid that arrow keys walk; the slot with the focus is told in full below it. */
@@ -59,7 +51,7 @@ export class SlotGrid {
     cell.replaceChildren(
       element('code', {}, slot.id.slice(0, 6)),
       element('b', {}, String(slot.slot)),
-      element('span', { class: `state ${slot.state}` }, `${glyphs[slot.state]} ${slot.state}`),
+      element('span', { class: `state ${slot.state}` }, `${stateGlyphs[slot.state]} ${slot.state}${held(slot)}`),
       element('span', { class: 'state' }, `leads ${slot.leads} of ${slot.copies}`),
       element('span', { class: 'state' }, slot.safeToPull ? '✓ safe to pull' : '✋ keep in'),
       bar,
@@ -75,8 +67,7 @@ export class SlotGrid {
     if (focus) this.#cells[index]?.focus();
     const slot = this.#slots[index];
     if (slot === undefined) return;
-    const safe = slot.safeToPull ? 'Safe to pull: yes.' : `Safe to pull: no, ${slot.why}.`;
-    const text = `Slot ${slot.slot}, module ${slot.id}: ${glyphs[slot.state]} ${slot.state}. ${slot.copies} copies of arcs, leads ${slot.leads}. ${usedText(slot)}. ${safe}`;
+    const text = `Slot ${slot.slot}, module ${slot.id}: ${slotStateText(slot)}. ${slot.copies} copies of arcs, leads ${slot.leads}. ${fillText(slot)}. Safe to pull: ${safeText(slot)}.`;
     const command = slot.state === 'gone' ? `corelet slot insert ${slot.slot}` : `corelet slot pull ${slot.slot}`;
     const key = text + command;
     if (this.#detail.dataset['shown'] === key) return;
@@ -105,13 +96,17 @@ export class SlotGrid {
   }
 }
 
-function usedText(slot: SlotStatus): string {
-  return slot.sizeBytes === 0 ? 'fill unknown' : `${bytesText(slot.usedBytes)} of ${bytesText(slot.sizeBytes)} used`;
+function fillText(slot: SlotStatus): string {
+  return slot.sizeBytes === 0 ? 'Fill unknown' : `${usedText(slot)} used`;
+}
+
+/** In the narrow cell only that it is held down; the words are below the grid and in the table. */
+function held({ heldDownSeconds }: SlotStatus): string {
+  return heldDownSeconds === undefined ? '' : ', held down';
 }
 
 function describe(slot: SlotStatus): string {
-  const safe = slot.safeToPull ? 'safe to pull' : `not safe to pull: ${slot.why}`;
-  return `slot ${slot.slot}, ${slot.state}, leads ${slot.leads} of ${slot.copies} copies, ${usedText(slot)}, ${safe}`;
+  return `slot ${slot.slot}, ${slotStateText(slot)}, leads ${slot.leads} of ${slot.copies} copies, ${fillText(slot)}, safe to pull: ${safeText(slot)}`;
 }
 
 /** The same as rows. */
@@ -119,13 +114,13 @@ export function showSlotTable({ slots }: CoreletStatus): void {
   const rows = slots.map((slot) => [
     String(slot.slot),
     slot.id.slice(0, 8),
-    `${glyphs[slot.state]} ${slot.state}`,
+    slotStateText(slot),
     String(slot.leads),
     String(slot.copies),
     usedText(slot),
-    slot.safeToPull ? 'yes' : `no: ${slot.why}`,
+    safeText(slot),
   ]);
-  showTable(byId('slot-table'), ['Slot', 'Id', 'State', 'Leads', 'Copies', 'Fill', 'Safe to pull'], rows);
+  showTable(byId('slot-table'), ['Slot', 'Id', 'State', 'Leads', 'Copies', 'Used', 'Safe to pull'], rows);
 }
 
 /** Replaces a table's rows when they changed. */

@@ -5,6 +5,8 @@ const answerMs = 1_500;
 
 export interface Snapshot {
   readonly status: CoreletStatus;
+  /** What the others said last, of what each knows of itself only. One is asked per reading, in turn. */
+  readonly others: readonly CoreletStatus[];
   readonly volumes: VolumesAnswer;
   readonly events: EventsAnswer;
 }
@@ -15,6 +17,8 @@ export class ChassisSource {
   #current = 0;
   #chassisDue = true;
   #slots: ChassisAnswer['slots'] = [];
+  readonly #others = new Map<string, CoreletStatus>();
+  #turn = 0;
 
   get address(): string {
     return this.#addresses[this.#current] ?? location.origin;
@@ -32,11 +36,28 @@ export class ChassisSource {
       if (this.#chassisDue) await this.#learnAddresses();
       const status = await this.#get<CoreletStatus>('/api/status');
       const events = await this.#get<EventsAnswer>('/api/events?limit=100');
-      return { status, events, volumes: await this.#volumes() };
+      return { status, events, volumes: await this.#volumes(), others: this.#heard() };
     } catch {
       this.#current = (this.#current + 1) % this.#addresses.length;
       this.#chassisDue = true;
       return undefined;
+    }
+  }
+
+  /** Nobody waits for the one that is asked now: it may stand still. */
+  #heard(): readonly CoreletStatus[] {
+    const others = this.#addresses.filter((_, index) => index !== this.#current);
+    for (const known of this.#others.keys()) if (!others.includes(known)) this.#others.delete(known);
+    const next = others[this.#turn++ % Math.max(1, others.length)];
+    if (next !== undefined) void this.#askAnother(next);
+    return [...this.#others.values()];
+  }
+
+  async #askAnother(address: string): Promise<void> {
+    try {
+      this.#others.set(address, await this.#get<CoreletStatus>('/api/status', address));
+    } catch {
+      this.#others.delete(address);
     }
   }
 
@@ -59,8 +80,8 @@ export class ChassisSource {
     this.#chassisDue = false;
   }
 
-  async #get<T>(path: string): Promise<T> {
-    const response = await fetch(this.address + path, { signal: AbortSignal.timeout(answerMs), cache: 'no-store' });
+  async #get<T>(path: string, address = this.address): Promise<T> {
+    const response = await fetch(address + path, { signal: AbortSignal.timeout(answerMs), cache: 'no-store' });
     if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
     return (await response.json()) as T;
   }

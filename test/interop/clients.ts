@@ -6,6 +6,7 @@ import { run } from './commands.ts';
 /** Debian's package for each client command, or block driver of qemu, that a test may want. */
 const packages: Readonly<Record<string, string>> = {
   'block-iscsi.so': 'qemu-block-extra',
+  chromium: 'chromium',
   fio: 'fio',
   'iscsi-inq': 'libiscsi-bin',
   'iscsi-ls': 'libiscsi-bin',

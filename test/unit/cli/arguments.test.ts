@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type CommandSpec, helpText, parseInvocation } from '../../../src/cli/command.ts';
 import { commands } from '../../../src/cli/commands.ts';
+import { connectLines } from '../../../src/cli/connect-lines.ts';
 import { agrees, demoOptions } from '../../../src/cli/demo-options.ts';
 import { CommandFailure, failureLine } from '../../../src/cli/failure.ts';
 import { chassisOf } from '../chassis/sample.ts';
@@ -71,7 +72,10 @@ test('the demo refuses, before it makes anything, what it could not keep', () =>
   refused(() => demo('--slots', '4', '--spares', '2'), 'USAGE', /besides the 2 spares/);
   refused(() => demo('--volume', 'demo'), 'USAGE', /NAME:SIZE/);
   refused(() => demo('--volume', ':1GiB'), 'USAGE', /NAME:SIZE/);
-  refused(() => demo('--volume', '../x:1GiB'), 'USAGE', /not a name/);
+  refused(() => demo('--volume', '../x:1GiB'), 'USAGE', /can't be a volume's name/);
+  refused(() => demo('--volume', 'Demo:1GiB'), 'USAGE', /can't be a volume's name: 1 to 64 of a-z/);
+  refused(() => demo('--volume', 'demo:9TiB'), 'BAD_SIZE', /at most 8 TiB/);
+  refused(() => demo('--volume', 'demo:9PiB'), 'BAD_SIZE', /'9PiB' is not a size, or beyond 8 PiB/);
   refused(() => demo('--volume', 'demo:lots'), 'BAD_SIZE', /'lots' is not a size.*256MiB/);
   refused(() => demo('--volume', 'demo:0'), 'BAD_SIZE', /above 0/);
   refused(() => demo('--volume', 'demo:1000'), 'BAD_SIZE', /multiple of 512/);
@@ -93,4 +97,13 @@ test('only options that were given can contradict a chassis that exists', () => 
   agrees(chassis, demo('--slots', '6', '--copies', '3', '--spares', '0'));
   refused(() => agrees(chassis, demo('--slots', '8')), 'FOLDER_MISMATCH', /made with --slots 6, not 8/);
   refused(() => agrees(chassis, demo('--copies', '2')), 'FOLDER_MISMATCH', /--copies 3, not 2/);
+});
+
+test('every protocol has a line to paste', () => {
+  const [slot] = chassisOf(3).slots;
+  assert.ok(slot);
+  const [nbd, iscsi, nvme] = connectLines({ ...slot, nvmeDiscovery: '127.0.0.1:8009' }, 'photos');
+  assert.equal(nbd, `qemu-img info nbd://${slot.nbd}/photos`);
+  assert.match(iscsi, /^iscsi-ls -s iscsi:.*:photos\)$/);
+  assert.match(nvme, /-a 127\.0\.0\.1 -s 8009 .*:photos\)$/);
 });

@@ -134,7 +134,7 @@ test('volumes: what exists, what does not, what is no size, and who confirmed', 
 
 test('slots that are empty, absent or no number are refused, and chassis.json stays as it is', async () => {
   const before = readFileSync(join(dir, 'chassis.json'), 'utf8');
-  await refused(here('slot', 'pull', '1'), 3, /slot 1 is empty/);
+  await refused(here('slot', 'pull', '1'), 3, /slot 1 is empty \(corelet slot insert 1\)/);
   await refused(here('slot', 'pull', '77'), 3, /no slot 77; this chassis has slots 0 to 2/);
   await refused(here('slot', 'pull', 'x'), 2, /not 'x'/);
   await refused(here('slot', 'insert', '1', '--discard'), 2, /--discard belongs to --blank/);
@@ -151,6 +151,9 @@ test('commands that are none, and a chassis that is nowhere', async () => {
   await refused(corelets('volume', 'burn'), 2, /corelet volume create\|list\|show\|delete/);
   await refused(corelets('status', '--data', join(dir, 'nothing')), 3, /no chassis/);
   await refused(corelets('status', '--admin', 'http://127.0.0.1:1'), 1, /no Corelet answers/);
+  await refused(corelets('slot', '--data', dir), 2, /slot: which command\? \(usage: corelet slot pull\|insert/);
+  await refused(corelets('why', '--data', dir), 2, /usage: corelet why SLOT\|arc ARC/);
+  await refused(corelets('device', 'inspect', dir), 1, /no file or block device \(look at the path\)/);
   assert.equal((await corelets('slot', '--help')).code, 0);
 });
 
