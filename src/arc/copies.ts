@@ -36,6 +36,8 @@ export class Copies {
   readonly #receivers = new Map<ArcId, CopyReceiver>();
   readonly #senders = new Map<ArcId, CopySender>();
   readonly #wanted = new Map<ArcId, Set<MemberId>>();
+  /** Arcs of which a copy failed since the last look: tried again at the next one, not before. */
+  readonly #failed = new Set<ArcId>();
   readonly pace = new CopyPace();
   readonly room: CopyRoom;
   /** Arcs led here that lack a copy, or would move one, and have no room for it anywhere. */
@@ -147,21 +149,26 @@ export class Copies {
     this.#wanted.set(replica.arc, wanted);
   }
 
-  /**
-   * Starts copies that wait, as many as may run. Called by healing, in the order of danger: the first `endangered` of them
-   * are one loss from losing their quorum, and `endangeredBytes` are what they lack.
-   */
-  start(order: readonly Replica[], endangered: number, endangeredBytes: number): void {
+  /** Looks at the copies that run, and at the pace: `endangeredBytes` are what arcs one loss from losing their quorum lack. */
+  look(endangeredBytes: number): void {
     const now = this.#context.clock.nowMs();
     for (const sender of this.#senders.values()) sender.tick(now);
     this.pace.look(now, this.#senders.size > 0, endangeredBytes);
+    this.#failed.clear();
+  }
+
+  /**
+   * Starts copies that wait, as many as may run. Called by healing, in the order of danger: the first `endangered` of them
+   * are one loss from losing their quorum.
+   */
+  start(order: readonly Replica[], endangered: number): void {
     for (const [place, replica] of order.entries()) {
       const running = this.#senders.get(replica.arc);
       if (running !== undefined) running.endangered = place < endangered;
     }
     for (const replica of order) {
       if (this.#senders.size >= this.#context.limits.copiesSentMax) return;
-      if (this.#senders.has(replica.arc)) continue;
+      if (this.#senders.has(replica.arc) || this.#failed.has(replica.arc)) continue;
       const member = this.#next(replica);
       if (member !== undefined) this.#begun(replica, member);
     }
@@ -200,6 +207,7 @@ export class Copies {
     const wanted = this.#wanted.get(replica.arc);
     // Who refuses waits behind the others, and holds up nobody.
     if (wanted?.delete(result.member) === true && !result.ok) wanted.add(result.member);
+    if (!result.ok) this.#failed.add(replica.arc);
     if (result.ok) {
       replica.comparing.tellAllQuarantined(result.member);
       replica.core.copied(result.member, sender.index, replica.now);

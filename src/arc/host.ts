@@ -177,7 +177,10 @@ export class ArcHost {
 
   #add(arc: ArcId, origin: ReplicaOrigin): Replica {
     const replica = new Replica(this.#context, arc, origin);
-    replica.onCopyNeeded = (member) => this.copies.want(replica, member);
+    replica.onCopyNeeded = (member) => {
+      this.copies.want(replica, member);
+      this.#options.onProgress();
+    };
     this.#replicas.set(arc, replica);
     for (const id of this.#dead) replica.setAlive(id, false);
     return replica;
@@ -362,6 +365,7 @@ export class ArcHost {
     this.#changed.clear();
     if (this.#stopped) return;
     for (const replica of changed) this.announce(replica, 0);
+    if (changed.some((replica) => replica.isLeader)) this.#options.onProgress();
   }
 
   /** Tells the others about an arc led here, if anything about it is new: only what is committed is told. */

@@ -43,6 +43,8 @@ export interface RouteWatch {
   readonly self: CoreletId;
   /** A leader here has news of its arc. */
   onRoute(route: Route): void;
+  /** Something of an arc led here is new, or a copy waits to begin: healing may take its next step. */
+  onProgress(): void;
   /** What leaders told of an arc last. */
   routeTo(arc: ArcId): Route | undefined;
 }

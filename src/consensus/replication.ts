@@ -131,8 +131,11 @@ export function onAppendReply<Body>(s: RaftState<Body>, from: MemberId, reply: A
     throw new RemoteProtocolError(`${from} acknowledges ${reply.index}, the log ends at ${s.log.lastIndex}`);
   }
   p.matched(reply.index, s.nowMs);
-  if (p.state === 'probe' || (p.state === 'copying' && s.log.termAt(p.matchIndex) !== undefined))
+  if (p.state === 'probe' || (p.state === 'copying' && s.log.termAt(p.matchIndex) !== undefined)) {
     p.becomeReplicate(s.log.lastIndex);
+    // It may vote soon: whoever plans the next step waits for this.
+    if (s.configuration.learners.includes(from)) s.outbox.changed = true;
+  }
   advanceCommit(s);
   scheduleCommit(s, p);
   continueTransfer(s);

@@ -123,12 +123,17 @@ class Corelet implements CoreletHandle {
       registers: restarted.registers,
       isFull: (id) => this.#isFull(id),
       onRoute: (route) => this.#announce(route),
+      onProgress: () => this.#rounds.hurry(),
       routeTo: (arc) => this.#routes.get(arc),
     });
     this.#gateway = this.#makeGateway();
     this.#healer = this.#makeHealer(events, limits);
     const guarded = this.#guardedClock();
-    this.#rounds = new Rounds(guarded, (nowMs) => this.#round(nowMs));
+    this.#rounds = new Rounds(
+      guarded,
+      (nowMs) => this.#round(nowMs),
+      () => this.#healer.hurry(),
+    );
     this.#scrub = new Scrub({
       self: this.id,
       clock: guarded,

@@ -14,15 +14,17 @@ import { type ArcFacts, fullTargets, type HealingStep, planStep } from './plan.t
 import { Proving } from './proving.ts';
 
 export const healingLimits = {
-  /** Between two looks at the arcs led here. */
+  /** Between two looks at the arcs led here … */
   tickMs: 100,
+  /** … and from one look to the next where something happened that a step waits for. */
+  hurryMs: 10,
   /** Arcs led here that may have a learner at a time, when they are in danger … */
   repairsMax: 8,
   /** … and when they only follow placement. */
   movesMax: 2,
   /** A learner or heir that is behind by no more entries than this is caught up. */
   lagMax: 32,
-  /** Leaderships given to the preferred leader per look: a few at a time, so that hosts hardly notice. */
+  /** Leaderships given to the preferred leader per `tickMs`: a few at a time, so that hosts hardly notice. */
   transfersMax: 8,
   /** A leader leads this long before it looks for a better placed one. */
   settleMs: 3000,
@@ -53,6 +55,17 @@ export interface HealerOptions {
   placement(): PlacementTable | undefined;
 }
 
+/** An arc led here, and its complete voters beyond the majority. */
+interface LedArc {
+  readonly replica: Replica;
+  readonly margin: number;
+}
+
+/** One more loss, and they have no quorum. */
+function endangeredOf(led: readonly LedArc[]): readonly LedArc[] {
+  return led.filter(({ margin }) => margin <= 0);
+}
+
 /**
  * Reconstruction: the leader of each arc compares its configuration with placement and takes one step at a time,
  * the arcs nearest to losing their quorum first. No one coordinates; every step is a committed configuration, so a
@@ -64,6 +77,8 @@ export class Healer {
   readonly #muteSinceMs = new Map<MemberId, number>();
   readonly #proving: Proving;
   #ticks = 0;
+  /** Since the last tick. */
+  #transfers = 0;
   /** Of arcs led here, the voter that the newest change leaves out: nobody speaks to it any more, so it is told to go. */
   readonly #leaving = new Map<ArcId, MemberId>();
   readonly #brake: RoomBrake;
@@ -79,26 +94,40 @@ export class Healer {
     const { host } = this.#options;
     const table = this.#options.placement();
     if (table !== undefined) this.#proving.look(table.view);
-    const led: { replica: Replica; margin: number }[] = [];
-    for (const replica of host.replicas()) {
-      if (replica.isLeader) led.push({ replica, margin: this.#margin(replica) });
-    }
-    led.sort((a, b) => a.margin - b.margin);
-    const order = led.map(({ replica }) => replica);
-    // Also where nothing of this term is committed yet: that may wait for the very follower that needs a copy.
-    const endangered = led.filter(({ margin }) => margin <= 0).map(({ replica }) => replica);
-    const lacks = endangered.reduce((sum, replica) => sum + this.#bytesLeft(replica), 0);
-    host.copies.start(order, endangered.length, lacks);
-    const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
-    if (table !== undefined) this.#advance(settled, table);
-    for (const replica of order) this.#dismiss(replica);
+    this.#transfers = 0;
+    const led = this.#led();
+    host.copies.look(endangeredOf(led).reduce((sum, { replica }) => sum + this.#bytesLeft(replica), 0));
+    this.#step(led, table);
     this.#ticks += 1;
-    for (const replica of order) {
+    for (const { replica } of led) {
       const bytesLeft = this.#bytesLeft(replica);
       // How much is left changes all the time; that there is something, or no more, is news.
       if (bytesLeft === 0 || this.#ticks % bytesToldEvery === 0) host.announce(replica, bytesLeft);
     }
     host.abdicateWhereStuck();
+  }
+
+  /** What a step waited for has happened: the steps that are possible now, without waiting for the next tick. */
+  hurry(): void {
+    this.#step(this.#led(), this.#options.placement());
+  }
+
+  /** The arcs led here, the one in most danger first. */
+  #led(): readonly LedArc[] {
+    const led: LedArc[] = [];
+    for (const replica of this.#options.host.replicas()) {
+      if (replica.isLeader) led.push({ replica, margin: this.#margin(replica) });
+    }
+    return led.sort((a, b) => a.margin - b.margin);
+  }
+
+  #step(led: readonly LedArc[], table: PlacementTable | undefined): void {
+    const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
+    if (table !== undefined) this.#advance(settled, table);
+    const order = led.map(({ replica }) => replica);
+    // Also where nothing of this term is committed yet: that may wait for the very follower that needs a copy.
+    this.#options.host.copies.start(order, endangeredOf(led).length);
+    for (const replica of order) this.#dismiss(replica);
   }
 
   /** Complete voters beyond the majority: 0 means that one more loss stops the arc. */
@@ -107,9 +136,8 @@ export class Healer {
     return this.#options.host.completeVoters(replica) - (Math.floor(voters.length / 2) + 1);
   }
 
-  #advance(led: readonly { replica: Replica; margin: number }[], table: PlacementTable): void {
+  #advance(led: readonly LedArc[], table: PlacementTable): void {
     let learners = led.filter(({ replica }) => replica.core.configuration.learners.length > 0).length;
-    let transfers = 0;
     this.#brake.look(led.map(({ replica }) => replica));
     for (const { replica } of led) {
       const { core } = replica;
@@ -118,8 +146,8 @@ export class Healer {
       const step = planStep(facts);
       this.#brake.note(replica, fullTargets(facts), this.#options.host.completeVoters(replica) < this.#options.copies);
       if (step.kind === 'transfer') {
-        if (transfers >= healingLimits.transfersMax) continue;
-        transfers += 1;
+        if (this.#transfers >= healingLimits.transfersMax) continue;
+        this.#transfers += 1;
         core.transfer(step.to, replica.now);
         replica.flush();
       } else if (step.kind === 'addLearner') {

@@ -63,6 +63,20 @@ export const toldMutations: readonly Mutation[] = [
     expect: ['STORY'],
   },
   {
+    name: 'healing-waits-for-its-turn',
+    rule: '§6',
+    what: 'the next step of healing is taken at the next look at all arcs, not when what it waited for has happened',
+    edits: [
+      {
+        file: 'src/corelet/corelet.ts',
+        find: 'onProgress: () => this.#rounds.hurry(),',
+        replace: 'onProgress: () => undefined,',
+      },
+    ],
+    hunt: story('26b-many-arcs-at-once', 3),
+    expect: ['STORY'],
+  },
+  {
     name: 'one-voice-makes-sit-out',
     rule: '§5 fail-slow',
     what: 'a member sits out because a single other one finds it slow',
