@@ -205,7 +205,10 @@ class Corelet implements CoreletHandle {
         if (!alive) this.#gateway.peerSilent(id);
         this.#slotsChanged();
       },
-      onView: () => this.#slotsChanged(),
+      onView: () => {
+        this.#slotsChanged();
+        this.#rounds.hurry();
+      },
       onDown: (id) => {
         this.#host.peerReset(id);
         this.#gateway.peerDown(id);

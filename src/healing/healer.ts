@@ -24,7 +24,7 @@ export const healingLimits = {
   movesMax: 2,
   /** A learner or heir that is behind by no more entries than this is caught up. */
   lagMax: 32,
-  /** Leaderships given to the preferred leader per `tickMs`: a few at a time, so that hosts hardly notice. */
+  /** Leaderships given to the preferred leader per tick: a few at a time, so that hosts hardly notice. */
   transfersMax: 8,
   /** A leader leads this long before it looks for a better placed one. */
   settleMs: 3000,
@@ -77,8 +77,8 @@ export class Healer {
   readonly #muteSinceMs = new Map<MemberId, number>();
   readonly #proving: Proving;
   #ticks = 0;
-  /** Since the last tick. */
-  #transfers = 0;
+  /** Arcs that gave a learner up at the last tick: another one comes at the next, or giving up and beginning would chase each other. */
+  readonly #givenUp = new Set<ArcId>();
   /** Of arcs led here, the voter that the newest change leaves out: nobody speaks to it any more, so it is told to go. */
   readonly #leaving = new Map<ArcId, MemberId>();
   readonly #brake: RoomBrake;
@@ -93,11 +93,10 @@ export class Healer {
   tick(): void {
     const { host } = this.#options;
     const table = this.#options.placement();
-    if (table !== undefined) this.#proving.look(table.view);
-    this.#transfers = 0;
+    this.#givenUp.clear();
     const led = this.#led();
     host.copies.look(endangeredOf(led).reduce((sum, { replica }) => sum + this.#bytesLeft(replica), 0));
-    this.#step(led, table);
+    this.#step(led, table, false);
     this.#ticks += 1;
     for (const { replica } of led) {
       const bytesLeft = this.#bytesLeft(replica);
@@ -107,9 +106,12 @@ export class Healer {
     host.abdicateWhereStuck();
   }
 
-  /** What a step waited for has happened: the steps that are possible now, without waiting for the next tick. */
+  /**
+   * What a step waited for has happened: the steps that are possible now, without waiting for the next tick. Copies and voters
+   * only: giving up a learner, and giving leaderships away, have time.
+   */
   hurry(): void {
-    this.#step(this.#led(), this.#options.placement());
+    this.#step(this.#led(), this.#options.placement(), true);
   }
 
   /** The arcs led here, the one in most danger first. */
@@ -121,9 +123,12 @@ export class Healer {
     return led.sort((a, b) => a.margin - b.margin);
   }
 
-  #step(led: readonly LedArc[], table: PlacementTable | undefined): void {
+  #step(led: readonly LedArc[], table: PlacementTable | undefined, hurried: boolean): void {
     const settled = led.filter(({ replica }) => replica.core.ownTermCommitted);
-    if (table !== undefined) this.#advance(settled, table);
+    if (table !== undefined) {
+      this.#proving.look(table.view);
+      this.#advance(settled, table, hurried);
+    }
     const order = led.map(({ replica }) => replica);
     // Also where nothing of this term is committed yet: that may wait for the very follower that needs a copy.
     this.#options.host.copies.start(order, endangeredOf(led).length);
@@ -136,8 +141,9 @@ export class Healer {
     return this.#options.host.completeVoters(replica) - (Math.floor(voters.length / 2) + 1);
   }
 
-  #advance(led: readonly LedArc[], table: PlacementTable): void {
+  #advance(led: readonly LedArc[], table: PlacementTable, hurried: boolean): void {
     let learners = led.filter(({ replica }) => replica.core.configuration.learners.length > 0).length;
+    let transfers = 0;
     this.#brake.look(led.map(({ replica }) => replica));
     for (const { replica } of led) {
       const { core } = replica;
@@ -146,17 +152,21 @@ export class Healer {
       const step = planStep(facts);
       this.#brake.note(replica, fullTargets(facts), this.#options.host.completeVoters(replica) < this.#options.copies);
       if (step.kind === 'transfer') {
-        if (this.#transfers >= healingLimits.transfersMax) continue;
-        this.#transfers += 1;
+        if (hurried || transfers >= healingLimits.transfersMax) continue;
+        transfers += 1;
         core.transfer(step.to, replica.now);
         replica.flush();
       } else if (step.kind === 'addLearner') {
         const missing = this.#options.host.completeVoters(replica) < this.#options.copies;
-        if (!missing && this.#proving.isOn(step.id)) continue;
+        if (this.#givenUp.has(replica.arc) || (!missing && this.#proving.isOn(step.id))) continue;
         if (learners >= (missing ? healingLimits.repairsMax : healingLimits.movesMax)) continue;
         learners += 1;
         this.#brake.promised(step.id, replica.dataBytes);
         this.#addLearner(replica, step.id);
+      } else if (step.kind === 'removeLearner') {
+        if (hurried) continue;
+        this.#givenUp.add(replica.arc);
+        this.#change(replica, step);
       } else if (step.kind !== 'none') {
         this.#change(replica, step);
       }
