@@ -24,7 +24,7 @@ export const healingLimits = {
   movesMax: 2,
   /** A learner or heir that is behind by no more entries than this is caught up. */
   lagMax: 32,
-  /** Leaderships given to the preferred leader per tick: a few at a time, so that hosts hardly notice. */
+  /** Leaderships given away per tick: a few at a time, so that hosts hardly notice. */
   transfersMax: 8,
   /** A leader leads this long before it looks for a better placed one. */
   settleMs: 3000,
@@ -77,6 +77,8 @@ export class Healer {
   readonly #muteSinceMs = new Map<MemberId, number>();
   readonly #proving: Proving;
   #ticks = 0;
+  /** Since the last tick. */
+  #transfers = 0;
   /** Arcs that gave a learner up at the last tick: another one comes at the next, or giving up and beginning would chase each other. */
   readonly #givenUp = new Set<ArcId>();
   /** Of arcs led here, the voter that the newest change leaves out: nobody speaks to it any more, so it is told to go. */
@@ -94,6 +96,7 @@ export class Healer {
     const { host } = this.#options;
     const table = this.#options.placement();
     this.#givenUp.clear();
+    this.#transfers = 0;
     const led = this.#led();
     host.copies.look(endangeredOf(led).reduce((sum, { replica }) => sum + this.#bytesLeft(replica), 0));
     this.#step(led, table, false);
@@ -107,8 +110,8 @@ export class Healer {
   }
 
   /**
-   * What a step waited for has happened: the steps that are possible now, without waiting for the next tick. Copies and voters
-   * only: giving up a learner, and giving leaderships away, have time.
+   * What a step waited for has happened: the steps that are possible now, without waiting for the next tick. Giving
+   * up a learner, and giving leaderships to whom placement prefers, have time.
    */
   hurry(): void {
     this.#step(this.#led(), this.#options.placement(), true);
@@ -143,7 +146,6 @@ export class Healer {
 
   #advance(led: readonly LedArc[], table: PlacementTable, hurried: boolean): void {
     let learners = led.filter(({ replica }) => replica.core.configuration.learners.length > 0).length;
-    let transfers = 0;
     this.#brake.look(led.map(({ replica }) => replica));
     for (const { replica } of led) {
       const { core } = replica;
@@ -152,8 +154,9 @@ export class Healer {
       const step = planStep(facts);
       this.#brake.note(replica, fullTargets(facts), this.#options.host.completeVoters(replica) < this.#options.copies);
       if (step.kind === 'transfer') {
-        if (hurried || transfers >= healingLimits.transfersMax) continue;
-        transfers += 1;
+        const moves = core.configuration.learners.length > 0;
+        if ((hurried && !moves) || this.#transfers >= healingLimits.transfersMax) continue;
+        this.#transfers += 1;
         core.transfer(step.to, replica.now);
         replica.flush();
       } else if (step.kind === 'addLearner') {
