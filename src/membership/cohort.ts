@@ -90,10 +90,13 @@ export class Cohort {
     return { ms: reading.ms, usualMs: this.#usualMs, excess: reading.ms / this.#limitMs };
   }
 
-  /** As quick as its siblings for long enough; or there has been nobody to compare with: then no host waits for any of them. */
-  isWell(id: CoreletId, nowMs: number): boolean {
+  /**
+   * As quick as its siblings for long enough, `patience` times as long as usual; or there has been nobody to compare with: then no
+   * host waits for any of them.
+   */
+  isWell(id: CoreletId, patience: number, nowMs: number): boolean {
     const sinceMs = this.#aloneSinceMs ?? this.#readings.get(id)?.wellSinceMs;
-    return sinceMs !== undefined && nowMs - sinceMs >= wellForMs;
+    return sinceMs !== undefined && nowMs - sinceMs >= wellForMs * patience;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CoreletId } from '../base/ids.ts';
 import { type MemberState, stateOfMember, type View } from '../ring/view.ts';
 import { Cohort, type CohortRule, type Figure } from './cohort.ts';
+import { Relapses } from './relapses.ts';
 
 /** Judged at most this often, in milliseconds. */
 const lookMs = 1000;
@@ -51,6 +52,7 @@ export interface Judgement {
 export class Slowness {
   readonly #flash = new Cohort(flashRule);
   readonly #answers = new Cohort(answersRule);
+  readonly #relapses = new Relapses();
   #nextMs = Number.NEGATIVE_INFINITY;
 
   /** What a member said of its flash: the median of its newest latencies; 0: it knows none. */
@@ -69,6 +71,7 @@ export class Slowness {
     this.#nextMs = nowMs + lookMs;
     this.#flash.look(view, nowMs);
     this.#answers.look(view, nowMs);
+    this.#relapses.look(view, nowMs);
     const judgements: Judgement[] = [];
     const slow: (Judgement & { readonly excess: number })[] = [];
     let sitting = 0;
@@ -77,7 +80,9 @@ export class Slowness {
       const state = stateOfMember(member);
       const [flash, answers] = [this.#flash.slow(id, nowMs), this.#answers.slow(id, nowMs)];
       if (state === 'sitting-out') sitting++;
-      if (state === 'sitting-out' && this.#flash.isWell(id, nowMs) && this.#answers.isWell(id, nowMs)) {
+      const patience = this.#relapses.patience(id);
+      const isWell = this.#flash.isWell(id, patience, nowMs) && this.#answers.isWell(id, patience, nowMs);
+      if (state === 'sitting-out' && isWell) {
         judgements.push({ id, state: 'live', slow: {} });
       } else if (state === 'live' && (flash ?? answers) !== undefined) {
         const why = { ...(flash && { flash }), ...(answers && { answers }) };

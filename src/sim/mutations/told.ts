@@ -119,6 +119,20 @@ export const toldMutations: readonly Mutation[] = [
     expect: ['STORY'],
   },
   {
+    name: 'relapses-forgotten',
+    rule: '§5 fail-slow',
+    what: 'who sits out again and again comes back as soon as the first time',
+    edits: [
+      {
+        file: 'src/membership/relapses.ts',
+        find: 'return 2 ** Math.min(times - 1, doublingsMax);',
+        replace: 'return times > 0 ? 1 : doublingsMax;',
+      },
+    ],
+    hunt: story('20f-slow-again-and-again', 3),
+    expect: ['STORY'],
+  },
+  {
     name: 'healed-full',
     rule: 'never heal a cluster full',
     what: 'copies are begun, and taken in, whatever room there is',

@@ -56,6 +56,34 @@ test('a flash ten times slower than its siblings is seen within 10 s, and seen t
   assert.deepEqual(wished(slowness, noise, { fromMs: 30_000, seconds: 15 }, sitting), ['3 live']);
 });
 
+test('who sits out again and again has to be well for twice as long each time, until it has lived well for ten minutes', () => {
+  const slowness = new Slowness();
+  let nowMs = 0;
+  const well = () => 2;
+  const ill = (id: CoreletId) => (id === slow ? 30 : 2);
+  /** Slow, sitting out, then well: whole seconds until it may live again. */
+  const spell = (): number => {
+    assert.deepEqual(wished(slowness, ill, { fromMs: nowMs, seconds: 10 }), ['3 sitting-out flash']);
+    wished(slowness, ill, { fromMs: nowMs + 10_000, seconds: 5 }, sitting);
+    nowMs += 15_000;
+    for (let seconds = 0; ; seconds++, nowMs += 1000) {
+      if (wished(slowness, well, { fromMs: nowMs, seconds: 1 }, sitting).includes('3 live')) return seconds;
+    }
+  };
+  const lives = (seconds: number): void => {
+    assert.deepEqual(wished(slowness, well, { fromMs: nowMs, seconds }), []);
+    nowMs += 1000 * seconds;
+  };
+  const took: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    took.push(spell());
+    lives(30);
+  }
+  assert.deepEqual(took, [10, 20, 40, 80, 160, 320, 320, 320]);
+  lives(600);
+  assert.equal(spell(), 10);
+});
+
 test('nobody sits out because all are slow, because of noise, or for a moment', () => {
   const random = new Seeded(2);
   assert.deepEqual(
