@@ -108,6 +108,7 @@ export const errorTable = {
     'Another program listens on a port that a slot needs.',
     'choose others with --nbd-port, --iscsi-port, --nvme-port, --nvme-discovery-port and --admin-port',
   ),
+  ARC_NOT_FOUND: entry(notFound, 'The chassis has no such arc.', 'corelet status', 404),
   SLOT_NOT_FOUND: entry(notFound, 'The chassis has no such slot.', 'corelet status', 404),
   SLOT_EMPTY: entry(notFound, 'The slot is empty.', 'corelet slot insert N'),
   SLOT_TAKEN: entry(conflict, 'A Corelet runs in the slot.', 'corelet slot pull N first'),

@@ -95,6 +95,8 @@ describe('a running chassis refuses, and changes nothing', () => {
     ['a volume that does not exist', ['volume', 'show', 'nothing'], exitCodes.notFound],
     ['a size that is no size', ['volume', 'create', 'other', 'plenty'], exitCodes.usage],
     ['a slot that the chassis has not', ['slot', 'pull', '77'], exitCodes.notFound],
+    ['why of a slot that the chassis has not', ['why', '77'], exitCodes.notFound],
+    ['why of an arc that the chassis has not', ['why', 'arc', '9999'], exitCodes.notFound],
     ['a slot that is no number', ['slot', 'pull', 'x'], exitCodes.usage],
     ['an unknown option', ['status', '--verbose-please'], exitCodes.usage],
     ['a slot that is taken', ['slot', 'insert', '1'], exitCodes.conflict],
