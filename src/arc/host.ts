@@ -2,11 +2,12 @@ import type { ArcId, CoreletId } from '../base/ids.ts';
 import { placeOf } from '../ports/events.ts';
 import type { StoreOwner } from '../store/types.ts';
 import type { CopyReply } from '../wire/peer/copy.ts';
-import type { Complaint, PeerMessage, Retire, Route } from '../wire/peer/types.ts';
+import type { Complaint, PeerMessage, Retire } from '../wire/peer/types.ts';
 import type { ReplicaContext } from './context.ts';
 import { Copies } from './copies.ts';
 import { copyReply } from './copy-receiver.ts';
 import { EndedLives } from './ended-lives.ts';
+import { isForgotten } from './forgotten.ts';
 import { Lives } from './lives.ts';
 import { holdsMember, memberId } from './members.ts';
 import { opReply } from './operations.ts';
@@ -390,14 +391,4 @@ export class ArcHost {
       replica.flush();
     }
   }
-}
-
-/** A committed configuration, its own or that of the route, is as new as any it knows and goes without it. */
-function isForgotten(replica: Replica, route: Route | undefined, self: CoreletId): boolean {
-  if (!replica.installed || replica.isLeader) return false;
-  if (replica.isRemoved) return true;
-  if (route === undefined || route.configurationIndex <= replica.core.configurationIndex) return false;
-  const { generation } = replica;
-  const lists = [route.voters, route.votersOutgoing, route.learners];
-  return !lists.some((members) => members.some((member) => member.id === self && member.generation === generation));
 }

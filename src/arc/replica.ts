@@ -343,10 +343,11 @@ export class Replica {
     }
     if (this.isLeader && !this.#wasLeader) this.#leaderSinceMs = this.now;
     this.#wasLeader = this.isLeader;
+    // Whoever a configuration brings in, or brings back, may have died, or come back, while it named nobody here.
     const configuration = this.core.configuration;
     for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
       for (const member of members) {
-        if (member !== this.member && !this.isLive(member)) this.core.setAlive(member, false, this.now);
+        if (member !== this.member) this.core.setAlive(member, this.isLive(member), this.now);
       }
     }
     this.#context.changed(this);

@@ -163,6 +163,10 @@ export class SimFlash {
     this.#nextFault = { kind: 'failed' };
   }
 
+  spareNextWrite(): void {
+    this.#nextFault = undefined;
+  }
+
   /** Reads that touch the range fail with `EIO` until something is written there. */
   loseSectors(offset: number, lengthBytes: number): void {
     this.#unreadable.push({ offset, lengthBytes });

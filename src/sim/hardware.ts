@@ -90,6 +90,7 @@ function damageTo(flash: SimFlash, draw: Prng): MediumDamage {
     },
     loseNextWrite: () => flash.loseNextWrite(),
     failNextWrite: () => flash.failNextWrite(),
+    spareNextWrite: () => flash.spareNextWrite(),
     setFull: (full) => {
       const end = Math.max(0, ...flash.recent.map(({ offset, lengthBytes }) => offset + lengthBytes));
       flash.fullAtBytes = full ? end : Number.POSITIVE_INFINITY;

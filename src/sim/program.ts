@@ -29,6 +29,8 @@ export interface MediumDamage {
   loseNextWrite(): void;
   /** The next write fails; some of its sectors may have landed. */
   failNextWrite(): void;
+  /** What the next write was to suffer, if there has been none since, is taken back. */
+  spareNextWrite(): void;
   /** No room beyond what was written so far. */
   setFull(full: boolean): void;
 }

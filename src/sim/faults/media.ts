@@ -30,7 +30,16 @@ export const failedSync: Begin = ({ cluster, draw, slot }) => {
   if (medium.damage === undefined) return undefined;
   medium.damage.failNextWrite();
   cluster.slot(slot).damaged = true;
-  return { text: `slot ${slot}`, slots: [slot], lastsMs: draw.between(50, 800), undo: () => revive(cluster, slot) };
+  return {
+    text: `slot ${slot}`,
+    slots: [slot],
+    lastsMs: draw.between(50, 800),
+    undo: () => {
+      // Who wrote nothing meanwhile would fail at its next write, perhaps long after the last fault.
+      medium.damage?.spareNextWrite();
+      revive(cluster, slot);
+    },
+  };
 };
 
 /** The file system under the device is full for a while. */

@@ -111,8 +111,8 @@ export const toldMutations: readonly Mutation[] = [
     edits: [
       {
         file: 'src/membership/slowness.ts',
-        find: 'this.#flash.isWell(id, nowMs) && this.#answers.isWell(id, nowMs)',
-        replace: 'this.#flash.isWell(id, nowMs)',
+        find: 'this.#flash.isWell(id, patience, nowMs) && this.#answers.isWell(id, patience, nowMs)',
+        replace: 'this.#flash.isWell(id, patience, nowMs)',
       },
     ],
     hunt: story('20d-slow-to-answer-sits-out', 3),
