@@ -244,6 +244,11 @@ class Run {
     if (this.#broken()) return;
     for (let pass = 0; pass < scrubPasses; pass++) {
       for (const { index } of this.#cluster.slots) {
+        // The last fault may have been its crash: it is starting.
+        const startedByMs = this.#engine.nowMs + scrubMsMax;
+        while (this.#cluster.handle(index) === undefined && this.#engine.nowMs < startedByMs) {
+          await this.#engine.run(this.#engine.nowMs + pollMs);
+        }
         const handle = this.#cluster.handle(index);
         const scrubbed = handle && (await this.#engine.settle(handle.scrub(), scrubMsMax))?.value;
         const round = scrubbed?.ok === true ? scrubbed.value.completed : undefined;
