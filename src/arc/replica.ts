@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { type ArcId, blockBytes, type CoreletId, type Generation, type LogIndex, type Term } from '../base/ids.ts';
+import { memberIds } from '../consensus/quorum.ts';
 import { RaftCore } from '../consensus/raft.ts';
 import { type Effects, entryKinds, type HardState, type MemberId, type Outgoing } from '../consensus/types.ts';
 import type { ArcMap } from '../store/map.ts';
@@ -344,11 +345,8 @@ export class Replica {
     if (this.isLeader && !this.#wasLeader) this.#leaderSinceMs = this.now;
     this.#wasLeader = this.isLeader;
     // Whoever a configuration brings in, or brings back, may have died, or come back, while it named nobody here.
-    const configuration = this.core.configuration;
-    for (const members of [configuration.voters, configuration.votersOutgoing, configuration.learners]) {
-      for (const member of members) {
-        if (member !== this.member) this.core.setAlive(member, this.isLive(member), this.now);
-      }
+    for (const member of memberIds(this.core.configuration)) {
+      if (member !== this.member) this.core.setAlive(member, this.isLive(member), this.now);
     }
     this.#context.changed(this);
   }
