@@ -1,4 +1,4 @@
-import type { ArcId, CoreletId, LogIndex } from '../base/ids.ts';
+import type { ArcId, CoreletId } from '../base/ids.ts';
 import { placeOf } from '../ports/events.ts';
 import type { StoreOwner } from '../store/types.ts';
 import type { CopyReply } from '../wire/peer/copy.ts';
@@ -54,7 +54,6 @@ export class ArcHost {
   readonly #news: RouteNews;
   /** Since when a replica was seen to be in no configuration. */
   readonly #forgottenSinceMs = new WeakMap<Replica, number>();
-  readonly #configurationSeen = new WeakMap<Replica, LogIndex>();
   readonly #ended: EndedLives;
   readonly copies: Copies;
   readonly quarantine: Quarantine;
@@ -366,16 +365,12 @@ export class ArcHost {
     const changed = [...this.#changed];
     this.#changed.clear();
     if (this.#stopped) return;
-    for (const replica of changed) this.announce(replica, 0);
-    if (changed.filter((replica) => this.#hasProgress(replica)).length > 0) this.#options.onProgress();
-  }
-
-  /** Another configuration than at its last news, or a newcomer in it: an election alone is nothing to plan for, and then time is short. */
-  #hasProgress(replica: Replica): boolean {
-    const { configuration, configurationIndex } = replica.core;
-    const before = this.#configurationSeen.get(replica) ?? configurationIndex;
-    this.#configurationSeen.set(replica, configurationIndex);
-    return replica.isLeader && (before !== configurationIndex || configuration.learners.length > 0);
+    let progress = false;
+    for (const replica of changed) {
+      this.announce(replica, 0);
+      if (this.#news.isProgress(replica)) progress = true;
+    }
+    if (progress) this.#options.onProgress();
   }
 
   /** Tells the others about an arc led here, if anything about it is new: only what is committed is told. */

@@ -1,4 +1,4 @@
-import type { ArcId, CoreletId } from '../base/ids.ts';
+import type { ArcId, CoreletId, LogIndex } from '../base/ids.ts';
 import type { Route } from '../wire/peer/types.ts';
 import { replicaOf } from './members.ts';
 import type { Replica } from './replica.ts';
@@ -56,6 +56,8 @@ export class RouteNews {
   readonly #told = new Map<ArcId, string>();
   /** What the leader before told last. */
   readonly #former = new WeakMap<Replica, Route>();
+  /** Index of the configuration that an arc had when something about it changed last. */
+  readonly #configured = new WeakMap<Replica, LogIndex>();
 
   constructor(watch: RouteWatch, lagMax: number) {
     this.#watch = watch;
@@ -71,6 +73,17 @@ export class RouteNews {
     if (this.#told.get(arc) === summary) return;
     this.#told.set(arc, summary);
     this.#watch.onRoute(routeOf(replica, this.#watch.self, complete, left));
+  }
+
+  /**
+   * Something about it changed: whether its leader may take the next step of a change of members. There is another configuration than
+   * at the last change, or a newcomer in it; an election alone is nothing to plan for, and in an election time is short.
+   */
+  isProgress(replica: Replica): boolean {
+    const { configuration, configurationIndex } = replica.core;
+    const before = this.#configured.get(replica) ?? configurationIndex;
+    this.#configured.set(replica, configurationIndex);
+    return replica.isLeader && (before !== configurationIndex || configuration.learners.length > 0);
   }
 
   /**

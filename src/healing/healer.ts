@@ -166,11 +166,11 @@ export class Healer {
         learners += 1;
         this.#brake.promised(step.id, replica.dataBytes);
         this.#addLearner(replica, step.id);
-      } else if (step.kind === 'removeLearner') {
-        if (hurried) continue;
-        this.#givenUp.add(replica.arc);
-        this.#change(replica, step);
       } else if (step.kind !== 'none') {
+        if (step.kind === 'removeLearner') {
+          if (hurried) continue;
+          this.#givenUp.add(replica.arc);
+        }
         this.#change(replica, step);
       }
     }

@@ -80,9 +80,7 @@ export class Slowness {
       const state = stateOfMember(member);
       const [flash, answers] = [this.#flash.slow(id, nowMs), this.#answers.slow(id, nowMs)];
       if (state === 'sitting-out') sitting++;
-      const patience = this.#relapses.patience(id);
-      const isWell = this.#flash.isWell(id, patience, nowMs) && this.#answers.isWell(id, patience, nowMs);
-      if (state === 'sitting-out' && isWell) {
+      if (state === 'sitting-out' && this.#isWell(id, nowMs)) {
         judgements.push({ id, state: 'live', slow: {} });
       } else if (state === 'live' && (flash ?? answers) !== undefined) {
         const why = { ...(flash && { flash }), ...(answers && { answers }) };
@@ -93,5 +91,11 @@ export class Slowness {
     // The slowest first, so that all wish it of the same ones.
     slow.sort((a, b) => b.excess - a.excess);
     return [...judgements, ...slow.slice(0, Math.max(0, max - sitting))];
+  }
+
+  /** In both, and for the longer the more often it sat out. */
+  #isWell(id: CoreletId, nowMs: number): boolean {
+    const patience = this.#relapses.patience(id);
+    return this.#flash.isWell(id, patience, nowMs) && this.#answers.isWell(id, patience, nowMs);
   }
 }
