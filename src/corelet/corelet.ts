@@ -5,7 +5,6 @@ import type { CoreletId, VolumeId } from '../base/ids.ts';
 import { Healer } from '../healing/healer.ts';
 import { Scrub, type ScrubStatus } from '../healing/scrub.ts';
 import type { MembershipCore, WishResult } from '../membership/core.ts';
-import { type PlacementTable, placementOf } from '../ring/placement.ts';
 import type { MemberState } from '../ring/view.ts';
 import { deviceHealth } from '../store/health.ts';
 import type { Store } from '../store/store.ts';
@@ -37,6 +36,7 @@ import type {
   VolumeResult,
 } from './types.ts';
 import { CheckedVolumes } from './volume-control.ts';
+import { Whereabouts } from './whereabouts.ts';
 
 const rateSampleMs = 1000;
 /** Between two looks whether the others agreed that this one is gone. */
@@ -70,6 +70,7 @@ class Corelet implements CoreletHandle {
   readonly #founding: Founding;
   readonly #book = new AddressBook();
   readonly #membership: MembershipCore;
+  readonly #whereabouts: Whereabouts;
   readonly #host: ArcHost;
   readonly #gateway: Gateway;
   readonly #gossip: Gossip;
@@ -101,6 +102,8 @@ class Corelet implements CoreletHandle {
     this.#book.learn([...founding.members.filter((member) => this.#book.get(member.id) === undefined), options.self]);
     const events = new Recorder(ports.events, this.#book);
     this.#membership = membershipAfter(restarted, options.self, fabric.self.incarnation, random);
+    const isAlive = (id: CoreletId): boolean => this.#host.isAlive(id);
+    this.#whereabouts = new Whereabouts({ membership: this.#membership, founding, steer: options.steer, isAlive });
     this.#routes = new RouteTable(founding.arcs);
     const send = (to: CoreletId, message: PeerMessage): boolean => this.#send(to, message);
     this.#gossip = new Gossip({
@@ -145,7 +148,7 @@ class Corelet implements CoreletHandle {
     this.#peering = this.#makePeering(events);
     this.catalog = new Volumes(this.#gateway, founding.arcs, random);
     this.rules = this.catalog;
-    this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#liveActiveMembers());
+    this.volumes = new CheckedVolumes(this.catalog, founding.copies, () => this.#whereabouts.liveActiveMembers());
     this.#starts = startsKept(registers);
     for (const [arc, origin] of restarted.replicas) this.#host.restore(arc, origin);
     store.attach(this.#host.storeOwner());
@@ -167,7 +170,7 @@ class Corelet implements CoreletHandle {
       send: (to, message) => this.#send(to, message),
       isAlive: (id) => this.#host.isAlive(id),
       doubt: (route) => this.#peering.spreadDoubt(route),
-      candidates: (arc) => this.#placement()?.of(arc) ?? [],
+      candidates: (arc) => this.#whereabouts.placement()?.of(arc) ?? [],
       wantTickets: (wanted) => this.#peering.wantTickets(wanted),
     });
   }
@@ -184,7 +187,7 @@ class Corelet implements CoreletHandle {
       copyFillMax,
       fill: (id) => this.#peering.fills.get(id),
       flapScore: (id) => this.#membership.flapping(id, clock.nowMs()).score,
-      placement: () => this.#placement(),
+      placement: () => this.#whereabouts.placement(),
     });
   }
 
@@ -269,6 +272,10 @@ class Corelet implements CoreletHandle {
       nowMs: () => this.#ports.clock.nowMs(),
       scrub: () => this.#scrub.status(),
     });
+  }
+
+  isConnected(): boolean {
+    return !this.#stopped && this.#whereabouts.hearsMajority();
   }
 
   onSlotsChanged(run: () => void): void {
@@ -382,25 +389,5 @@ class Corelet implements CoreletHandle {
     this.#gateway.stop();
     this.#host.stop();
     this.#scrub.stop();
-  }
-
-  // ---- who is where -----------------------------------------------------------------------------------------------
-
-  #placement(): PlacementTable | undefined {
-    const { view } = this.#membership;
-    if (view === undefined) return undefined;
-    const { steer } = this.#options;
-    return placementOf(steer?.(view) ?? view, this.#founding.arcs, this.#founding.copies);
-  }
-
-  isConnected(): boolean {
-    const members = this.#membership.view?.members ?? [];
-    const heard = members.filter((member) => this.#host.isAlive(member.id)).length;
-    return !this.#stopped && 2 * heard > members.length;
-  }
-
-  #liveActiveMembers(): number {
-    const members = this.#membership.view?.members ?? [];
-    return members.filter((member) => member.role === 'active' && this.#host.isAlive(member.id)).length;
   }
 }
