@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type DemoChassis, startChassis } from '../test/interop/chassis.ts';
 import { ensureClient } from '../test/interop/clients.ts';
 import { runWell } from '../test/interop/commands.ts';
@@ -106,23 +107,6 @@ async function longestTurnsMs(chassis: DemoChassis): Promise<number[]> {
 
 const lookMs = 5;
 
-/** For how long this process stood still at most since the call. */
-function watchClock(): { stop(): number } {
-  let longestMs = 0;
-  let lookedMs = performance.now();
-  const timer = setInterval(() => {
-    const nowMs = performance.now();
-    longestMs = Math.max(longestMs, nowMs - lookedMs);
-    lookedMs = nowMs;
-  }, lookMs);
-  return {
-    stop() {
-      clearInterval(timer);
-      return longestMs;
-    },
-  };
-}
-
 function row(cells: readonly (string | number)[]): string {
   return cells.map((cell, i) => (i === 0 ? String(cell).padEnd(16) : String(cell).padStart(i === 1 ? 6 : 12))).join('');
 }
@@ -148,14 +132,16 @@ async function bench(setting: { rounds: number; seconds: number; slots: number; 
     const heads = ['depth', 'NBD/s', 'iSCSI/s', 'share', 'spread %', 'CPU µs NBD', 'iSCSI'];
     if (!json) console.log(row(['', ...heads]));
     const results: ShapeReport[] = [];
-    const clock = watchClock();
+    const delays = monitorEventLoopDelay({ resolution: lookMs });
+    delays.enable();
     for (const shape of shapes) {
       if (!setting.jobs.test(`${shape.name} ${shape.depth}`)) continue;
       const result = await measure(chassis, shape, rounds, seconds);
       results.push(result);
       if (!json) console.log(rowOf(result));
     }
-    const ownTurnMs = clock.stop();
+    delays.disable();
+    const ownTurnMs = delays.max / 1e6;
     const turnsMs = await longestTurnsMs(chassis);
     if (json)
       console.log(

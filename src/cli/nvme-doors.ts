@@ -3,10 +3,8 @@ import type { SlotRecord } from '../chassis/chassis-file.ts';
 import { nvmeDoor } from '../corelet/doors.ts';
 import type { CoreletHandle } from '../corelet/types.ts';
 import { systemKeyExchange } from '../platform/key-exchange.ts';
-import type { LoopTurns } from '../platform/loop-turns.ts';
 import { createRandom } from '../platform/random.ts';
 import { type ListenOptions, listenTarget, type TargetListener } from '../platform/target-listener.ts';
-import type { Clock } from '../ports/clock.ts';
 import { programVersion } from './version.ts';
 
 /** Hosts that came by a wildcard address are told the one that they reached. */
@@ -24,9 +22,8 @@ export interface NvmeDoorsOptions {
   readonly nvme: HostPort;
   readonly nvmeDiscovery: HostPort | undefined;
   readonly corelet: CoreletHandle;
-  readonly clock: Clock;
-  readonly turns: LoopTurns;
-  readonly onStalled: NonNullable<ListenOptions['onStalled']>;
+  /** As for every listener of the process. */
+  readonly watched: Pick<ListenOptions, 'clock' | 'turns' | 'onStalled'>;
   /** As the chassis tells them now; none where there is no chassis. */
   readonly slots: () => readonly SlotRecord[];
 }
@@ -38,11 +35,10 @@ export interface NvmeDoors {
 
 /** Listens for NVMe/TCP hosts. @throws what `listen` throws, `EADDRINUSE` for one. */
 export async function openNvme(options: NvmeDoorsOptions): Promise<NvmeDoors> {
-  const { slot, nvme, nvmeDiscovery, corelet, clock, turns, onStalled, slots } = options;
-  const watched = { clock, turns, onStalled };
+  const { slot, nvme, nvmeDiscovery, corelet, watched, slots } = options;
   const own = { slot, host: nvme.host, port: nvme.port, discoveryPort: nvmeDiscovery?.port ?? nvme.port };
   const target = nvmeDoor(corelet, {
-    clock,
+    clock: watched.clock,
     random: createRandom(),
     exchange: systemKeyExchange,
     version: programVersion(),

@@ -201,7 +201,7 @@ async function openDoors(
   }
   const { nvme, nvmeDiscovery, slot } = options;
   if (nvme !== undefined) {
-    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, ...watched, slots });
+    const door = await openNvme({ slot, nvme, nvmeDiscovery, corelet, watched, slots });
     sessions.push(door.sessions);
     doors.push(...door.listeners);
   }

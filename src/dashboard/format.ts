@@ -27,6 +27,13 @@ export function byId(id: string): HTMLElement {
   return found;
 }
 
+/** Whether `target` shows anything else than `key` stands for; from now on it does. Left as it is, it isn't read out again. */
+export function isNews(target: HTMLElement, key: string): boolean {
+  if (target.dataset['shown'] === key) return false;
+  target.dataset['shown'] = key;
+  return true;
+}
+
 /** Sets text only when it changed, so that a screen reader isn't told the same again. */
 export function setText(target: Element, text: string): void {
   if (target.textContent !== text) target.textContent = text;

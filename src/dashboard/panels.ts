@@ -1,7 +1,7 @@
 import { marginPhrase, statusRows } from '../admin/status-words.ts';
 import type { CoreletStatus, EventRecord, VolumeInfo } from '../admin/types.ts';
 import { formatBytes } from '../base/units.ts';
-import { byId, element, setText } from './format.ts';
+import { byId, element, isNews, setText } from './format.ts';
 import { showTable } from './slots.ts';
 
 /** How much more may go, large; and below it all that `corelet status` says, in its words. */
@@ -11,9 +11,7 @@ export function showMargin(status: CoreletStatus, others: readonly CoreletStatus
   byId('margin').className = `margin ${margin.tone}`;
   const rows = statusRows(status, Date.now(), others).filter(({ name }) => name !== 'Margin');
   const list = byId('status-rows');
-  const key = JSON.stringify(rows);
-  if (list.dataset['shown'] === key) return;
-  list.dataset['shown'] = key;
+  if (!isNews(list, JSON.stringify(rows))) return;
   const items = rows.map(({ name, phrases }) => {
     const told = phrases.map(({ text, tone }) => element('span', { class: tone }, text));
     return element('div', {}, element('dt', {}, name), element('dd', {}, ...told));
@@ -48,8 +46,7 @@ export function showEvents(events: readonly EventRecord[]): void {
   const list = byId('events');
   const newest = events[events.length - 1];
   const key = newest === undefined ? 'none' : `${newest.atWallMs} ${newest.text} ${events.length}`;
-  if (list.dataset['shown'] === key) return;
-  list.dataset['shown'] = key;
+  if (!isNews(list, key)) return;
   const items = [...events].reverse().map((event) => {
     const at = new Date(event.atWallMs);
     const time = element('time', { datetime: at.toISOString() }, at.toLocaleTimeString());

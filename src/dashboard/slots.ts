@@ -1,6 +1,6 @@
 import { safeText, slotStateText, stateGlyphs, usedText } from '../admin/status-words.ts';
 import type { CoreletStatus, SlotStatus } from '../admin/types.ts';
-import { byId, element, shape } from './format.ts';
+import { byId, element, isNews, shape } from './format.ts';
 
 const columns = 6;
 
@@ -42,9 +42,7 @@ export class SlotGrid {
   #fill(cell: HTMLElement | undefined, slot: SlotStatus): void {
     if (cell === undefined) return;
     const share = slot.sizeBytes === 0 ? 0 : slot.usedBytes / slot.sizeBytes;
-    const key = JSON.stringify(slot);
-    if (cell.dataset['shown'] === key) return;
-    cell.dataset['shown'] = key;
+    if (!isNews(cell, JSON.stringify(slot))) return;
     const bar = shape('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' });
     bar.append(shape('rect', { width: String(Math.round(share * 1000) / 10), height: '4' }));
     cell.setAttribute('aria-label', describe(slot));
@@ -69,9 +67,7 @@ export class SlotGrid {
     if (slot === undefined) return;
     const text = `Slot ${slot.slot}, module ${slot.id}: ${slotStateText(slot)}. ${slot.copies} copies of arcs, leads ${slot.leads}. ${fillText(slot)}. Safe to pull: ${safeText(slot)}.`;
     const command = slot.state === 'gone' ? `corelet slot insert ${slot.slot}` : `corelet slot pull ${slot.slot}`;
-    const key = text + command;
-    if (this.#detail.dataset['shown'] === key) return;
-    this.#detail.dataset['shown'] = key;
+    if (!isNews(this.#detail, text + command)) return;
     const why = element('code', {}, `corelet why ${slot.slot}`);
     this.#detail.replaceChildren(
       element('p', {}, text),
@@ -129,9 +125,7 @@ export function showTable(
   heads: readonly string[],
   rows: readonly (readonly (string | Node)[])[],
 ): void {
-  const key = JSON.stringify(rows);
-  if (table.dataset['shown'] === key) return;
-  table.dataset['shown'] = key;
+  if (!isNews(table, JSON.stringify(rows))) return;
   const head = element('tr', {}, ...heads.map((text) => element('th', { scope: 'col' }, text)));
   const body = rows.map((row) => element('tr', {}, ...row.map((cell) => element('td', {}, cell))));
   table.replaceChildren(element('thead', {}, head), element('tbody', {}, ...body));

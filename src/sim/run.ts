@@ -1,5 +1,5 @@
 import { chunkBytes } from '../base/ids.ts';
-import type { VolumeResult } from '../corelet/types.ts';
+import type { CoreletHandle, VolumeResult } from '../corelet/types.ts';
 import { AcknowledgedWatch } from './checkers/acknowledged.ts';
 import { checkBounds } from './checkers/bounds.ts';
 import { checkDurability } from './checkers/durability.ts';
@@ -244,12 +244,7 @@ class Run {
     if (this.#broken()) return;
     for (let pass = 0; pass < scrubPasses; pass++) {
       for (const { index } of this.#cluster.slots) {
-        // The last fault may have been its crash: it is starting.
-        const startedByMs = this.#engine.nowMs + scrubMsMax;
-        while (this.#cluster.handle(index) === undefined && this.#engine.nowMs < startedByMs) {
-          await this.#engine.run(this.#engine.nowMs + pollMs);
-        }
-        const handle = this.#cluster.handle(index);
+        const handle = await this.#started(index);
         const scrubbed = handle && (await this.#engine.settle(handle.scrub(), scrubMsMax))?.value;
         const round = scrubbed?.ok === true ? scrubbed.value.completed : undefined;
         if (round === null) continue;
@@ -259,6 +254,16 @@ class Run {
         }
       }
     }
+  }
+
+  /** The Corelet in a slot; the last fault may have been its crash: then it is starting. Undefined: it doesn't start. */
+  async #started(index: number): Promise<CoreletHandle | undefined> {
+    const engine = this.#engine;
+    const deadlineMs = engine.nowMs + scrubMsMax;
+    while (this.#cluster.handle(index) === undefined && engine.nowMs < deadlineMs) {
+      await engine.run(engine.nowMs + pollMs);
+    }
+    return this.#cluster.handle(index);
   }
 
   #judge(): { readonly registers: number; readonly unchecked: number } {
