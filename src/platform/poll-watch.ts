@@ -51,6 +51,12 @@ export class PollWatch {
     this.#timer = undefined;
   }
 
+  /** What had arrived may be looked at before this watch is: then a connection is closed before the timer tells that all stood still. */
+  noticeStall(): void {
+    const now = this.#clock.nowMs();
+    if (now - this.#sampledMs > this.#stalledMsMax) this.#look(now);
+  }
+
   #schedule(): void {
     this.#timer = this.#clock.after(sampleMs, () => {
       this.#schedule();
@@ -58,12 +64,16 @@ export class PollWatch {
     });
   }
 
-  #sample(): void {
-    const now = this.#clock.nowMs();
+  #look(now: number): void {
     const turnMs = now - this.#sampledMs;
+    this.#sampledMs = now;
     this.#onTurn(turnMs, now);
     if (turnMs > this.#stalledMsMax) this.#onStalled(turnMs);
-    this.#sampledMs = now;
+  }
+
+  #sample(): void {
+    const now = this.#clock.nowMs();
+    this.#look(now);
     setImmediate(() => {
       this.passedMs = now;
     });

@@ -102,6 +102,7 @@ export async function listenTarget(options: ListenOptions): Promise<TargetListen
     }
     const arrivals = new Arrivals(watch, bufferBytesMax);
     const connection: Connection = new Connection(socket, options, limits, arrivals, () => {
+      watch.noticeStall();
       connections.delete(connection);
       if (connections.size > 0) return;
       watch.stop();
