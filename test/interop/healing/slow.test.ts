@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { type DemoChassis, startChassis } from '../chassis.ts';
 
-/** A processor that gets hardly any time: its process stands still nine tenths of it, a turn at a time. */
+/**
+ * A processor that gets hardly any time: its process stands still nine tenths of it, a turn at a time. Turns are of different lengths:
+ * who asks it does so once a second, and would hit the moment in which it runs each time, or never.
+ */
 const standsStillMs = 180;
 const runsMs = 20;
 
@@ -14,7 +17,7 @@ function slowDown(pid: number): void {
   turn = setTimeout(() => {
     process.kill(pid, 'SIGCONT');
     turn = setTimeout(() => slowDown(pid), runsMs);
-  }, standsStillMs);
+  }, standsStillMs * (0.5 + Math.random()));
 }
 
 after(async () => {
