@@ -14,10 +14,13 @@ let turn: NodeJS.Timeout | undefined;
 
 function slowDown(pid: number): void {
   process.kill(pid, 'SIGSTOP');
-  turn = setTimeout(() => {
-    process.kill(pid, 'SIGCONT');
-    turn = setTimeout(() => slowDown(pid), runsMs);
-  }, standsStillMs * (0.5 + Math.random()));
+  turn = setTimeout(
+    () => {
+      process.kill(pid, 'SIGCONT');
+      turn = setTimeout(() => slowDown(pid), runsMs);
+    },
+    standsStillMs * (0.5 + Math.random()),
+  );
 }
 
 after(async () => {
