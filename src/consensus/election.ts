@@ -101,10 +101,12 @@ function demandProof<Body>(s: RaftState<Body>): void {
 
 /**
  * Two that ask each other at the same moment would both be granted, then vote for themselves, and the arc would wait for the next
- * round. Of equal logs the one that the configuration names first goes first, for as long as its own question is new.
+ * round. Of equal logs the one that the configuration names first goes first, for as long as its own question is new and the
+ * other hasn't refused it: that one may have heard of the leader's end a moment later, and stands now by what it asks.
  */
 function goesFirst<Body>(s: RaftState<Body>, from: MemberId, request: VoteRequest): boolean {
   if (s.role !== 'preCandidate' || s.nowMs >= s.preVotesAskedMs + s.limits.campaignRetryMs) return false;
+  if (s.votes.get(from) === false) return false;
   const { lastIndex, lastTerm } = s.log;
   if (request.lastTerm !== lastTerm || request.lastIndex !== lastIndex) return false;
   const order = voterIds(s.configuration);

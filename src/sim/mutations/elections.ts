@@ -199,6 +199,14 @@ export const electionMutations: readonly Mutation[] = [
     expect: ['STORY', 'INV-3', 'INV-9'],
   },
   {
+    name: 'refused-one-goes-first',
+    rule: '§10.13',
+    what: "a candidate that another one refused stands in that one's way",
+    edits: [{ file: election, find: 'if (s.votes.get(from) === false) return false;', replace: '' }],
+    hunt: coreStory('duel-refused'),
+    expect: ['STORY', 'INV-9'],
+  },
+  {
     name: 'check-quorum-dropped',
     rule: '§3 check-quorum, INV-9',
     what: 'a leader that hears no majority goes on',
