@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { runWithCrew } from './crew.ts';
-import { mutationsMain } from './mutations/main.ts';
+import { mutationsMain, mutationsUsage } from './mutations/main.ts';
 import { parseOptions, replayCommand, usage } from './options.ts';
 import type { SimOptions } from './options.ts';
 import { runOnce } from './run.ts';
 import type { RunReport } from './run.ts';
-import { storyMain } from './scenario/program.ts';
+import { storyMain, storyUsage } from './scenario/program.ts';
 import { runOptionsOf } from './seeded.ts';
 import { shrink } from './shrink.ts';
 import { parseStoreOptions, storeReplayCommand, storeRunOptions, storeUsage } from './store/options.ts';
@@ -63,6 +63,10 @@ async function storeMain(args: readonly string[]): Promise<number> {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--help')) {
+    process.stdout.write(`${[usage, storeUsage, storyUsage, mutationsUsage].join('\n')}\n`);
+    return 0;
+  }
   // With a file: that story is played. Without: the story of a failure is told.
   const isPlay = args.includes('--story') && args.some((arg) => arg.endsWith('.txt'));
   if (isPlay) return storyMain(args.filter((arg) => arg !== '--story'));

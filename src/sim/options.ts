@@ -33,8 +33,7 @@ export interface SimOptions {
   readonly story: boolean;
 }
 
-export const usage = `npm run sim -- --store …: power losses of one store
-npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace] [--shrink] [--story]
+export const usage = `npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace] [--shrink] [--story]
   --slots 5  --arcs 16  --copies 3  --volume 8MiB  --ops 4000  --virtual-seconds 60
   --hosts 4  --queue-depth 2  --faults-per-second 2.5  --faults ${faultKinds.join(',')}
   --leave-out 3,5 (faults, by number)`;

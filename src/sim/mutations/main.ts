@@ -17,6 +17,9 @@ export function controlsOf(reports: readonly { readonly mutation: Mutation; read
   return [...controls.values()];
 }
 
+export const mutationsUsage =
+  'npm run sim -- --mutations [PATTERN]: builds the core with deliberate faults, and prints by what and how soon each was found';
+
 /** `npm run sim -- --mutations [PATTERN]`: builds the core with each fault, and prints by what and how soon it was found. */
 export async function mutationsMain(args: readonly string[]): Promise<number> {
   const wanted = new RegExp(args[0] ?? '.');

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { play, storyOf, tellPlay } from './play.ts';
 import { StoryProblem } from './problem.ts';
 
-const usage =
-  'node src/sim/scenario/main.ts FILE… [--seed N | --seeds A..B] [--trace]: plays stories of test/scenarios';
+export const storyUsage =
+  'npm run sim -- --story FILE… [--seed N | --seeds A..B] [--trace]: plays stories of test/scenarios';
 
 interface Wanted {
   readonly files: readonly string[];
@@ -32,7 +32,7 @@ function wantedOf(args: readonly string[]): Wanted | undefined {
 export async function storyMain(args: readonly string[]): Promise<number> {
   const wanted = wantedOf(args);
   if (wanted === undefined) {
-    process.stderr.write(`${usage}\n`);
+    process.stderr.write(`${storyUsage}\n`);
     return 2;
   }
   let failures = 0;
