@@ -12,9 +12,25 @@ const replyMagic = 0x67446698;
 const replyAck = 1;
 const errorReplyMin = 0x8000_0000;
 const handshakeMsMax = 2000;
+const inboxBytes = 256 * 1024;
 
-/** What became of a request: bytes for a read; an error number of the server; `lost`: the connection ended before an answer. */
+/**
+ * What became of a request: bytes for a read, there only until `done` returns; an error number of the server; `lost`: the connection
+ * ended before an answer.
+ */
 export type Answer = { readonly data: Uint8Array } | { readonly error: number } | 'lost';
+
+/** The same, for later. */
+export function kept(answer: Answer): Answer {
+  return typeof answer === 'object' && 'data' in answer ? { data: new Uint8Array(answer.data) } : answer;
+}
+
+interface Handshake {
+  readonly name: string;
+  greeted: boolean;
+  /** With a reason: it failed. */
+  readonly done: (why: string | undefined) => void;
+}
 
 interface Asked {
   readonly readBytes: number;
@@ -22,59 +38,106 @@ interface Asked {
   readonly done: (answer: Answer) => void;
 }
 
-/** One connection, after its handshake. Requests of one turn leave in one write. */
+/** What has come and wasn't taken yet, in one buffer that is used over and over: the client shares its cores with what it loads. */
+class Inbox {
+  #buffer = Buffer.allocUnsafe(inboxBytes);
+  #filled = 0;
+
+  /** Where the next bytes go. */
+  get room(): Buffer {
+    if (this.#filled === this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(2 * this.#buffer.length);
+      this.#buffer.copy(larger);
+      this.#buffer = larger;
+    }
+    return this.#buffer.subarray(this.#filled);
+  }
+
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#filled);
+  }
+
+  came(count: number): void {
+    this.#filled += count;
+  }
+
+  /** The first `count` bytes are done with. */
+  took(count: number): void {
+    if (count === 0) return;
+    this.#buffer.copyWithin(0, count, this.#filled);
+    this.#filled -= count;
+  }
+}
+
+/** One connection. Requests of one turn leave in one write. */
 export class HistoryConnection {
   readonly #socket: Socket;
+  readonly #inbox = new Inbox();
   readonly #asked = new Map<number, Asked>();
-  #received: Buffer = Buffer.alloc(0);
+  #handshake: Handshake | undefined;
   #cookie = 0;
   #corked = false;
   #lost = false;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('close', () => this.abandon());
+  private constructor(port: number, handshake: Handshake) {
+    this.#handshake = handshake;
+    const callback = (count: number): boolean => {
+      this.#inbox.came(count);
+      this.#inbox.took(this.#handshake === undefined ? this.#replies() : this.#greet(this.#handshake));
+      return true;
+    };
+    // The types know one buffer only; a function is asked for each.
+    const buffer = (() => this.#inbox.room) as unknown as Uint8Array;
+    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true, onread: { buffer, callback } });
+    this.#socket.on('error', () => {}); // 'close' follows
+    this.#socket.on('close', () => this.abandon());
   }
 
   /** Rejects where nobody answers in time, or the export is refused. */
   static open(port: number, name: string): Promise<HistoryConnection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host: '127.0.0.1', port, noDelay: true });
-      let received = Buffer.alloc(0);
-      let greeted = false;
-      const fail = (why: string) => {
-        socket.destroy();
-        reject(new Error(why));
-      };
-      const limit = setTimeout(() => fail('no handshake in time'), handshakeMsMax);
-      const closed = () => {
+      const limit = setTimeout(() => connection.#refused('no handshake in time'), handshakeMsMax);
+      const done = (why: string | undefined) => {
         clearTimeout(limit);
-        reject(new Error('connection closed'));
+        if (why === undefined) resolve(connection);
+        else reject(new Error(why));
       };
-      socket.on('error', () => {}); // 'close' follows
-      socket.on('close', closed);
-      socket.on('data', function handshake(chunk: Buffer) {
-        received = Buffer.concat([received, chunk]);
-        if (!greeted && received.length >= greetingBytes) {
-          greeted = true;
-          received = received.subarray(greetingBytes);
-          socket.write(goRequest(name));
-        }
-        while (greeted && received.length >= optionHeadBytes) {
-          const end = optionHeadBytes + received.readUInt32BE(16);
-          if (received.length < end) return;
-          const type = received.readUInt32BE(12);
-          received = received.subarray(end);
-          if (type >= errorReplyMin) return fail(`export ${name} refused`);
-          if (type !== replyAck) continue;
-          clearTimeout(limit);
-          socket.off('data', handshake);
-          socket.off('close', closed);
-          return resolve(new HistoryConnection(socket));
-        }
-      });
+      const connection = new HistoryConnection(port, { name, greeted: false, done });
     });
+  }
+
+  #refused(why: string): void {
+    const handshake = this.#handshake;
+    this.#handshake = undefined;
+    this.abandon();
+    handshake?.done(why);
+  }
+
+  /** @returns how much of what came is done with. */
+  #greet(handshake: Handshake): number {
+    const { bytes } = this.#inbox;
+    let at = 0;
+    if (!handshake.greeted) {
+      if (bytes.length < greetingBytes) return 0;
+      handshake.greeted = true;
+      at = greetingBytes;
+      this.#socket.write(goRequest(handshake.name));
+    }
+    while (bytes.length - at >= optionHeadBytes) {
+      const end = at + optionHeadBytes + bytes.readUInt32BE(at + 16);
+      if (bytes.length < end) break;
+      const type = bytes.readUInt32BE(at + 12);
+      at = end;
+      if (type >= errorReplyMin) {
+        this.#refused(`export ${handshake.name} refused`);
+        break;
+      }
+      if (type !== replyAck) continue;
+      this.#handshake = undefined;
+      handshake.done(undefined);
+      break;
+    }
+    return at;
   }
 
   get isLost(): boolean {
@@ -104,9 +167,10 @@ export class HistoryConnection {
     done: (answer: Answer) => void,
   ): void {
     const cookie = ++this.#cookie;
-    const head = Buffer.alloc(requestBytes);
+    const head = Buffer.allocUnsafe(requestBytes);
     head.writeUInt32BE(requestMagic, 0);
-    head.writeUInt16BE(type, 6);
+    head.writeUInt32BE(type, 4); // no flags
+    head.writeUInt32BE(0, 8);
     head.writeUInt32BE(cookie, 12);
     head.writeUInt32BE(Math.floor(offset / 2 ** 32), 16);
     head.writeUInt32BE(offset >>> 0, 20);
@@ -125,8 +189,9 @@ export class HistoryConnection {
     if (data !== undefined) socket.write(data);
   }
 
-  #receive(chunk: Buffer): void {
-    const bytes = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+  /** @returns how much of what came is done with. */
+  #replies(): number {
+    const { bytes } = this.#inbox;
     let at = 0;
     while (!this.#lost && bytes.length - at >= replyBytes) {
       if (bytes.readUInt32BE(at) !== replyMagic) throw new Error('not an NBD reply');
@@ -140,7 +205,7 @@ export class HistoryConnection {
       asked.done(error === 0 ? { data: bytes.subarray(at + replyBytes, end) } : { error });
       at = end;
     }
-    this.#received = bytes.subarray(at);
+    return at;
   }
 
   /** Gives it up: the outcome of what was asked is not known. */
@@ -148,6 +213,7 @@ export class HistoryConnection {
     if (this.#lost) return;
     this.#lost = true;
     this.#socket.destroy();
+    this.#refused('connection closed');
     const asked = [...this.#asked.values()];
     this.#asked.clear();
     for (const { done } of asked) done('lost');

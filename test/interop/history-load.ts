@@ -85,6 +85,8 @@ class Host {
   readonly #host: number;
   #path: number;
   #connection: HistoryConnection | undefined;
+  /** Buffers of writes that were answered. */
+  readonly #written: Uint8Array[] = [];
   #underWay = 0;
   #whenIdle: (() => void) | undefined;
 
@@ -152,15 +154,17 @@ class Host {
       invokedMs: performance.now(),
     });
     this.#underWay++;
-    const done = (answer: Answer) => this.#answered(connection, operation, block, answer);
     if (isRead) {
-      connection.read(offset, blockBytes, done);
+      connection.read(offset, blockBytes, (answer) => this.#answered(connection, operation, block, answer));
       return;
     }
-    const data = new Uint8Array(blockBytes);
+    const data = this.#written.pop() ?? new Uint8Array(blockBytes);
     writeValue(data, options.seed, operation.number, block);
     history.touch(block, operation, 'write', operation.number);
-    connection.write(offset, data, done);
+    connection.write(offset, data, (answer) => {
+      if (answer !== 'lost') this.#written.push(data); // what is lost may still be on its way into a socket
+      this.#answered(connection, operation, block, answer);
+    });
   }
 
   #answered(connection: HistoryConnection, operation: Operation, block: number, answer: Answer): void {

@@ -6,7 +6,7 @@ import { chunkBytes } from '../../../src/base/ids.ts';
 import type { EventRecord } from '../../../src/ports/events.ts';
 import { type DemoChassis, isRunning, startChassis } from '../chassis.ts';
 import { eventually } from '../commands.ts';
-import { type Answer, HistoryConnection } from '../history-connection.ts';
+import { type Answer, HistoryConnection, kept } from '../history-connection.ts';
 
 const slots = 5;
 const volumeBytes = 64 * 1024 * 1024;
@@ -23,7 +23,7 @@ async function ask(
 ) {
   const host = await HistoryConnection.open(chassis.nbdPort + slot, 'demo');
   try {
-    return await new Promise<Answer>((resolve) => run(host, resolve));
+    return await new Promise<Answer>((resolve) => run(host, (answer) => resolve(kept(answer))));
   } finally {
     host.abandon();
   }

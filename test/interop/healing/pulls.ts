@@ -6,7 +6,7 @@ import { History } from '../../../src/sim/history.ts';
 import type { EventRecord } from '../../../src/ports/events.ts';
 import { type ChassisStatus, type DemoChassis, isRunning, startChassis } from '../chassis.ts';
 import { eventually, rest } from '../commands.ts';
-import { type Answer, HistoryConnection } from '../history-connection.ts';
+import { type Answer, HistoryConnection, kept } from '../history-connection.ts';
 import { HistoryLoad } from '../history-load.ts';
 import { type Kill, planPulls, type PullsPlan } from './pulls-plan.ts';
 
@@ -309,7 +309,7 @@ class PullsRun {
     }
     const answer = await new Promise<Answer>((resolve) => {
       if (kind === 'write') connection.write(offset, data, resolve);
-      else connection.read(offset, lengthBytes, resolve);
+      else connection.read(offset, lengthBytes, (read) => resolve(kept(read)));
     });
     assert(answer !== 'lost' && 'data' in answer, `the whole volume can be ${kind === 'write' ? 'written' : 'read'}`);
     history.end(operation, 'ok', performance.now());
