@@ -3,6 +3,7 @@ import type { Mutation } from './types.ts';
 
 const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
+const fetching = 'src/arc/fetching.ts';
 const cohort = 'src/membership/cohort.ts';
 const room = 'src/arc/room.ts';
 const comparing = 'src/arc/comparing.ts';
@@ -47,6 +48,14 @@ export const toldMutations: readonly Mutation[] = [
     edits: [{ file: state, find: 'if (answer !== undefined) return answer;', replace: '' }],
     hunt: story('05-retry-after-a-newer-write', 3),
     expect: ['INV-2', 'INV-5'],
+  },
+  {
+    name: 'mended-by-one-that-is-behind',
+    rule: '§10.8, INV-7',
+    what: 'a voter that has not applied as much gives its older block to one that lost its map',
+    edits: [{ file: fetching, find: ' || replica.core.appliedIndex < fetch.floor', replace: '' }],
+    hunt: story('15d-mended-with-what-was-there', 3),
+    expect: ['INV-2', 'INV-6', 'STORY'],
   },
   {
     name: 'next-leader-told-late',

@@ -8,6 +8,8 @@ import type { Act } from './story.ts';
 const scanBytes = 2 ** 20;
 /** A round of one slot, of virtual time. */
 const scrubMsMax = 60_000;
+/** `CLM1`, as docs/formats/store.md has it: where a page of the block map begins. */
+const mapPageMagic = 0x314d4c43;
 /** Enough of a block to tell it from any other. */
 const needleBytes = 64;
 
@@ -35,6 +37,23 @@ function rotValue(stage: Stage, places: Places): void {
     for (const at of spots) flash.rot(at, Math.min(blockBytes, 512));
     stage.note(`${name} rots on slot ${slot}: ${spots.length} copies`);
   }
+}
+
+/** Every page of the block map there, old ones too: what it says of its chunk can't be read any more. */
+function rotMapPages(stage: Stage, slot: number): void {
+  const { flash } = stage.medium(slot);
+  let pages = 0;
+  for (let from = 0; from < flash.sizeBytes; from += scanBytes) {
+    const lengthBytes = Math.min(scanBytes, flash.sizeBytes - from);
+    const view = new DataView(flash.peek(from, lengthBytes).buffer);
+    for (let at = 0; at + blockBytes <= lengthBytes; at += blockBytes) {
+      if (view.getUint32(at, true) !== mapPageMagic) continue;
+      flash.rot(from + at, flash.sectorBytes);
+      pages++;
+    }
+  }
+  if (pages === 0) throw new Unfulfilled(`no page of the map is on the flash of slot ${slot}`);
+  stage.note(`${pages} pages of the map rot on slot ${slot}`);
 }
 
 function eachSlot(act: (stage: Stage, slot: number, places: Places) => void): Act {
@@ -99,6 +118,7 @@ export const flashSentences: readonly Sentence<Act>[] = [
     run: eachSlot((stage, slot) => stage.medium(slot).flash.loseNextWrite()),
   },
   { pattern: 'rot <value:name> on <slots:slots>', run: rotValue },
+  { pattern: 'rot map pages on <slots:slots>', run: eachSlot(rotMapPages) },
   {
     pattern: 'scrub <slots:slots>',
     run: async (stage, places) => {
