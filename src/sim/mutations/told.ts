@@ -8,6 +8,13 @@ const cohort = 'src/membership/cohort.ts';
 const room = 'src/arc/room.ts';
 const comparing = 'src/arc/comparing.ts';
 const twoContents = story('15c-two-contents-of-one-version', 3);
+const lastComesFirst = [
+  {
+    file: 'src/store/chunk.ts',
+    find: 'if ((page.versions[block] as number) >= version) return 0;',
+    replace: 'if (page.versions[block] === version) return 0;',
+  },
+];
 
 /** Faults that need a schedule which no storm happens to bring: stories tell it (design §10.3, §10.4, §10.9; brakes). */
 export const toldMutations: readonly Mutation[] = [
@@ -55,6 +62,29 @@ export const toldMutations: readonly Mutation[] = [
     what: 'a voter that has not applied as much gives its older block to one that lost its map',
     edits: [{ file: fetching, find: ' || replica.core.appliedIndex < fetch.floor', replace: '' }],
     hunt: story('15d-mended-with-what-was-there', 3),
+    expect: ['INV-2', 'INV-6', 'STORY'],
+  },
+  {
+    name: 'older-replaces-newer-in-the-map',
+    rule: '§10.6, INV-6',
+    what: 'a block takes what comes last, not what is newest; the assert is there',
+    edits: lastComesFirst,
+    hunt: story('15e-mended-too-late', 3),
+    expect: ['INV-6'],
+  },
+  {
+    name: 'older-replaces-newer-in-the-map-unasserted',
+    rule: '§10.6, INV-6',
+    what: 'the same without the assert: a repair that comes late undoes a write',
+    edits: [
+      ...lastComesFirst,
+      {
+        file: 'src/store/map.ts',
+        find: "assert(chunk.versionOf(block) === Math.max(known, version), 'INV-6: of a copied block the newer version counts');",
+        replace: '',
+      },
+    ],
+    hunt: story('15e-mended-too-late', 3),
     expect: ['INV-2', 'INV-6', 'STORY'],
   },
   {
