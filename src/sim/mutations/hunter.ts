@@ -13,9 +13,10 @@ async function lookIn(hunt: Hunt): Promise<Look> {
       const { clusterLook } = await import('./cluster-look.ts');
       return clusterLook(hunt.profile);
     }
-    case 'store': {
+    case 'store':
+    case 'reuse': {
       const { storeLook } = await import('./store-look.ts');
-      return storeLook(hunt.operations);
+      return storeLook(hunt.operations, hunt.by === 'reuse' ? 'reuse' : 'all');
     }
     case 'chaos': {
       // Lives with the tests of the consensus core.

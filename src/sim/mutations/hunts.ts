@@ -24,3 +24,8 @@ export function coreStory(name: string): Hunt {
 export function store(operations: number, last: number): Hunt {
   return { by: 'store', operations, seeds: [1, last] };
 }
+
+/** One store that gives space back again and again, and its power losses while that space is in use anew. */
+export function reuse(operations: number, last: number): Hunt {
+  return { by: 'reuse', operations, seeds: [1, last] };
+}

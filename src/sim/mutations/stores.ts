@@ -1,4 +1,4 @@
-import { store } from './hunts.ts';
+import { reuse, store } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
 const log = 'src/store/log.ts';
@@ -6,6 +6,8 @@ const chunk = 'src/store/chunk.ts';
 const recovery = 'src/store/recovery.ts';
 const replay = 'src/store/replay.ts';
 const checkpointer = 'src/store/checkpointer.ts';
+const cleaner = 'src/store/cleaner.ts';
+const upkeep = 'src/store/upkeep.ts';
 const all = ['INV-1', 'INV-2', 'INV-4', 'INV-5', 'INV-6', 'INV-7', 'INV-9', 'INV-10'];
 
 /** Faults of the log on the flash: syncs, restarts, checkpoints, cleaning (design §7, §10.5, §10.11). */
@@ -114,6 +116,78 @@ export const storeMutations: readonly Mutation[] = [
       },
     ],
     hunt: store(300, 3),
+    expect: all,
+  },
+  {
+    name: 'cleaned-with-a-piece-of-the-checkpoint',
+    rule: '§7, §10.5',
+    what: 'a segment is free although the newest checkpoint has a piece in it',
+    edits: [{ file: cleaner, find: '      if (pass >= checkpointer.passesDone) continue;\n', replace: '' }],
+    hunt: reuse(1000, 2),
+    expect: all,
+  },
+  {
+    name: 'cleaned-with-map-pages',
+    rule: '§7, §10.5',
+    what: 'a segment is free although pages of the map lie in it',
+    edits: [
+      { file: cleaner, find: 'await space.rewrite(page.arc, page.key);', replace: '' },
+      {
+        file: cleaner,
+        find: 'if (this.#stopped || map.pagePosition(page.key) === page.position) return false;',
+        replace: '',
+      },
+    ],
+    hunt: reuse(1000, 2),
+    expect: all,
+  },
+  {
+    name: 'cleaned-with-what-an-arc-holds',
+    rule: '§10.5',
+    what: 'a segment is free although entries lie in it that are not applied, or are to be sent',
+    edits: [
+      {
+        file: cleaner,
+        find: 'if (score <= bestScore || owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment))) continue;',
+        replace: 'if (score <= bestScore) continue;',
+      },
+      {
+        file: cleaner,
+        find: 'if (!owner.holds(segmentStart(layout, segment), segmentEnd(layout, segment))) free.push(segment);',
+        replace: 'free.push(segment);',
+      },
+    ],
+    hunt: reuse(1000, 2),
+    expect: all,
+  },
+  {
+    name: 'cleaned-while-blocks-come-into-it',
+    rule: '§7',
+    what: 'a segment is free although moved blocks are still written into it',
+    edits: [
+      {
+        file: cleaner,
+        find: 'if (busy.includes(segment) || this.#moved.isOpen(segment)) continue;',
+        replace: 'if (busy.includes(segment)) continue;',
+      },
+    ],
+    hunt: reuse(1000, 2),
+    expect: all,
+  },
+  {
+    name: 'moved-and-not-told',
+    rule: '§7, §10.5',
+    what: 'a segment is free although the log does not tell where its blocks are now',
+    edits: [{ file: cleaner, find: '      this.#o.appendMoved(moved);\n', replace: '' }],
+    hunt: reuse(1000, 2),
+    expect: all,
+  },
+  {
+    name: 'freed-and-not-told',
+    rule: '§7, §10.5',
+    what: 'a segment is in use again although the log does not tell that it was free',
+    edits: [{ file: upkeep, find: '      if (!append.freed(segment)) break;\n', replace: '' }],
+    hunt: reuse(1000, 2),
     expect: all,
   },
 ];

@@ -13,6 +13,8 @@ function huntText(hunt: Hunt): string {
       return `cluster, \`${hunt.profile}\`, ${seeds}`;
     case 'store':
       return `store, ${hunt.operations} operations, ${seeds}`;
+    case 'reuse':
+      return `store, \`reuse\`, ${hunt.operations} operations, ${seeds}`;
     case 'chaos':
       return `core, \`${hunt.weather}\`, ${seeds}`;
     case 'story':

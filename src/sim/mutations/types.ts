@@ -12,6 +12,8 @@ export type Hunt =
   | { readonly by: 'cluster'; readonly profile: string; readonly seeds: readonly [number, number] }
   /** One store and a power loss at every write, as `npm run sim -- --store`. */
   | { readonly by: 'store'; readonly operations: number; readonly seeds: readonly [number, number] }
+  /** The same, but a power loss only while space is in use again that the newest checkpoint doesn't know to be free. */
+  | { readonly by: 'reuse'; readonly operations: number; readonly seeds: readonly [number, number] }
   /** A group of consensus cores without arcs, on a disk in memory, under schedules of loss, crashes and changes. */
   | { readonly by: 'chaos'; readonly weather: string; readonly seeds: readonly [number, number] }
   /** A story of test/scenarios, played on a whole cluster. */

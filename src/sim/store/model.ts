@@ -114,7 +114,7 @@ export class StoreModel implements StoreOwner {
   }
 
   freed(from: number, to: number): void {
-    assert(!this.holds(from, to), 'what an arc holds is given back');
+    assert(!this.holds(from, to), 'INV-1: what an arc holds is given back');
     this.freedAt.set(from, this.store.health().checkpoint);
   }
 

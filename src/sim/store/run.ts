@@ -6,11 +6,16 @@ import { StoreWorkload } from './workload.ts';
 /** 10 segments of 4 MiB, of which half can hold data: space is given back many times in a run. */
 export const usualShape: RigShape = { segments: 10, arcs: 3, mapBytes: 48_000 };
 
+/** `reuse`: only while space is in use again that was given back behind the newest checkpoint's back. */
+export type Moments = 'all' | 'reuse';
+
 export interface StoreRunOptions {
   readonly seed: number;
   readonly operations: number;
   readonly shape?: RigShape;
   readonly thoroughness?: Thoroughness;
+  /** At which of the device's changes a power loss is tried; all unless given. */
+  readonly moments?: Moments;
   /** Only this crash is tried. */
   readonly only?: Partial<CrashId>;
   /** The device rots: heads of batches, and blocks. */
@@ -83,6 +88,7 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
     seen = device.boundaries;
     point++;
     if (options.plain === true || (only?.point !== undefined && only.point !== point)) continue;
+    if (options.moments === 'reuse' && !rig.isBetweenCheckpoints) continue;
     const moment = {
       point,
       medium: device.medium,
