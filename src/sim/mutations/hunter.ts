@@ -14,9 +14,10 @@ async function lookIn(hunt: Hunt): Promise<Look> {
       return clusterLook(hunt.profile);
     }
     case 'store':
-    case 'reuse': {
+    case 'reuse':
+    case 'churn': {
       const { storeLook } = await import('./store-look.ts');
-      return storeLook(hunt.operations, hunt.by === 'reuse' ? 'reuse' : 'all');
+      return storeLook(hunt);
     }
     case 'chaos': {
       // Lives with the tests of the consensus core.

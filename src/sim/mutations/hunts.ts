@@ -29,3 +29,8 @@ export function store(operations: number, last: number): Hunt {
 export function reuse(operations: number, last: number): Hunt {
   return { by: 'reuse', operations, seeds: [1, last] };
 }
+
+/** The same, nearly full of what is never written again. */
+export function churn(operations: number, last: number): Hunt {
+  return { by: 'churn', operations, seeds: [1, last] };
+}

@@ -1,4 +1,4 @@
-import { reuse, store } from './hunts.ts';
+import { churn, reuse, store } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
 const log = 'src/store/log.ts';
@@ -124,6 +124,20 @@ export const storeMutations: readonly Mutation[] = [
     what: 'a segment is free although the newest checkpoint has a piece in it',
     edits: [{ file: cleaner, find: '      if (pass >= checkpointer.passesDone) continue;\n', replace: '' }],
     hunt: reuse(1000, 2),
+    expect: all,
+  },
+  {
+    name: 'cleaned-with-the-log-of-a-restart',
+    rule: '§7, §10.5',
+    what: 'a segment is free although a restart from the newest checkpoint reads the log in it',
+    edits: [
+      {
+        file: cleaner,
+        find: 'if (state === segmentStates.log && segments.stamp(segment) >= checkpointer.startSequence) continue;',
+        replace: '',
+      },
+    ],
+    hunt: churn(110, 1),
     expect: all,
   },
   {

@@ -14,7 +14,8 @@ function huntText(hunt: Hunt): string {
     case 'store':
       return `store, ${hunt.operations} operations, ${seeds}`;
     case 'reuse':
-      return `store, \`reuse\`, ${hunt.operations} operations, ${seeds}`;
+    case 'churn':
+      return `store, \`${hunt.by}\`, ${hunt.operations} operations, ${seeds}`;
     case 'chaos':
       return `core, \`${hunt.weather}\`, ${seeds}`;
     case 'story':

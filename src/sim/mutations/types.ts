@@ -14,6 +14,8 @@ export type Hunt =
   | { readonly by: 'store'; readonly operations: number; readonly seeds: readonly [number, number] }
   /** The same, but a power loss only while space is in use again that the newest checkpoint doesn't know to be free. */
   | { readonly by: 'reuse'; readonly operations: number; readonly seeds: readonly [number, number] }
+  /** The same on a device that is nearly full of what is never written again: what is free comes from the newest segments. */
+  | { readonly by: 'churn'; readonly operations: number; readonly seeds: readonly [number, number] }
   /** A group of consensus cores without arcs, on a disk in memory, under schedules of loss, crashes and changes. */
   | { readonly by: 'chaos'; readonly weather: string; readonly seeds: readonly [number, number] }
   /** A story of test/scenarios, played on a whole cluster. */

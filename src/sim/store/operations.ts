@@ -26,6 +26,9 @@ const operations = Object.keys(weights) as Operation[];
 /** On a device that rots. */
 export const rottingWeights = { ...weights, rot: 0.7, mend: 3 };
 
+/** Much is written over, and nothing is taken away. */
+export const churningWeights = { ...weights, largeWrite: 40, trim: 1, drop: 0, rebirth: 0, catchUp: 0 };
+
 export function pick(random: Prng, of: Readonly<Record<Operation, number>>): Operation {
   let left = random.fraction() * operations.reduce((sum, operation) => sum + of[operation], 0);
   for (const operation of operations) {

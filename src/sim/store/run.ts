@@ -7,7 +7,7 @@ import { StoreWorkload } from './workload.ts';
 export const usualShape: RigShape = { segments: 10, arcs: 3, mapBytes: 48_000 };
 
 /** `reuse`: only while space is in use again that was given back behind the newest checkpoint's back. */
-export type Moments = 'all' | 'reuse';
+type Moments = 'all' | 'reuse';
 
 export interface StoreRunOptions {
   readonly seed: number;
@@ -18,6 +18,8 @@ export interface StoreRunOptions {
   readonly moments?: Moments;
   /** Only this crash is tried. */
   readonly only?: Partial<CrashId>;
+  /** Written once, at first. */
+  readonly coldChunks?: number;
   /** The device rots: heads of batches, and blocks. */
   readonly rots?: boolean;
   /** No crash is tried: only the work itself is done. */
@@ -61,6 +63,7 @@ export async function runStore(options: StoreRunOptions): Promise<StoreRunReport
     arcs: shape.arcs,
     ends: true,
     rots: options.rots === true,
+    coldChunks: options.coldChunks ?? 0,
   });
   const explorer = new CrashExplorer(seed, shape, thoroughness);
   let failure: CrashFailure | undefined;

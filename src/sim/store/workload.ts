@@ -8,7 +8,7 @@ import { mendBlocks, rotBlocks } from './mending.ts';
 import type { Prospect, StoreModel } from './model.ts';
 import { lastIndex } from './replica.ts';
 import type { StoreRig } from './rig.ts';
-import { type Operation, pick, rottingWeights, weights } from './operations.ts';
+import { churningWeights, type Operation, pick, rottingWeights, weights } from './operations.ts';
 import { randomFates } from './subsets.ts';
 import { blockName, chunkName } from './witness.ts';
 
@@ -27,6 +27,8 @@ export interface WorkloadOptions {
   readonly ends: boolean;
   /** The device rots. */
   readonly rots?: boolean;
+  /** So many chunks are written once, at first; then what is written goes into few others, over and over. */
+  readonly coldChunks?: number;
 }
 
 /** Does to a store all that a Corelet does, at random: the same seed does the same. */
@@ -42,6 +44,7 @@ export class StoreWorkload {
   readonly #arcs: number;
   /** Restarts and crashes are part of it. */
   readonly #ends: boolean;
+  readonly #coldChunks: number;
   readonly #weights: Readonly<Record<Operation, number>>;
   /** Blocks that rotted and were mended. */
   mended = 0;
@@ -52,7 +55,8 @@ export class StoreWorkload {
     this.#random = random;
     this.#arcs = options.arcs;
     this.#ends = options.ends;
-    this.#weights = options.rots === true ? rottingWeights : weights;
+    this.#coldChunks = options.coldChunks ?? 0;
+    this.#weights = options.rots === true ? rottingWeights : this.#coldChunks > 0 ? churningWeights : weights;
   }
 
   get #model(): StoreModel {
@@ -60,6 +64,7 @@ export class StoreWorkload {
   }
 
   async run(count: number): Promise<void> {
+    for (let i = 0; i < this.#coldChunks; i++) await this.#writeCold(i);
     for (let i = 0; i < count; i++) {
       const operation = this.#next(i);
       this.done[operation] = (this.done[operation] ?? 0) + 1;
@@ -72,6 +77,15 @@ export class StoreWorkload {
     }
     await this.#model.synced();
     this.#rig.check();
+  }
+
+  async #writeCold(number: number): Promise<void> {
+    const arc = number % this.#arcs;
+    if (!(await this.#room(blocksPerChunk * blockBytes))) throw new Error('the cold chunks fill the device');
+    const chunk = chunksPerVolume + number;
+    const volume = this.#model.replica(arc).volumes[0] as VolumeId;
+    this.#model.write(arc, { volume, layer: 0, chunk, firstBlock: 0, blockCount: blocksPerChunk }, 'commits');
+    await this.#model.synced();
   }
 
   /** From time to time nothing is taken away, until the device is full. */
@@ -159,7 +173,7 @@ export class StoreWorkload {
   /** A few chunks get most of what comes. */
   #range(arc: number, blockCount: number): BlockRange {
     const random = this.#random;
-    const chunk = random.chance(0.5) ? 0 : random.below(chunksPerVolume);
+    const chunk = random.chance(0.5) || this.#coldChunks > 0 ? 0 : random.below(chunksPerVolume);
     const firstBlock = random.below(blocksPerChunk - blockCount + 1);
     return { volume: this.#volume(arc), layer: 0, chunk, firstBlock, blockCount };
   }
