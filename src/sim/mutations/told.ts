@@ -4,6 +4,7 @@ import type { Mutation } from './types.ts';
 const receiver = 'src/arc/copy-receiver.ts';
 const state = 'src/arc/state.ts';
 const fetching = 'src/arc/fetching.ts';
+const mending = 'src/arc/mending.ts';
 const cohort = 'src/membership/cohort.ts';
 const room = 'src/arc/room.ts';
 const comparing = 'src/arc/comparing.ts';
@@ -13,6 +14,13 @@ const lastComesFirst = [
     file: 'src/store/chunk.ts',
     find: 'if ((page.versions[block] as number) >= version) return 0;',
     replace: 'if (page.versions[block] === version) return 0;',
+  },
+];
+const lastUnasserted = [
+  {
+    file: 'src/store/map.ts',
+    find: "assert(chunk.versionOf(block) === Math.max(known, version), 'INV-6: of a copied block the newer version counts');",
+    replace: '',
   },
 ];
 
@@ -65,6 +73,33 @@ export const toldMutations: readonly Mutation[] = [
     expect: ['INV-2', 'INV-6', 'STORY'],
   },
   {
+    name: 'mended-with-an-older-version',
+    rule: '§10.8, INV-7',
+    what: 'a bad block is mended with whatever a voter has: nobody looks at the version, nor the map at what comes',
+    edits: [
+      { file: fetching, find: ' || replica.core.appliedIndex < fetch.floor', replace: '' },
+      {
+        file: fetching,
+        find: 'if (fetch.versions[i] !== 0 && fetch.versions[i] !== version) continue;',
+        replace: '',
+      },
+      {
+        file: mending,
+        find: 'return wanted.version === 0 ? version <= floor : version === wanted.version;',
+        replace: 'return version <= floor;',
+      },
+      {
+        file: mending,
+        find: 'if (wanted.version !== 0 && crc !== wanted.crc) this.#recordDiffers(member, key, block);\n      else taken.push(i);',
+        replace: 'taken.push(i);',
+      },
+      ...lastComesFirst,
+      ...lastUnasserted,
+    ],
+    hunt: story('15-rot-of-the-newest-copy', 3),
+    expect: ['INV-2', 'INV-6', 'STORY'],
+  },
+  {
     name: 'older-replaces-newer-in-the-map',
     rule: '§10.6, INV-6',
     what: 'a block takes what comes last, not what is newest; the assert is there',
@@ -76,14 +111,7 @@ export const toldMutations: readonly Mutation[] = [
     name: 'older-replaces-newer-in-the-map-unasserted',
     rule: '§10.6, INV-6',
     what: 'the same without the assert: a repair that comes late undoes a write',
-    edits: [
-      ...lastComesFirst,
-      {
-        file: 'src/store/map.ts',
-        find: "assert(chunk.versionOf(block) === Math.max(known, version), 'INV-6: of a copied block the newer version counts');",
-        replace: '',
-      },
-    ],
+    edits: [...lastComesFirst, ...lastUnasserted],
     hunt: story('15e-mended-too-late', 3),
     expect: ['INV-2', 'INV-6', 'STORY'],
   },
