@@ -1,9 +1,10 @@
-import { chaos, coreStory } from './hunts.ts';
+import { chaos, cluster, coreStory } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
 const leases = 'src/consensus/leases.ts';
 const progress = 'src/consensus/progress.ts';
 const quorum = 'quorumReached(s.configuration, s.supportOf) + usableLeaseMs(s.limits)';
+const whoeverAnswered = { file: leases, find: quorum, replace: 's.leaseAskedMs + usableLeaseMs(s.limits)' };
 
 /** Faults of reads that ask nobody (design §10.7, INV-2). */
 export const leaseMutations: readonly Mutation[] = [
@@ -11,7 +12,15 @@ export const leaseMutations: readonly Mutation[] = [
     name: 'lease-without-majority',
     rule: '§10.7, INV-2',
     what: 'a leader that has asked for a lease has one, whoever answered',
-    edits: [{ file: leases, find: quorum, replace: 's.leaseAskedMs + usableLeaseMs(s.limits)' }],
+    edits: [whoeverAnswered],
+    hunt: cluster('deaf', 12),
+    expect: ['INV-2'],
+  },
+  {
+    name: 'lease-without-majority-in-the-core',
+    rule: '§10.7, INV-2',
+    what: 'the same, for the core alone',
+    edits: [whoeverAnswered],
     hunt: chaos('reads', 300),
     expect: ['INV-2'],
   },
