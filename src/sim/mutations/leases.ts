@@ -2,6 +2,7 @@ import { chaos, cluster, coreStory } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
 const leases = 'src/consensus/leases.ts';
+const election = 'src/consensus/election.ts';
 const progress = 'src/consensus/progress.ts';
 const quorum = 'quorumReached(s.configuration, s.supportOf) + usableLeaseMs(s.limits)';
 const whoeverAnswered = { file: leases, find: quorum, replace: 's.leaseAskedMs + usableLeaseMs(s.limits)' };
@@ -45,6 +46,22 @@ export const leaseMutations: readonly Mutation[] = [
     edits: [{ file: leases, find: 'return s.nowMs < s.promisedUntilMs;', replace: 'return false;' }],
     hunt: chaos('reads', 300),
     expect: ['INV-2'],
+  },
+  {
+    name: 'promise-not-kept-at-the-vote',
+    rule: '§10.7, INV-2',
+    what: 'who has promised since it was asked whether it would vote votes all the same',
+    edits: [{ file: election, find: 'from !== s.leader && isPromised(s)) {', replace: 'false) {' }],
+    hunt: coreStory('lease-late-vote'),
+    expect: ['STORY'],
+  },
+  {
+    name: 'campaign-in-the-leaders-name',
+    rule: '§10.7, INV-2',
+    what: 'a candidate says that the leader asked it to take over: nobody heeds a promise then',
+    edits: [{ file: election, find: 'campaign(s, false);', replace: 'campaign(s, true);' }],
+    hunt: coreStory('lease-late-vote'),
+    expect: ['STORY'],
   },
   {
     name: 'promise-forgotten-in-a-restart',
