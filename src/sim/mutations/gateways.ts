@@ -50,6 +50,20 @@ export const gatewayMutations: readonly Mutation[] = [
     expect: ['INV-5', 'INV-2'],
   },
   {
+    name: 'cancelled-not-remembered',
+    rule: '§10.1, §10.9, INV-5',
+    what: 'a cancel is applied and answered, and leaves no memory: a copy of the command that comes later is carried out',
+    edits: [
+      {
+        file: state,
+        find: "if (outcome.code !== 'fenced') this.#remember",
+        replace: "if (outcome.code !== 'fenced' && outcome.code !== 'cancelled') this.#remember",
+      },
+    ],
+    hunt: story('04b-late-copy-of-a-cancelled-command', 3),
+    expect: ['INV-2', 'INV-5', 'STORY'],
+  },
+  {
     name: 'ticket-unchecked',
     rule: '§10.10, INV-5',
     what: 'a leader takes commands of any age; the assert is there',
