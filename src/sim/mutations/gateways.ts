@@ -162,6 +162,14 @@ export const gatewayMutations: readonly Mutation[] = [
     expect: ['INV-2', 'STORY'],
   },
   {
+    name: 'dropped-volume-made-again',
+    rule: '§10.3',
+    what: 'an arc that was told to drop a volume forgets that, and knows it again when its maker, who slept, tells of it',
+    edits: [{ file: state, find: "(action === 'raise' || this.dropped.has(volume))", replace: "action === 'raise'" }],
+    hunt: story('10c-deleted-while-its-maker-sleeps', 5),
+    expect: ['STORY'],
+  },
+  {
     name: 'preempted-without-an-epoch',
     rule: '§10.3, story 11',
     what: 'a preemption is answered when the record says so, not when every arc has heard of it',
