@@ -91,7 +91,11 @@ for (const seed of seeds) {
     assert.equal(new Set(records.map(({ name }) => name)).size, records.length, 'one volume of a name');
     assert.deepEqual(new Set(records.map(({ state }) => state)), new Set(['open']));
     const known = knownByArcs(world);
-    assert.deepEqual(known, new Array(8).fill(records.length), 'the arcs know the volumes that there are');
+    assert.deepEqual(
+      known,
+      Array.from({ length: 8 }, () => records.length),
+      'the arcs know the volumes that there are',
+    );
     assert.deepEqual(world.cluster.violations, []);
   });
 }
