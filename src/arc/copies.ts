@@ -5,6 +5,7 @@ import type { CopyCheck, CopyChunk, CopyFinish, CopyOffer, CopyReply } from '../
 import type { ReplicaContext } from './context.ts';
 import { CopyReceiver, copyReply } from './copy-receiver.ts';
 import { ChunkBuffers } from './chunk-buffers.ts';
+import { CopyFailures } from './copy-failures.ts';
 import { CopyPace } from './copy-pace.ts';
 import { type CopyResult, CopySender } from './copy-sender.ts';
 import type { EndedLives } from './ended-lives.ts';
@@ -36,8 +37,7 @@ export class Copies {
   readonly #receivers = new Map<ArcId, CopyReceiver>();
   readonly #senders = new Map<ArcId, CopySender>();
   readonly #wanted = new Map<ArcId, Set<MemberId>>();
-  /** Arcs of which a copy failed since the last look: tried again at the next one, not before. */
-  readonly #failed = new Set<ArcId>();
+  readonly #failures = new CopyFailures();
   readonly pace = new CopyPace();
   readonly room: CopyRoom;
   /** Arcs led here that lack a copy, or would move one, and have no room for it anywhere. */
@@ -126,6 +126,7 @@ export class Copies {
   forget(arc: ArcId): void {
     this.#receivers.delete(arc);
     this.room.release(arc);
+    this.#failures.forget(arc);
   }
 
   // ---- going out --------------------------------------------------------------------------------------------------
@@ -154,7 +155,6 @@ export class Copies {
     const now = this.#context.clock.nowMs();
     for (const sender of this.#senders.values()) sender.tick(now);
     this.pace.look(now, this.#senders.size > 0, endangeredBytes);
-    this.#failed.clear();
   }
 
   /**
@@ -168,7 +168,7 @@ export class Copies {
     }
     for (const replica of order) {
       if (this.#senders.size >= this.#context.limits.copiesSentMax) return;
-      if (this.#senders.has(replica.arc) || this.#failed.has(replica.arc)) continue;
+      if (this.#senders.has(replica.arc)) continue;
       const member = this.#next(replica);
       if (member !== undefined) this.#begun(replica, member);
     }
@@ -183,7 +183,7 @@ export class Copies {
     for (const member of replica.isLeader ? wanted : []) {
       const copying = core.progress().get(member)?.state === 'copying';
       if (!copying || !holdsMember(core.configuration, member)) wanted.delete(member);
-      else if (this.#context.isAlive(replicaOf(member).id)) {
+      else if (this.#context.isAlive(replicaOf(member).id) && !this.#failures.waits(replica.arc, member, replica.now)) {
         next = member;
         break;
       }
@@ -207,21 +207,29 @@ export class Copies {
     const wanted = this.#wanted.get(replica.arc);
     // Who refuses waits behind the others, and holds up nobody.
     if (wanted?.delete(result.member) === true && !result.ok) wanted.add(result.member);
-    if (!result.ok) this.#failed.add(replica.arc);
     if (result.ok) {
+      this.#failures.succeeded(replica.arc, result.member);
       replica.comparing.tellAllQuarantined(result.member);
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
     }
-    const to = replicaOf(result.member).id;
+    this.#tell(replica.arc, result);
+  }
+
+  #tell(arc: ArcId, { member, ok, reason, blocks, durationMs }: CopyResult): void {
+    const to = replicaOf(member).id;
+    let text = `Copied arc ${arc} to ${placeOf(to)}: ${blocks} blocks, checksums verified, in ${Math.round(durationMs)} ms.`;
+    if (!ok) {
+      const { count, isNews } = this.#failures.note(arc, member, reason, this.#context.clock.nowMs());
+      if (!isNews) return;
+      text = `A copy of arc ${arc} to ${placeOf(to)} stopped: ${reason}${count > 1 ? `, ${count} times in a row` : ''}. It will be tried again.`;
+    }
     this.#context.events.record({
-      kind: result.ok ? 'arc.copied' : 'arc.copy-failed',
-      arc: replica.arc,
+      kind: ok ? 'arc.copied' : 'arc.copy-failed',
+      arc,
       corelet: to,
-      text: result.ok
-        ? `Copied arc ${replica.arc} to ${placeOf(to)}: ${result.blocks} blocks, checksums verified, in ${Math.round(result.durationMs)} ms.`
-        : `A copy of arc ${replica.arc} to ${placeOf(to)} stopped: ${result.reason}. It will be tried again.`,
-      data: { blocks: result.blocks, durationMs: Math.round(result.durationMs), from: this.#context.self },
+      text,
+      data: { blocks, durationMs: Math.round(durationMs), from: this.#context.self },
     });
   }
 

@@ -33,12 +33,17 @@ export const stateLimits = {
   /** Answers remembered for all sessions together; for more, the session used longest ago makes room. */
   answersMax: 65_536,
   volumesMax: 65_536,
+  /** Dropped volumes that an arc remembers; of more it forgets whose drop is longest ago. */
+  droppedMax: 1024,
   keysMax: 65_536,
   /** Keys and values together, as encoded: with the rest, a whole state stays below what a copy may carry. */
   keysBytesMax: 4 * 1024 * 1024,
 } as const;
 
 const keyOverheadBytes = 14;
+
+/** As encoded, a dropped volume has an epoch above all others: this and the index of its drop. Who knows only epochs refuses it as well. */
+const droppedEpoch = 2 ** 52;
 
 const applied = { code: 'ok', version: 0 } as const satisfies Outcome;
 
@@ -50,6 +55,8 @@ export class ArcState {
   readonly sessions = new Map<number, Session>();
   /** Highest epoch seen per volume; a volume not listed is unknown here and refused. */
   readonly epochs = new Map<VolumeId, number>();
+  /** Volumes whose end this arc has heard of, by the index of it, ascending: who still tells of their making comes too late. */
+  readonly dropped = new Map<VolumeId, LogIndex>();
   readonly keys = new Map<string, KeyValue>();
   #answerCount = 0;
   #keysBytes = 0;
@@ -153,14 +160,25 @@ export class ArcState {
   #changeEpoch(volume: VolumeId, epoch: number, action: EpochAction, index: LogIndex): Outcome {
     if (action === 'drop') {
       this.epochs.delete(volume);
+      this.#rememberDropped(volume, index);
       return { code: 'ok', version: index };
     }
     const known = this.epochs.get(volume);
-    // Dropped, or never made: a raise that comes late must not bring it back.
-    if (known === undefined && action === 'raise') return { code: 'fenced', version: 0 };
+    // Dropped, or never made: a raise that comes late must not bring it back, nor the word of a maker that slept.
+    if (known === undefined && (action === 'raise' || this.dropped.has(volume))) return { code: 'fenced', version: 0 };
     if (known === undefined && this.epochs.size >= stateLimits.volumesMax) return { code: 'full', version: 0 };
     if (known === undefined || epoch > known) this.epochs.set(volume, epoch);
     return { code: 'ok', version: index };
+  }
+
+  #rememberDropped(volume: VolumeId, index: LogIndex): void {
+    this.dropped.delete(volume); // it goes to the end
+    this.dropped.set(volume, index);
+    if (this.dropped.size <= stateLimits.droppedMax) return;
+    for (const [oldest] of this.dropped) {
+      this.dropped.delete(oldest);
+      return;
+    }
   }
 
   /** Whether data of that epoch may still come; where it does, no older may follow (design §10.14). */
@@ -190,7 +208,7 @@ export class ArcState {
   }
 
   // sessions: count u32, each id u64 · lowestOpen u64 · lastUsed u64 · answers u32 × (number u64 · code u8 · version u64)
-  // epochs: count u32, each volume u64 · epoch u64. keys: count u32, each key text · version u64 · value blob
+  // epochs: count u32, each volume u64 · epoch u64, those of dropped volumes last, by index. keys: count u32, each key text · version u64 · value blob
   encode(writer: Writer): void {
     writer.u32(this.sessions.size);
     for (const [id, session] of this.sessions) {
@@ -204,10 +222,14 @@ export class ArcState {
         writer.u64(outcome.version);
       }
     }
-    writer.u32(this.epochs.size);
+    writer.u32(this.epochs.size + this.dropped.size);
     for (const [volume, epoch] of this.epochs) {
       writer.u64(volume);
       writer.u64(epoch);
+    }
+    for (const [volume, index] of this.dropped) {
+      writer.u64(volume);
+      writer.u64(droppedEpoch + index);
     }
     writer.u32(this.keys.size);
     for (const [key, entry] of this.keys) {
@@ -231,9 +253,11 @@ export class ArcState {
       state.#answerCount += session.answers.size;
       state.sessions.set(id, session);
     }
-    for (let left = reader.count(stateLimits.volumesMax, 16); left > 0; left--) {
+    for (let left = reader.count(stateLimits.volumesMax + stateLimits.droppedMax, 16); left > 0; left--) {
       const volume = reader.u64() as VolumeId;
-      state.epochs.set(volume, reader.u64());
+      const epoch = reader.u64();
+      if (epoch < droppedEpoch) state.epochs.set(volume, epoch);
+      else state.dropped.set(volume, epoch - droppedEpoch);
     }
     for (let left = reader.count(stateLimits.keysMax, 14); left > 0; left--) {
       const key = reader.text(keyTextMax);
@@ -253,6 +277,7 @@ export class ArcState {
       lines.push(`s${id} ${session.lowestOpen} ${session.lastUsed} ${answers.sort().join(',')}`);
     }
     for (const [volume, epoch] of this.epochs) lines.push(`e${volume} ${epoch}`);
+    for (const [volume, index] of this.dropped) lines.push(`d${volume} ${index}`);
     for (const [key, entry] of this.keys) lines.push(`k${key} ${entry.version} ${crc32c(entry.value)}`);
     return crc32c(utf8Bytes(lines.sort().join('\n')), seed);
   }

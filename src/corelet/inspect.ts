@@ -74,6 +74,7 @@ function boundsOf({ core, state }: Replica): readonly BoundInspection[] {
     { name: 'sessions', length: state.sessions.size, max: stateLimits.sessionsMax },
     { name: 'answers kept for one session', length: window, max: stateLimits.windowMax },
     { name: 'volumes known', length: state.epochs.size, max: stateLimits.volumesMax },
+    { name: 'volumes dropped', length: state.dropped.size, max: stateLimits.droppedMax },
     { name: 'keys', length: state.keys.size, max: stateLimits.keysMax },
     { name: 'entries not committed', length: core.lastIndex - core.commitIndex, max: defaultArcLimits.entriesKeptMax },
     {

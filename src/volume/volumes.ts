@@ -103,12 +103,7 @@ export class Volumes implements VolumeCatalog {
   async records(): Promise<readonly VolumeRecord[] | 'unavailable'> {
     const entries = await this.#keys.list(recordKeyPrefix);
     if (entries === 'unavailable') return entries;
-    const records: VolumeRecord[] = [];
-    for (const { value, version } of entries) {
-      const record = decodeRecord(value);
-      const isOrphan = record.state === 'creating' && (await this.#isOrphan({ record, version }));
-      if (record.state !== 'deleted' && !isOrphan) records.push(record);
-    }
+    const records = entries.map(({ value }) => decodeRecord(value)).filter(({ state }) => state !== 'deleted');
     return records.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -127,24 +122,28 @@ export class Volumes implements VolumeCatalog {
     return { ok: false, code: 'UNAVAILABLE' };
   }
 
-  /** `again`: somebody took the name at the same moment, and may have died of it. */
+  /** `again`: somebody else was first, with the name or with the record. */
   async #create(name: string, sizeBytes: number, copies: number): Promise<ChangeResult | 'again'> {
     const taken = await this.#keys.get(nameKey(name));
     if (taken === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
-    if (taken !== undefined) {
-      const found = await this.#find(name);
-      if (found === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
-      if (found?.record.state === 'creating') await this.#finish(found);
-      if (found !== undefined && found.record.state !== 'deleted') return { ok: false, code: 'EXISTS' };
+    const leadsTo = taken === undefined ? undefined : decodeNameValue(taken.value);
+    const found = leadsTo === undefined ? undefined : await this.#byId(leadsTo);
+    if (found === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
+    if (found?.record.state === 'creating') await this.#finish(found);
+    if (found !== undefined && found.record.state !== 'deleted') return { ok: false, code: 'EXISTS' };
+    // A name that leads to no record yet stays: who took it died, or makes the record at this moment. There can be one record of that id only, so
+    // one maker. Were it another id, both would make one, and each be told that the name is its own.
+    const id = found === undefined && leadsTo !== undefined ? leadsTo : (this.#random.u48() as VolumeId);
+    if (id !== leadsTo) {
+      // The name first: a record that no name leads to would stay half made for ever.
+      const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
+      if (named === 'mismatch') return 'again';
+      if (named === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
     }
-    const id = this.#random.u48() as VolumeId;
     const record: VolumeRecord = { id, name, sizeBytes, copies, epoch: 1, state: 'creating', ...newRules };
-    // The name first: a record that no name leads to would stay half made for ever.
-    const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
-    if (named === 'mismatch') return 'again';
-    if (named === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
     const version = await this.#keys.set(recordKey(id), 0, encodeRecord(record));
-    if (typeof version === 'string') return { ok: false, code: 'UNAVAILABLE' };
+    if (version === 'mismatch') return 'again';
+    if (version === 'unavailable') return { ok: false, code: 'UNAVAILABLE' };
     return this.#finish({ record, version });
   }
 
@@ -241,7 +240,6 @@ export class Volumes implements VolumeCatalog {
     const { record } = found;
     switch (record.state) {
       case 'creating':
-        if (await this.#isOrphan(found)) return { ok: false, code: 'EXISTS' };
         // Every arc knows the volume before anyone may write to it (design §10.3).
         if (!(await this.#tellArcs(record, 'create'))) return { ok: false, code: 'UNAVAILABLE' };
         return this.#put(found, { ...record, state: 'open' });
@@ -264,14 +262,6 @@ export class Volumes implements VolumeCatalog {
       default:
         return unreachable(record.state);
     }
-  }
-
-  /** Somebody took the name before there was a record behind it: this one was never used, and its maker is told so. */
-  async #isOrphan({ record, version }: Found): Promise<boolean> {
-    const leads = await this.#keys.get(nameKey(record.name));
-    if (leads === 'unavailable' || (leads !== undefined && decodeNameValue(leads.value) === record.id)) return false;
-    await this.#keys.set(recordKey(record.id), version, encodeRecord({ ...record, state: 'deleted' }));
-    return true;
   }
 
   async #finishDelete(found: Found): Promise<ChangeResult> {

@@ -1,6 +1,7 @@
 import { copyMutations } from './copies.ts';
 import { electionMutations } from './elections.ts';
 import { gatewayMutations } from './gateways.ts';
+import { leaseMutations } from './leases.ts';
 import { operationMutations } from './operations.ts';
 import { replicationMutations } from './replication.ts';
 import { storeMutations } from './stores.ts';
@@ -10,6 +11,7 @@ import type { Mutation } from './types.ts';
 /** All deliberate faults, room by room. */
 export const catalogue = {
   elections: electionMutations,
+  leases: leaseMutations,
   replication: replicationMutations,
   gateways: gatewayMutations,
   operations: operationMutations,

@@ -1,11 +1,19 @@
-import { cluster } from './hunts.ts';
+import { cluster, story } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
+const host = 'src/arc/host.ts';
 const replica = 'src/arc/replica.ts';
 const recovery = 'src/arc/recovery.ts';
 const sender = 'src/arc/copy-sender.ts';
 const receiver = 'src/arc/copy-receiver.ts';
 const owner = 'src/arc/store-owner.ts';
+
+const anyLifeSpeaks = {
+  file: replica,
+  find: 'const known = this.#peers.get(id);',
+  replace:
+    'const named = membersOf(this.core.configuration, id)[0];\n    if (named !== undefined) return named;\n    const known = this.#peers.get(id);',
+};
 
 /** Faults of copies, lives of replicas and restarts (design §10.4, §10.5, §10.12). */
 export const copyMutations: readonly Mutation[] = [
@@ -58,6 +66,39 @@ export const copyMutations: readonly Mutation[] = [
     ],
     hunt: cluster('moving', 20),
     expect: ['INV-3', 'INV-9', 'INV-10'],
+  },
+  {
+    name: 'word-of-another-life-counts',
+    rule: 'INV-10, §10.12',
+    what: "what a Corelet says counts as its named life's word, whichever life of it speaks",
+    edits: [anyLifeSpeaks],
+    hunt: story('09d-put-back-to-before-its-copy', 3),
+    expect: ['INV-9', 'INV-10', 'STORY'],
+  },
+  {
+    name: 'former-life-goes-on',
+    rule: 'INV-10, §10.12',
+    what: 'who forgot what it told answers, and votes, in the name of its former life, and that counts',
+    edits: [
+      anyLifeSpeaks,
+      {
+        file: host,
+        find: 'const known = replica?.generation === message.toGeneration;',
+        replace: 'const known = replica !== undefined;',
+      },
+      {
+        file: replica,
+        find: 'if (message.toGeneration !== this.generation) return; // INV-10: meant for another life of this replica',
+        replace: '',
+      },
+      {
+        file: host,
+        find: "if (message.type === 'vote' && !replica.installed) {",
+        replace: "if (message.type === 'vote' && message.term < 0) {",
+      },
+    ],
+    hunt: story('09d-put-back-to-before-its-copy', 3),
+    expect: ['INV-1', 'INV-2', 'INV-3', 'INV-10'],
   },
   {
     name: 'restart-applies-uncommitted',

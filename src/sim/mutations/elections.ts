@@ -185,6 +185,14 @@ export const electionMutations: readonly Mutation[] = [
     expect: ['INV-2'],
   },
   {
+    name: 'reads-of-a-former-leadership-count',
+    rule: 'INV-8, INV-9',
+    what: 'reads that waited when leadership was lost take room for ever',
+    edits: [{ file: reads, find: '  s.readsPending = 0;\n', replace: '' }],
+    hunt: coreStory('read-leading-again'),
+    expect: ['STORY'],
+  },
+  {
     name: 'incomplete-copy-leads',
     rule: '§10.4',
     what: 'a replica whose copy is not complete campaigns',

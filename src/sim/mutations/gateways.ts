@@ -18,6 +18,12 @@ const noTicket = {
   replace: 'if (pending.number_unused) {',
 };
 
+const fencedTaken = {
+  file: state,
+  find: 'if (known === undefined || epoch < known) return false;',
+  replace: 'if (known === undefined) return false;',
+};
+
 /** Faults of gateways, of tickets, epochs and cancelling (design §10.1, §10.3, §10.9, §10.10). */
 export const gatewayMutations: readonly Mutation[] = [
   {
@@ -42,6 +48,20 @@ export const gatewayMutations: readonly Mutation[] = [
     ],
     hunt: cluster('deaf', 12),
     expect: ['INV-5', 'INV-2'],
+  },
+  {
+    name: 'cancelled-not-remembered',
+    rule: '§10.1, §10.9, INV-5',
+    what: 'a cancel is applied and answered, and leaves no memory: a copy of the command that comes later is carried out',
+    edits: [
+      {
+        file: state,
+        find: "if (outcome.code !== 'fenced') this.#remember",
+        replace: "if (outcome.code !== 'fenced' && outcome.code !== 'cancelled') this.#remember",
+      },
+    ],
+    hunt: story('04b-late-copy-of-a-cancelled-command', 3),
+    expect: ['INV-2', 'INV-5', 'STORY'],
   },
   {
     name: 'ticket-unchecked',
@@ -117,6 +137,37 @@ export const gatewayMutations: readonly Mutation[] = [
     ],
     hunt: story('10b-deleted-volume-stale-gateway', 5),
     expect: ['INV-2', 'INV-5', 'INV-6', 'STORY'],
+  },
+  {
+    name: 'fenced-epoch-taken',
+    rule: '§10.3, INV-5',
+    what: 'an arc that has heard of a newer epoch of a volume takes an operation of an older one; the assert is there',
+    edits: [fencedTaken],
+    hunt: story('11b-preempted-while-a-write-is-in-flight', 3),
+    expect: ['INV-5'],
+  },
+  {
+    name: 'fenced-epoch-taken-unasserted',
+    rule: '§10.3, INV-5',
+    what: 'the same without the assert: a write that was over by a reset lands on what its host wrote since',
+    edits: [
+      fencedTaken,
+      {
+        file: 'src/arc/apply.ts',
+        find: 'command.epoch >= (state.epochs.get(range.volume) ?? Number.POSITIVE_INFINITY),',
+        replace: 'state.epochs.has(range.volume),',
+      },
+    ],
+    hunt: story('11c-reset-while-a-write-is-in-flight', 3),
+    expect: ['INV-2', 'STORY'],
+  },
+  {
+    name: 'dropped-volume-made-again',
+    rule: '§10.3',
+    what: 'an arc that was told to drop a volume forgets that, and knows it again when its maker, who slept, tells of it',
+    edits: [{ file: state, find: "(action === 'raise' || this.dropped.has(volume))", replace: "action === 'raise'" }],
+    hunt: story('10c-deleted-while-its-maker-sleeps', 5),
+    expect: ['STORY'],
   },
   {
     name: 'preempted-without-an-epoch',

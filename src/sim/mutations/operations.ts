@@ -1,4 +1,4 @@
-import { cluster } from './hunts.ts';
+import { cluster, story } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
 const replica = 'src/arc/replica.ts';
@@ -159,5 +159,24 @@ export const operationMutations: readonly Mutation[] = [
     edits: [{ file: patches, find: 'if (this.#gates.has(name)) return this.#queue(name, true, enter);', replace: '' }],
     hunt: cluster('hot', 20),
     expect: ['INV-2'],
+  },
+  {
+    name: 'patch-across-terms',
+    rule: '§3 read-modify-write, INV-2',
+    what: 'what a leader read to merge a part into it is proposed though another one led in between',
+    edits: [
+      {
+        file: operations,
+        find: 'if (merged !== undefined && this.#byKey.get(pending.key) === pending) {',
+        replace: 'if (merged !== undefined) {',
+      },
+      {
+        file: operations,
+        find: "if (core.term !== term) this.#finish(pending, { code: 'notLeader', version: 0 });\n      else this",
+        replace: 'this',
+      },
+    ],
+    hunt: story('24b-read-in-one-term-written-in-another', 3),
+    expect: ['INV-2', 'STORY'],
   },
 ];

@@ -1,3 +1,5 @@
+import { chunkBytes } from '../../base/ids.ts';
+import type { CoreletHandle, VolumeResult } from '../../corelet/types.ts';
 import type { OperationKind } from '../history.ts';
 import { place, type Places, type Sentence } from './grammar.ts';
 import type { Asked, Task } from './hosts.ts';
@@ -123,8 +125,10 @@ export const hostSentences: readonly Sentence<Act>[] = [
     pattern: 'open <volume:volume> at <slot:slot>',
     run: async (stage, places) => {
       const slot = stage.slot(place(places, 'slot'));
-      const opened = await stage.engine.settle(stage.hosts.device(slot, place(places, 'volume')), answerMsMax);
+      const name = place(places, 'volume');
+      const opened = await stage.engine.settle(stage.hosts.device(slot, name), answerMsMax);
       if (opened?.value === undefined || opened.value === 'NOT_FOUND') throw new Unfulfilled('it did not open');
+      stage.volumes.set(name, opened.value.id);
     },
   },
   {
@@ -150,6 +154,14 @@ export const hostSentences: readonly Sentence<Act>[] = [
     pattern: 'create <volume:volume>',
     run: (stage, places) => stage.createVolume(place(places, 'volume')),
   },
+  { pattern: 'create <volume:volume> via <slot:slot>', run: createNow },
+  { pattern: 'create <volume:volume> via <slot:slot> -> <outcomes:outcomes>', run: createNow },
+  {
+    pattern: 'begin <label:label>: create <volume:volume> via <slot:slot>',
+    run: (stage, places) => {
+      stage.tasks.set(place(places, 'label'), create(stage, places));
+    },
+  },
   { pattern: 'delete <volume:volume> via <slot:slot>', run: removeNow },
   { pattern: 'delete <volume:volume> via <slot:slot> -> <outcomes:outcomes>', run: removeNow },
   {
@@ -160,6 +172,20 @@ export const hostSentences: readonly Sentence<Act>[] = [
   },
 ];
 
+async function createNow(stage: Stage, places: Places): Promise<void> {
+  const task = create(stage, places);
+  await answered(stage, task);
+  compareOutcome(task, places['outcomes'] ?? 'ok');
+}
+
+/** Asks one Corelet for a volume. The story may use it once it was opened somewhere. */
+function create(stage: Stage, places: Places): Asked {
+  const { story } = stage;
+  const name = place(places, 'volume');
+  const request = { name, sizeBytes: story.chunks * chunkBytes, copies: story.shape.copies };
+  return administer(stage, places, (volumes) => volumes.create(request));
+}
+
 async function removeNow(stage: Stage, places: Places): Promise<void> {
   const task = remove(stage, places);
   await answered(stage, task);
@@ -169,6 +195,16 @@ async function removeNow(stage: Stage, places: Places): Promise<void> {
 /** Asks for a volume to be deleted. The story counts it as gone from here on. */
 function remove(stage: Stage, places: Places): Asked {
   const name = place(places, 'volume');
+  stage.volumes.delete(name);
+  return administer(stage, places, (volumes) => volumes.delete(name));
+}
+
+/** What an administrator asks of one Corelet. */
+function administer(
+  stage: Stage,
+  places: Places,
+  ask: (volumes: CoreletHandle['volumes']) => Promise<VolumeResult<unknown>>,
+): Asked {
   const slot = stage.slot(place(places, 'slot'));
   const handle = stage.cluster.handle(slot);
   if (handle === undefined) throw new Unfulfilled(`slot ${slot} does not run`);
@@ -176,9 +212,8 @@ function remove(stage: Stage, places: Places): Asked {
   const settle = (answer: string) => {
     if (task.answer === '') task.answer = answer;
   };
-  stage.volumes.delete(name);
   stage.cluster.downListeners.push((down) => down === slot && settle('GATEWAY_DIED'));
-  handle.volumes.delete(name).then(
+  ask(handle.volumes).then(
     (result) => settle(result.ok ? 'ok' : result.code),
     () => settle('THREW'),
   );

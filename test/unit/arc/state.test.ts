@@ -97,6 +97,28 @@ test('a raise that comes late does not bring a dropped volume back: nobody would
   assert.equal(apply(write(4, 2, 9)).outcome.code, 'fenced');
 });
 
+test('a maker that slept tells of a volume that was dropped since: it stays dropped, on a copy of the state, too', () => {
+  const { state, apply } = started();
+  apply({ kind: 'epoch', session, number: 2, lowestOpen: 2, volume, epoch: 2, action: 'drop' });
+  const late = { kind: 'epoch', session, number: 3, lowestOpen: 2, volume, epoch: 1, action: 'create' } as const;
+  assert.equal(apply(late).outcome.code, 'fenced');
+  assert.equal(apply(write(4, 2, 1)).outcome.code, 'fenced');
+  const copy = copyOf(state);
+  assert.equal(copy.digest(0), state.digest(0));
+  assert.deepEqual([copy.epochs.has(volume), copy.dropped.has(volume)], [false, true]);
+  assert.equal(copy.apply(late, undefined, 100).outcome.code, 'fenced');
+});
+
+test('INV-8: of dropped volumes a bounded number is remembered, the newest', () => {
+  const { state, apply } = started();
+  for (let number = 2; number < stateLimits.droppedMax + 4; number++) {
+    const dropped = (1000 + number) as VolumeId;
+    apply({ kind: 'epoch', session, number, lowestOpen: number, volume: dropped, epoch: 2, action: 'drop' });
+  }
+  assert.equal(state.dropped.size, stateLimits.droppedMax);
+  assert.deepEqual([state.dropped.has(1002 as VolumeId), state.dropped.has(1004 as VolumeId)], [false, true]);
+});
+
 test('INV-8: the window is full by number, so that the lowest open operation can always end and move it on', () => {
   const { state, apply } = started();
   const end = 2 + stateLimits.windowMax;

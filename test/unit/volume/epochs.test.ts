@@ -176,3 +176,24 @@ test('INV-5: a command that waited longer than its host may wait is refused, and
   await world.pass(2000);
   for (let chunk = 0; chunk < 8; chunk++) assert.equal(await world.byteAt(device, chunk * mebi), 0);
 });
+
+test('of many that make a volume of one name at once, one is told that it is its own, and there is one', async () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const world = await new World(300 + seed).started();
+    world.cluster.slowLink(seed % 4, 3 + (seed % 7) * 3);
+    const asked: ReturnType<ReturnType<World['control']>['create']>[] = [];
+    for (const slot of [0, 1, 2, 3]) {
+      asked.push(world.control(slot).create({ name: 'w', sizeBytes: mebi, copies: 3 }));
+      await world.pass(((seed * (slot + 3)) % 5) * 0.7);
+    }
+    const answers: string[] = [];
+    for (const one of asked) {
+      const made = await world.settle(one);
+      answers.push(made.ok ? 'ok' : made.code);
+    }
+    assert.deepEqual(answers.sort(), ['EXISTS', 'EXISTS', 'EXISTS', 'ok'], `seed ${seed}`);
+    const records = await world.settle(world.catalog(2).records());
+    assert.ok(records !== 'unavailable');
+    assert.deepEqual(records.map(({ name, state }) => `${name} ${state}`).sort(), ['v open', 'w open']);
+  }
+});
