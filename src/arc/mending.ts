@@ -9,6 +9,7 @@ import type { ReplicaContext } from './context.ts';
 import { answerFetch, fetchBlocksMax } from './fetching.ts';
 import { type MemberId, replicaOf } from './members.ts';
 import type { Replica } from './replica.ts';
+import { Told } from './told.ts';
 
 /** `mended`: read again · `later`: a voter that may hold it didn't answer · `lost`: no voter can give it. */
 export type MendResult = 'mended' | 'later' | 'lost';
@@ -44,6 +45,7 @@ export class Mending {
   readonly #asked = new Map<number, (reply: FetchReply | undefined) => void>();
   /** Since when a chunk has blocks that no live voter could give. */
   readonly #hopedSinceMs = new Map<string, number>();
+  readonly #toldBad = new Told();
   /** Chunks whose map page can't be read: what they hold is fetched, whether anybody reads it or not. */
   readonly #damaged = new Map<string, ChunkKey>();
   #mendsDamaged = false;
@@ -166,13 +168,14 @@ export class Mending {
     if (bad.size === 0) return 'mended';
     const wanted = bad.size;
     const numbers = [...bad.keys()].sort((a, b) => a - b);
-    this.#recordBad(key, numbers);
+    this.#recordBad(key, numbers, name);
     let allSaid = true;
     for (const member of this.#others()) {
       const said = this.#context.isAlive(replicaOf(member).id) && (await this.#fetchFrom(member, key, bad, floor));
       allSaid &&= said;
       if (bad.size === 0) {
         this.#hopedSinceMs.delete(name);
+        this.#toldBad.forget(name);
         this.#recordMended(key, numbers, member);
         this.mendedBlocks += wanted;
         return 'mended';
@@ -324,7 +327,8 @@ export class Mending {
     this.#context.events.record({ kind, arc: this.#replica.arc, corelet, text, data });
   }
 
-  #recordBad(key: ChunkKey, blocks: number[]): void {
+  #recordBad(key: ChunkKey, blocks: number[], name: string): void {
+    if (!this.#toldBad.isNews(name, blocks.join(), this.#replica.now)) return;
     const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc} can't be read on the flash in ${placeOf(this.#context.self)}.`;
     this.#record('flash.bad-block', this.#context.self, text, { volume: key.volume, chunk: key.chunk, blocks });
   }
