@@ -27,13 +27,13 @@ export function isForgotten(copy: CopyStanding, route: Route | undefined, self: 
 }
 
 /**
- * A later configuration does. So does an earlier one that a leader of a later term tells of: it tells of the newest in its log, once that is
- * committed, so the copy's own is not in its log, was never committed, and never will be (leader completeness). A newcomer
- * that was copied to by a leader without a majority has such a one.
+ * A later configuration does. So does an earlier one, or another one of the same index, that a leader of a later term tells of: it
+ * tells of the newest in its log, once that is committed, so the copy's own is not in its log, was never committed, and never will
+ * be (leader completeness). A newcomer that was copied to by a leader without a majority has such a one.
  */
 function supersedes(route: Route, { core }: CopyStanding): boolean {
   const { configurationIndex } = core;
-  if (route.configurationIndex >= configurationIndex) return route.configurationIndex > configurationIndex;
+  if (route.configurationIndex > configurationIndex) return true;
   const term = core.termAt(configurationIndex);
   return configurationIndex > core.commitIndex && term !== undefined && route.term > term;
 }

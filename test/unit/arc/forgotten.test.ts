@@ -36,6 +36,12 @@ test('its own configuration was never committed, and a leader of a later term go
   assert.equal(isForgotten(learner(), route(9, 365), self), true);
 });
 
+test('the same index holds another configuration, of a leader of a later term: forgotten; the very same one names it', () => {
+  assert.equal(isForgotten(learner(), route(9, 560), self), true);
+  assert.equal(isForgotten(learner(), route(9, 560, [{ id: self, generation }]), self), false);
+  assert.equal(isForgotten(learner(), route(6, 560), self), false, 'told in the term of its own: it is that one');
+});
+
 test('an earlier configuration proves nothing where its own may be committed', () => {
   assert.equal(isForgotten(learner(), route(6, 365), self), false, 'told by the same leader before it was added');
   assert.equal(isForgotten(learner(), route(5, 365), self), false, 'an old word');
