@@ -207,27 +207,32 @@ export class Copies {
     const wanted = this.#wanted.get(replica.arc);
     // Who refuses waits behind the others, and holds up nobody.
     if (wanted?.delete(result.member) === true && !result.ok) wanted.add(result.member);
+    const arc = `arc ${replica.arc} to ${placeOf(replicaOf(result.member).id)}`;
     if (result.ok) {
       this.#failures.succeeded(replica.arc, result.member);
       replica.comparing.tellAllQuarantined(result.member);
       replica.core.copied(result.member, sender.index, replica.now);
       replica.flush();
+      const { blocks, durationMs } = result;
+      this.#tell(
+        'arc.copied',
+        replica.arc,
+        result,
+        `Copied ${arc}: ${blocks} blocks, checksums verified, in ${Math.round(durationMs)} ms.`,
+      );
+      return;
     }
-    this.#tell(replica.arc, result);
+    const { count, isNews } = this.#failures.note(replica.arc, result.member, result.reason, replica.now);
+    const howOften = count > 1 ? `, ${count} times in a row` : '';
+    const text = `A copy of ${arc} stopped: ${result.reason}${howOften}. It will be tried again.`;
+    if (isNews) this.#tell('arc.copy-failed', replica.arc, result, text);
   }
 
-  #tell(arc: ArcId, { member, ok, reason, blocks, durationMs }: CopyResult): void {
-    const to = replicaOf(member).id;
-    let text = `Copied arc ${arc} to ${placeOf(to)}: ${blocks} blocks, checksums verified, in ${Math.round(durationMs)} ms.`;
-    if (!ok) {
-      const { count, isNews } = this.#failures.note(arc, member, reason, this.#context.clock.nowMs());
-      if (!isNews) return;
-      text = `A copy of arc ${arc} to ${placeOf(to)} stopped: ${reason}${count > 1 ? `, ${count} times in a row` : ''}. It will be tried again.`;
-    }
+  #tell(kind: string, arc: ArcId, { member, blocks, durationMs }: CopyResult, text: string): void {
     this.#context.events.record({
-      kind: ok ? 'arc.copied' : 'arc.copy-failed',
+      kind,
       arc,
-      corelet: to,
+      corelet: replicaOf(member).id,
       text,
       data: { blocks, durationMs: Math.round(durationMs), from: this.#context.self },
     });

@@ -13,7 +13,6 @@ export const copyRetryLimits = {
 interface Failures {
   count: number;
   retryAtMs: number;
-  /** The newest that was told. */
   reason: string;
 }
 
@@ -34,7 +33,7 @@ export class CopyFailures {
     const count = (before?.count ?? 0) + 1;
     const isNews = Number.isInteger(Math.log2(count)) || reason !== before?.reason;
     const retryAtMs = nowMs + Math.min(maxMs, firstMs * 2 ** (count - 1));
-    receivers.set(to, { count, retryAtMs, reason: isNews ? reason : before.reason });
+    receivers.set(to, { count, retryAtMs, reason });
     return { count, isNews };
   }
 

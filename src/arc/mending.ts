@@ -168,7 +168,7 @@ export class Mending {
     if (bad.size === 0) return 'mended';
     const wanted = bad.size;
     const numbers = [...bad.keys()].sort((a, b) => a - b);
-    this.#recordBad(key, numbers, name);
+    this.#recordBad(key, numbers);
     let allSaid = true;
     for (const member of this.#others()) {
       const said = this.#context.isAlive(replicaOf(member).id) && (await this.#fetchFrom(member, key, bad, floor));
@@ -327,8 +327,8 @@ export class Mending {
     this.#context.events.record({ kind, arc: this.#replica.arc, corelet, text, data });
   }
 
-  #recordBad(key: ChunkKey, blocks: number[], name: string): void {
-    if (!this.#toldBad.isNews(name, blocks.join(), this.#replica.now)) return;
+  #recordBad(key: ChunkKey, blocks: number[]): void {
+    if (!this.#toldBad.isNews(nameOf(key), blocks.join(), this.#replica.now)) return;
     const text = `${namesOf(blocks)} of chunk ${key.chunk} of arc ${this.#replica.arc} can't be read on the flash in ${placeOf(this.#context.self)}.`;
     this.#record('flash.bad-block', this.#context.self, text, { volume: key.volume, chunk: key.chunk, blocks });
   }
