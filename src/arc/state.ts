@@ -174,11 +174,7 @@ export class ArcState {
   #rememberDropped(volume: VolumeId, index: LogIndex): void {
     this.dropped.delete(volume); // it goes to the end
     this.dropped.set(volume, index);
-    if (this.dropped.size <= stateLimits.droppedMax) return;
-    for (const [oldest] of this.dropped) {
-      this.dropped.delete(oldest);
-      return;
-    }
+    if (this.dropped.size > stateLimits.droppedMax) this.dropped.delete(this.dropped.keys().next().value as VolumeId);
   }
 
   /** Whether data of that epoch may still come; where it does, no older may follow (design §10.14). */

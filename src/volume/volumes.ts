@@ -133,8 +133,9 @@ export class Volumes implements VolumeCatalog {
     if (found !== undefined && found.record.state !== 'deleted') return { ok: false, code: 'EXISTS' };
     // A name that leads to no record yet stays: who took it died, or makes the record at this moment. There can be one record of that id only, so
     // one maker. Were it another id, both would make one, and each be told that the name is its own.
-    const id = found === undefined && leadsTo !== undefined ? leadsTo : (this.#random.u48() as VolumeId);
-    if (id !== leadsTo) {
+    let id = found === undefined ? leadsTo : undefined;
+    if (id === undefined) {
+      id = this.#random.u48() as VolumeId;
       // The name first: a record that no name leads to would stay half made for ever.
       const named = await this.#keys.set(nameKey(name), taken?.version ?? 0, encodeNameValue(id));
       if (named === 'mismatch') return 'again';
