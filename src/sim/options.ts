@@ -36,7 +36,8 @@ export interface SimOptions {
 export const usage = `npm run sim -- [--seed N | --seeds A..B | --runs K | --minutes M] [--jobs J] [--json] [--trace] [--shrink] [--story]
   --slots 5  --arcs 16  --copies 3  --volume 8MiB  --ops 4000  --virtual-seconds 60
   --hosts 4  --queue-depth 2  --faults-per-second 2.5  --faults ${faultKinds.join(',')}
-  --leave-out 3,5 (faults, by number)`;
+  --leave-out 3,5 (faults, by number)
+  --help: also stories, deliberate faults, and power losses of one store`;
 
 const flags = ['json', 'trace', 'shrink', 'story'];
 const seedMax = 2 ** 48;

@@ -10,7 +10,7 @@ import type { ChunkKey, ChunkMap } from './types.ts';
 // 10 2 mapped blocks       48    zeros up to 256
 // 12 4 arc                256    256 slots of 15 bytes: u40 page number on the device (0: nothing), u48 version, u32 CRC
 // 16 4 layer
-const magic = 0x314d4c43;
+export const mapPageMagic = 0x314d4c43;
 const format = 1;
 const slotsAt = 256;
 const slotBytes = 15;
@@ -42,7 +42,7 @@ export function mappedBlocks(page: ChunkMap): number {
 export function encodeMapPage(arc: ArcId, page: ChunkMap, mapped: number): Uint8Array {
   const bytes = new Uint8Array(pageBytes);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, magic, true);
+  view.setUint32(0, mapPageMagic, true);
   view.setUint16(8, format, true);
   view.setUint16(10, mapped, true);
   view.setUint32(12, arc, true);
@@ -75,7 +75,7 @@ export interface MapPageHead {
 
 export function readMapPageHead(bytes: Uint8Array): MapPageHead | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, pageBytes);
-  if (view.getUint32(0, true) !== magic || view.getUint16(8, true) !== format) return undefined;
+  if (view.getUint32(0, true) !== mapPageMagic || view.getUint16(8, true) !== format) return undefined;
   if (view.getUint32(4, true) !== crc32c(bytes.subarray(8, pageBytes))) return undefined;
   const key = { volume: getU64(view, 24) as VolumeId, layer: view.getUint32(16, true), chunk: getU64(view, 32) };
   return { arc: view.getUint32(12, true) as ArcId, key, newest: getU64(view, 40), mapped: view.getUint16(10, true) };

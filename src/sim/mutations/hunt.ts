@@ -52,8 +52,7 @@ function verdictOf(mutation: Mutation, sighting: Sighting | undefined): Verdict 
   if (sighting === undefined || violation === undefined) return { kind: 'missed' };
   const { invariant, summary } = violation;
   // The store's simulator judges by assertions, too: there all of it is the checker.
-  const isStore = ['store', 'reuse', 'churn'].includes(mutation.hunt.by);
-  const by = !isStore && assertPattern.test(summary) ? 'assert' : 'checker';
+  const by = mutation.hunt.by !== 'store' && assertPattern.test(summary) ? 'assert' : 'checker';
   // Where nothing begins, only what is unsafe shows anything: not that nothing begins.
   const isNothing = sighting.worked === 0 && (invariant === 'INV-9' || (invariant === 'ASSERT' && by === 'checker'));
   if (isNothing) return { kind: 'unfair', summary: `nothing worked: ${invariant}: ${summary}` };

@@ -13,11 +13,9 @@ async function lookIn(hunt: Hunt): Promise<Look> {
       const { clusterLook } = await import('./cluster-look.ts');
       return clusterLook(hunt.profile);
     }
-    case 'store':
-    case 'reuse':
-    case 'churn': {
+    case 'store': {
       const { storeLook } = await import('./store-look.ts');
-      return storeLook(hunt);
+      return storeLook(hunt.setup, hunt.operations);
     }
     case 'chaos': {
       // Lives with the tests of the consensus core.

@@ -1,4 +1,4 @@
-import type { Hunt } from './types.ts';
+import type { Hunt, StoreSetup } from './types.ts';
 
 /** Cores alone, in a weather of test/sim/mutations-weather.ts. */
 export function chaos(weather: string, last: number): Hunt {
@@ -21,16 +21,6 @@ export function coreStory(name: string): Hunt {
 }
 
 /** One store and its power losses. */
-export function store(operations: number, last: number): Hunt {
-  return { by: 'store', operations, seeds: [1, last] };
-}
-
-/** One store that gives space back again and again, and its power losses while that space is in use anew. */
-export function reuse(operations: number, last: number): Hunt {
-  return { by: 'reuse', operations, seeds: [1, last] };
-}
-
-/** The same, nearly full of what is never written again. */
-export function churn(operations: number, last: number): Hunt {
-  return { by: 'churn', operations, seeds: [1, last] };
+export function store(operations: number, last: number, setup: StoreSetup = 'usual'): Hunt {
+  return { by: 'store', setup, operations, seeds: [1, last] };
 }

@@ -1,4 +1,4 @@
-import { churn, reuse, store } from './hunts.ts';
+import { store } from './hunts.ts';
 import type { Mutation } from './types.ts';
 
 const log = 'src/store/log.ts';
@@ -123,7 +123,7 @@ export const storeMutations: readonly Mutation[] = [
     rule: '§7, §10.5',
     what: 'a segment is free although the newest checkpoint has a piece in it',
     edits: [{ file: cleaner, find: '      if (pass >= checkpointer.passesDone) continue;\n', replace: '' }],
-    hunt: reuse(1000, 2),
+    hunt: store(1000, 2, 'reuse'),
     expect: all,
   },
   {
@@ -137,7 +137,7 @@ export const storeMutations: readonly Mutation[] = [
         replace: '',
       },
     ],
-    hunt: churn(110, 1),
+    hunt: store(110, 1, 'churn'),
     expect: all,
   },
   {
@@ -152,7 +152,7 @@ export const storeMutations: readonly Mutation[] = [
         replace: '',
       },
     ],
-    hunt: reuse(1000, 2),
+    hunt: store(1000, 2, 'reuse'),
     expect: all,
   },
   {
@@ -171,7 +171,7 @@ export const storeMutations: readonly Mutation[] = [
         replace: 'free.push(segment);',
       },
     ],
-    hunt: reuse(1000, 2),
+    hunt: store(1000, 2, 'reuse'),
     expect: all,
   },
   {
@@ -185,7 +185,7 @@ export const storeMutations: readonly Mutation[] = [
         replace: 'if (busy.includes(segment)) continue;',
       },
     ],
-    hunt: reuse(1000, 2),
+    hunt: store(1000, 2, 'reuse'),
     expect: all,
   },
   {
@@ -193,7 +193,7 @@ export const storeMutations: readonly Mutation[] = [
     rule: '§7, §10.5',
     what: 'a segment is free although the log does not tell where its blocks are now',
     edits: [{ file: cleaner, find: '      this.#o.appendMoved(moved);\n', replace: '' }],
-    hunt: reuse(1000, 2),
+    hunt: store(1000, 2, 'reuse'),
     expect: all,
   },
   {
@@ -201,7 +201,7 @@ export const storeMutations: readonly Mutation[] = [
     rule: '§7, §10.5',
     what: 'a segment is in use again although the log does not tell that it was free',
     edits: [{ file: upkeep, find: '      if (!append.freed(segment)) break;\n', replace: '' }],
-    hunt: reuse(1000, 2),
+    hunt: store(1000, 2, 'reuse'),
     expect: all,
   },
 ];

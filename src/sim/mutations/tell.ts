@@ -12,10 +12,7 @@ function huntText(hunt: Hunt): string {
     case 'cluster':
       return `cluster, \`${hunt.profile}\`, ${seeds}`;
     case 'store':
-      return `store, ${hunt.operations} operations, ${seeds}`;
-    case 'reuse':
-    case 'churn':
-      return `store, \`${hunt.by}\`, ${hunt.operations} operations, ${seeds}`;
+      return `store, ${hunt.setup === 'usual' ? '' : `\`${hunt.setup}\`, `}${hunt.operations} operations, ${seeds}`;
     case 'chaos':
       return `core, \`${hunt.weather}\`, ${seeds}`;
     case 'story':

@@ -6,16 +6,23 @@ export interface Edit {
   readonly replace: string;
 }
 
+/**
+ * `usual`: a power loss at every write · `reuse`: only while space is in use again that the newest checkpoint doesn't know to be free ·
+ * `churn`: the same on a device that is nearly full of what is never written again: what is free comes from the newest segments.
+ */
+export type StoreSetup = 'usual' | 'reuse' | 'churn';
+
 /** How a fault is looked for. Seeds are tried in order, from the first to the last, until one shows it. */
 export type Hunt =
   /** A whole cluster on virtual time, as `npm run sim` runs it; `profile` names its options. */
   | { readonly by: 'cluster'; readonly profile: string; readonly seeds: readonly [number, number] }
-  /** One store and a power loss at every write, as `npm run sim -- --store`. */
-  | { readonly by: 'store'; readonly operations: number; readonly seeds: readonly [number, number] }
-  /** The same, but a power loss only while space is in use again that the newest checkpoint doesn't know to be free. */
-  | { readonly by: 'reuse'; readonly operations: number; readonly seeds: readonly [number, number] }
-  /** The same on a device that is nearly full of what is never written again: what is free comes from the newest segments. */
-  | { readonly by: 'churn'; readonly operations: number; readonly seeds: readonly [number, number] }
+  /** One store and its power losses, as `npm run sim -- --store`. */
+  | {
+      readonly by: 'store';
+      readonly setup: StoreSetup;
+      readonly operations: number;
+      readonly seeds: readonly [number, number];
+    }
   /** A group of consensus cores without arcs, on a disk in memory, under schedules of loss, crashes and changes. */
   | { readonly by: 'chaos'; readonly weather: string; readonly seeds: readonly [number, number] }
   /** A story of test/scenarios, played on a whole cluster. */

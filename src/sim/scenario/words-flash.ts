@@ -1,4 +1,5 @@
 import { blockBytes } from '../../base/ids.ts';
+import { mapPageMagic } from '../../store/map-page.ts';
 import type { SimFlash } from '../flash.ts';
 import { place, type Places, type Sentence } from './grammar.ts';
 import { Unfulfilled } from './problem.ts';
@@ -8,8 +9,6 @@ import type { Act } from './story.ts';
 const scanBytes = 2 ** 20;
 /** A round of one slot, of virtual time. */
 const scrubMsMax = 60_000;
-/** `CLM1`, as docs/formats/store.md has it: where a page of the block map begins. */
-const mapPageMagic = 0x314d4c43;
 /** Enough of a block to tell it from any other. */
 const needleBytes = 64;
 
