@@ -96,7 +96,7 @@ export class HistoryConnection {
   /** Rejects where nobody answers in time, or the export is refused. */
   static open(port: number, name: string): Promise<HistoryConnection> {
     return new Promise((resolve, reject) => {
-      const limit = setTimeout(() => connection.#refused('no handshake in time'), handshakeMsMax);
+      const limit = setTimeout(() => connection.#end('no handshake in time'), handshakeMsMax);
       const done = (why: string | undefined) => {
         clearTimeout(limit);
         if (why === undefined) resolve(connection);
@@ -104,13 +104,6 @@ export class HistoryConnection {
       };
       const connection = new HistoryConnection(port, { name, greeted: false, done });
     });
-  }
-
-  #refused(why: string): void {
-    const handshake = this.#handshake;
-    this.#handshake = undefined;
-    this.abandon();
-    handshake?.done(why);
   }
 
   /** @returns how much of what came is done with. */
@@ -129,7 +122,7 @@ export class HistoryConnection {
       const type = bytes.readUInt32BE(at + 12);
       at = end;
       if (type >= errorReplyMin) {
-        this.#refused(`export ${handshake.name} refused`);
+        this.#end(`export ${handshake.name} refused`);
         break;
       }
       if (type !== replyAck) continue;
@@ -210,10 +203,14 @@ export class HistoryConnection {
 
   /** Gives it up: the outcome of what was asked is not known. */
   abandon(): void {
+    this.#end('connection closed');
+  }
+
+  #end(why: string): void {
     if (this.#lost) return;
     this.#lost = true;
     this.#socket.destroy();
-    this.#refused('connection closed');
+    this.#handshake?.done(why);
     const asked = [...this.#asked.values()];
     this.#asked.clear();
     for (const { done } of asked) done('lost');
